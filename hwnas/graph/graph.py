@@ -1,0 +1,169 @@
+"""A network as a short list of primitive operations with shapes.
+
+Everything else walks this one list: the counts below, the torch module, and the emitters of every
+deployment format. A new block is a function that adds nodes; a new target is one more walk.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from hwnas.graph import ops
+from hwnas.graph.ops import Add, Conv, GlobalAvgPool, Linear, Op, Shape, Shuffle
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+INPUT = "input"
+"""Name of the value that a graph takes."""
+
+FLOAT_BYTES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One operation: `name` is also the name of its result."""
+
+    name: str
+    op: Op
+    inputs: tuple[str, ...]
+    shape: Shape
+    """Shape of the result."""
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """Nodes in execution order; the last one is the output.
+
+    Every input of a node is either "input" or the name of an earlier node, and names are unique.
+    """
+
+    input_shape: Shape
+    nodes: tuple[Node, ...]
+
+    def __post_init__(self) -> None:
+        seen = {INPUT}
+        for node in self.nodes:
+            missing = [name for name in node.inputs if name not in seen]
+            if missing or node.name in seen:
+                problem = f"reads {missing} before it exists" if missing else "is defined twice"
+                raise ValueError(f"node {node.name!r} {problem}")
+            seen.add(node.name)
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self.nodes)
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    @property
+    def output(self) -> Node:
+        """The node whose result is the network's."""
+        return self.nodes[-1]
+
+    def shape_of(self, name: str) -> Shape:
+        """Return the shape of a value by name."""
+        if name == INPUT:
+            return self.input_shape
+        return next(node.shape for node in self.nodes if node.name == name)
+
+    @property
+    def params(self) -> int:
+        """Trained parameters: convolutions, batch norm, classifier."""
+        return sum(ops.params(node.op) for node in self.nodes)
+
+    @property
+    def madds(self) -> int:
+        """Multiply-accumulates of the convolutions, for one image."""
+        return sum(ops.madds(node.op, node.shape) for node in self.nodes)
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of the float32 weights with batch norm folded."""
+        return FLOAT_BYTES * sum(ops.deployed_params(node.op) for node in self.nodes)
+
+    @property
+    def peak_bytes(self) -> int:
+        """Largest sum of float32 activations that live at the same time.
+
+        A node's inputs and its result live while it runs; a value dies after its last reader.
+        The channel shuffle and the addition are counted out of place.
+        """
+        shapes = {INPUT: self.input_shape} | {node.name: node.shape for node in self.nodes}
+        last_use = dict.fromkeys(shapes, -1)
+        for index, node in enumerate(self.nodes):
+            last_use.update(dict.fromkeys(node.inputs, index))
+        live, peak = {INPUT}, 0
+        for index, node in enumerate(self.nodes):
+            live.add(node.name)
+            peak = max(peak, sum(math.prod(shapes[name]) for name in live))
+            live -= {name for name in live if last_use[name] == index}
+        return FLOAT_BYTES * peak
+
+    def moved_bytes(self, node: Node) -> int:
+        """Return the float32 bytes that `node` reads and writes, weights included."""
+        values = sum(math.prod(self.shape_of(name)) for name in node.inputs)
+        return FLOAT_BYTES * (values + math.prod(node.shape) + ops.deployed_params(node.op))
+
+
+@dataclass(slots=True)
+class GraphBuilder:
+    """Adds operations one after the other; each method returns the name of the result."""
+
+    input_shape: Shape
+    _nodes: list[Node] = field(default_factory=list)
+    _shapes: dict[str, Shape] = field(default_factory=dict)
+
+    def shape(self, name: str) -> Shape:
+        """Return the shape of the input or of an earlier result."""
+        return self.input_shape if name == INPUT else self._shapes[name]
+
+    def conv(
+        self,
+        name: str,
+        source: str,
+        out_channels: int,
+        *,
+        kernel: int = 1,
+        stride: int = 1,
+        groups: int = 1,
+        relu6: bool = True,
+    ) -> str:
+        """Add convolution, batch norm and, if `relu6`, the activation."""
+        in_channels = self.shape(source)[0]
+        return self._add(
+            name, Conv(in_channels, out_channels, kernel, stride, groups, relu6), source
+        )
+
+    def depthwise(self, name: str, source: str, stride: int) -> str:
+        """Add a 3x3 depthwise convolution with batch norm and ReLU6."""
+        channels = self.shape(source)[0]
+        return self.conv(name, source, channels, kernel=3, stride=stride, groups=channels)
+
+    def shuffle(self, name: str, source: str, groups: int) -> str:
+        """Add a channel shuffle."""
+        return self._add(name, Shuffle(groups), source)
+
+    def add(self, name: str, left: str, right: str) -> str:
+        """Add an element-wise sum."""
+        return self._add(name, Add(), left, right)
+
+    def global_avg_pool(self, name: str, source: str) -> str:
+        """Add a global average pool."""
+        return self._add(name, GlobalAvgPool(), source)
+
+    def linear(self, name: str, source: str, out_features: int) -> str:
+        """Add a linear layer."""
+        return self._add(name, Linear(self.shape(source)[0], out_features), source)
+
+    def build(self) -> Graph:
+        """Return the finished graph."""
+        return Graph(self.input_shape, tuple(self._nodes))
+
+    def _add(self, name: str, op: Op, *sources: str) -> str:
+        shape = op.output(*(self.shape(source) for source in sources))
+        self._nodes.append(Node(name, op, sources, shape))
+        self._shapes[name] = shape
+        return name

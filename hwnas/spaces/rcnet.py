@@ -1,0 +1,281 @@
+"""The RCNet space: a fixed skeleton with 36 positions, each empty or one of six block types.
+
+Xiong, Mehta, Singh, "Resource Constrained Neural Network Architecture Search", ICCV 2019.
+Stem: 3x3 convolution to 32 channels and a fixed block to 16 (expansion 1, its 1x1 kept). Six
+stages of six positions follow, then the head. Empty positions are skipped, so only the order of
+the types inside a stage matters; the first filled block of a stage changes channels and
+resolution, and an empty stage keeps both.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, TypeAlias
+
+from hwnas.errors import UserError
+from hwnas.graph import INPUT, Graph, GraphBuilder
+from hwnas.spaces.blocks import BLOCK_TYPES, BlockType, head, inverted_residual, scaled
+from hwnas.spaces.key import Key
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Arch: TypeAlias = tuple[int, ...]
+"""One type number per position, 0 for empty."""
+
+Element: TypeAlias = tuple[int, int]
+"""(position, type): what the search adds."""
+
+STAGES = 6
+STAGE_POSITIONS = 6
+POSITIONS = STAGES * STAGE_POSITIONS
+STAGE_CHANNELS = (24, 32, 64, 96, 160, 320)
+STEM_CHANNELS, FIXED_CHANNELS, HEAD_CHANNELS = 32, 16, 1280
+LARGE_INPUT = 64
+"""From this resolution on the ImageNet strides are used, below it those for CIFAR."""
+
+
+@dataclass(frozen=True)
+class RcnetSpace:
+    """RCNet at one deployment geometry.
+
+    Attributes:
+        name: as in table folders, e.g. "rcnet-imagenet".
+        resolution: input height and width in pixels.
+        classes: outputs of the classifier.
+        width: channel multiplier; channels become multiples of 8 unless it is 1.
+    """
+
+    name: str
+    resolution: int
+    classes: int
+    width: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.resolution < 8 or self.classes < 2 or not 0 < self.width <= 8:
+            raise UserError(
+                "a space needs resolution >= 8, classes >= 2 and 0 < width <= 8, but got "
+                f"resolution={self.resolution}, classes={self.classes}, width={self.width}"
+            )
+
+    # Geometry -------------------------------------------------------------------------------
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of an image."""
+        return (3, self.resolution, self.resolution)
+
+    @property
+    def stem_stride(self) -> int:
+        """Stride of the first convolution."""
+        return 2 if self.resolution >= LARGE_INPUT else 1
+
+    @property
+    def stage_strides(self) -> tuple[int, ...]:
+        """Stride of the first filled block of each stage."""
+        return (2, 2, 2, 1, 2, 1) if self.resolution >= LARGE_INPUT else (1, 2, 2, 1, 2, 1)
+
+    @property
+    def required_stages(self) -> tuple[int, ...]:
+        """Stages that hold at least one block, so that every stride of the skeleton exists."""
+        return (0, 1, 2, 4)
+
+    def channels(self, stage: int) -> int:
+        """Return the width of a stage."""
+        return scaled(STAGE_CHANNELS[stage], self.width)
+
+    # Architectures --------------------------------------------------------------------------
+
+    def parse(self, text: str) -> Arch:
+        """Return the architecture written as 36 type numbers ("5,0,... | ...") or as "s0".
+
+        Raises:
+            UserError: wrong count, unknown type, or an empty stage that must be filled.
+        """
+        if text.strip().lower() == "s0":
+            return self.start()
+        fields = [field.strip() for field in text.replace("|", ",").split(",") if field.strip()]
+        if len(fields) != POSITIONS:
+            raise UserError(
+                f"an architecture has {POSITIONS} type numbers, but {len(fields)} were given. "
+                'Write for instance "5,0,0,0,0,0|5,0,0,0,0,0|..." or "s0".'
+            )
+        wrong = [f for f in fields if not (f.isdigit() and (int(f) == 0 or int(f) in BLOCK_TYPES))]
+        if wrong:
+            raise UserError(f"unknown block type {wrong[0]!r}: 0 is empty, 1 to 6 are types.")
+        arch = tuple(int(field) for field in fields)
+        self.check(arch)
+        return arch
+
+    def check(self, arch: Arch) -> None:
+        """Raise UserError unless `arch` fills every required stage."""
+        for stage in self.required_stages:
+            if not any(_stage(arch, stage)):
+                first = stage * STAGE_POSITIONS
+                raise UserError(
+                    f"stage {stage} (positions {first} to {first + STAGE_POSITIONS - 1}) is empty, "
+                    "but it carries a stride of the skeleton: fill at least one of its positions."
+                )
+
+    def format(self, arch: Arch) -> str:
+        """Return the text that `parse` reads, stages separated by "|"."""
+        stages = (_stage(arch, stage) for stage in range(STAGES))
+        return "|".join(",".join(map(str, types)) for types in stages)
+
+    def canonical(self, arch: Arch) -> Arch:
+        """Return the architecture with each stage's types packed to its first positions.
+
+        Architectures with equal canonical forms are the same network.
+        """
+        packed: list[int] = []
+        for stage in range(STAGES):
+            types = [t for t in _stage(arch, stage) if t]
+            packed += types + [0] * (STAGE_POSITIONS - len(types))
+        return tuple(packed)
+
+    def start(self) -> Arch:
+        """Return S0: type 5 at the first position of each required stage."""
+        return self._start_of((5, 5, 5, 5))
+
+    def starts(self) -> list[Arch]:
+        """Return every network with one block in each required stage, S0 first.
+
+        In order of the number of blocks that differ from S0: where S0 exceeds a budget, the
+        search starts from the nearest one that does not.
+        """
+        choices = itertools.product(BLOCK_TYPES, repeat=len(self.required_stages))
+        ordered = sorted(choices, key=lambda types: (sum(t != 5 for t in types), types))
+        return [self._start_of(types) for types in ordered]
+
+    def _start_of(self, types: tuple[int, ...]) -> Arch:
+        arch = [0] * POSITIONS
+        for stage, block in zip(self.required_stages, types, strict=True):
+            arch[stage * STAGE_POSITIONS] = block
+        return tuple(arch)
+
+    def elements(self, arch: Arch) -> list[Element]:
+        """Return the (position, type) pairs that can still be added."""
+        free = (position for position, block in enumerate(arch) if not block)
+        return [(position, block) for position in free for block in BLOCK_TYPES]
+
+    def add(self, arch: Arch, element: Element) -> Arch:
+        """Return `arch` with a block at an empty position."""
+        position, block = element
+        return (*arch[:position], block, *arch[position + 1 :])
+
+    def describe(self, element: Element) -> str:
+        """Return an element in words, e.g. "type 3 in stage 2"."""
+        position, block = element
+        return f"type {block} in stage {position // STAGE_POSITIONS}"
+
+    def sample(self, rng: np.random.Generator) -> Arch:
+        """Return a random network; each draw has its own density, so that sizes spread evenly."""
+        density = rng.uniform()
+        filled = rng.uniform(size=POSITIONS) < density
+        arch = rng.integers(1, len(BLOCK_TYPES) + 1, size=POSITIONS) * filled
+        for stage in self.required_stages:
+            first = stage * STAGE_POSITIONS
+            if not arch[first : first + STAGE_POSITIONS].any():
+                arch[first] = rng.integers(1, len(BLOCK_TYPES) + 1)
+        return self.canonical(tuple(int(block) for block in arch))
+
+    # Parts and graphs -----------------------------------------------------------------------
+
+    def parts(self, arch: Arch) -> tuple[Key, ...]:
+        """Return the lookup keys of the network, stem first, head last."""
+        channels = scaled(FIXED_CHANNELS, self.width)
+        resolution = self._stem_key().resolution // self.stem_stride
+        parts = [self._stem_key()]
+        for stage in range(STAGES):
+            types = tuple(t for t in _stage(arch, stage) if t)
+            if types:
+                parts += _stage_keys(self, stage, types, channels, resolution)
+                channels = self.channels(stage)
+                resolution = -(-resolution // self.stage_strides[stage])
+        return (*parts, self._head_key(channels, resolution))
+
+    def keys(self) -> list[Key]:
+        """Return every key that some network of the space contains, in network order."""
+        found: dict[Key, None] = {}
+        choices = [(1,) if stage in self.required_stages else (0, 1) for stage in range(STAGES)]
+        for filled, block in itertools.product(itertools.product(*choices), BLOCK_TYPES):
+            arch = tuple(block * keep for keep in filled for _ in range(STAGE_POSITIONS))
+            found.update(dict.fromkeys(self.parts(arch)))
+        order = {"stem": 0, "head": 2}
+        return sorted(
+            found,
+            key=lambda k: (order.get(k.block, 1), -k.resolution, k.out_channels, k.in_channels, k),
+        )
+
+    def part_graph(self, key: Key) -> Graph:
+        """Return the graph of one part alone, with the part's input as its input.
+
+        Raises:
+            KeyError: the key belongs to another space.
+        """
+        if key == self._stem_key():
+            builder = GraphBuilder(self.input_shape)
+            self._add_stem(builder)
+            return builder.build()
+        builder = GraphBuilder((key.in_channels, key.resolution, key.resolution))
+        if key.block == "head":
+            head(builder, INPUT, self._head_channels, self.classes)
+        else:
+            block = BLOCK_TYPES[int(key.block.removeprefix("t"))]
+            inverted_residual(builder, key.block, INPUT, block, key.out_channels, key.stride)
+        return builder.build()
+
+    def graph(self, arch: Arch) -> Graph:
+        """Return the whole network.
+
+        Nodes are named by stage, order and type, so two networks share the names, and with the
+        same seed the initial weights, of the blocks that they have in common.
+        """
+        self.check(arch)
+        builder = GraphBuilder(self.input_shape)
+        value = self._add_stem(builder)
+        for stage in range(STAGES):
+            for order, block in enumerate(t for t in _stage(arch, stage) if t):
+                stride = self.stage_strides[stage] if order == 0 else 1
+                value = inverted_residual(
+                    builder,
+                    f"stage{stage}.{order}.t{block}",
+                    value,
+                    BLOCK_TYPES[block],
+                    self.channels(stage),
+                    stride,
+                )
+        head(builder, value, self._head_channels, self.classes)
+        return builder.build()
+
+    @property
+    def _head_channels(self) -> int:
+        return scaled(HEAD_CHANNELS, self.width)
+
+    def _add_stem(self, builder: GraphBuilder) -> str:
+        stem = scaled(STEM_CHANNELS, self.width)
+        value = builder.conv("stem.conv", INPUT, stem, kernel=3, stride=self.stem_stride)
+        fixed = scaled(FIXED_CHANNELS, self.width)
+        return inverted_residual(builder, "stem.fixed", value, BlockType(1), fixed, 1)
+
+    def _stem_key(self) -> Key:
+        return Key("stem", 3, scaled(FIXED_CHANNELS, self.width), self.stem_stride, self.resolution)
+
+    def _head_key(self, channels: int, resolution: int) -> Key:
+        return Key("head", channels, self.classes, 1, resolution)
+
+
+def _stage(arch: Arch, stage: int) -> Arch:
+    return arch[stage * STAGE_POSITIONS : (stage + 1) * STAGE_POSITIONS]
+
+
+@lru_cache(maxsize=1 << 16)
+def _stage_keys(
+    space: RcnetSpace, stage: int, types: Arch, in_channels: int, resolution: int
+) -> list[Key]:
+    channels, stride = space.channels(stage), space.stage_strides[stage]
+    first = Key(f"t{types[0]}", in_channels, channels, stride, resolution)
+    after = -(-resolution // stride)
+    return [first] + [Key(f"t{block}", channels, channels, 1, after) for block in types[1:]]

@@ -1,0 +1,74 @@
+"""Quantities with units: parsing what users type, formatting what they read.
+
+Inside the program a latency is a float in ms, an energy in mJ, memory and size in bytes, and
+params and MAdds are plain counts; `Dimension` names the base unit of each.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+from hwnas.errors import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class Dimension:
+    """A kind of quantity: its base unit and what each accepted unit is worth in it."""
+
+    name: str
+    base: str
+    units: dict[str, float]
+    display: tuple[str, ...]
+
+    def parse(self, text: str) -> float:
+        """Return the value of `text` (such as "190ms") in the base unit.
+
+        Raises:
+            UserError: no unit, unknown unit, not a number, or not positive.
+        """
+        match = re.fullmatch(r"\s*([-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?)\s*([A-Za-zµ]*)\s*", text)
+        accepted = ", ".join(unit for unit in self.units)
+        example = f"{3.4 if self.base == '' else 190}{self.display[0]}"
+        if not match:
+            raise UserError(f"{self.name}: {text!r} is not a number with a unit, e.g. {example}.")
+        number, unit = match.groups()
+        if not unit:
+            raise UserError(
+                f"{self.name}: {text!r} has no unit. "
+                f"Write for instance {example} (units: {accepted})."
+            )
+        if unit not in self.units:
+            raise UserError(f"{self.name}: unknown unit {unit!r} in {text!r} (units: {accepted}).")
+        try:
+            value = float(number) * self.units[unit]
+        except ValueError:
+            raise UserError(f"{self.name}: {number!r} in {text!r} is not a number.") from None
+        if not (math.isfinite(value) and value > 0):
+            raise UserError(f"{self.name}: {text!r} must be above zero, e.g. {example}.")
+        return value
+
+    def format(self, value: float) -> str:
+        """Return `value` (base unit) as a short text that `parse` reads back."""
+        unit = next((u for u in self.display if abs(value) >= self.units[u]), self.display[-1])
+        return f"{value / self.units[unit]:.4g}{unit}"
+
+
+LATENCY = Dimension("latency", "ms", {"ms": 1.0, "s": 1e3, "us": 1e-3, "µs": 1e-3}, ("ms", "us"))
+PARAMS = Dimension("params", "", {"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9}, ("M", "k"))
+MADDS = Dimension("madds", "", {"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9}, ("M", "k"))
+ENERGY = Dimension("energy", "mJ", {"mJ": 1.0, "J": 1e3, "uJ": 1e-3, "µJ": 1e-3}, ("mJ", "uJ"))
+_BYTES = {
+    "kB": 1e3,
+    "KB": 1e3,
+    "MB": 1e6,
+    "GB": 1e9,
+    "KiB": 2.0**10,
+    "MiB": 2.0**20,
+    "GiB": 2.0**30,
+}
+MEMORY = Dimension("memory", "B", _BYTES, ("MB", "kB"))
+SIZE = Dimension("size", "B", _BYTES, ("MB", "kB"))
+
+DIMENSIONS = {d.name: d for d in (LATENCY, PARAMS, MADDS, ENERGY, MEMORY, SIZE)}
