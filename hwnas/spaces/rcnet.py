@@ -20,6 +20,8 @@ from hwnas.spaces.blocks import BLOCK_TYPES, BlockType, head, inverted_residual,
 from hwnas.spaces.key import Key
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy as np
 
 Arch: TypeAlias = tuple[int, ...]
@@ -121,8 +123,7 @@ class RcnetSpace:
 
     def format(self, arch: Arch) -> str:
         """Return the text that `parse` reads, stages separated by "|"."""
-        stages = (_stage(arch, stage) for stage in range(STAGES))
-        return "|".join(",".join(map(str, types)) for types in stages)
+        return "|".join(",".join(map(str, types)) for types in self._stages_of(arch))
 
     def canonical(self, arch: Arch) -> Arch:
         """Return the architecture with each stage's types packed to its first positions.
@@ -137,23 +138,44 @@ class RcnetSpace:
 
     def start(self) -> Arch:
         """Return S0: type 5 at the first position of each required stage."""
-        return self._start_of((5, 5, 5, 5))
+        return self._one_per_stage(
+            tuple(5 * (stage in self.required_stages) for stage in range(STAGES))
+        )
 
-    def starts(self) -> list[Arch]:
-        """Return every network with one block in each required stage, S0 first.
+    def starts(self) -> Iterator[Arch]:
+        """Yield every network of at most one block per stage, S0 first.
 
-        In order of the number of blocks that differ from S0: where S0 exceeds a budget, the
+        In order of the number of stages that differ from S0: where S0 exceeds a budget, the
         search starts from the nearest one that does not.
         """
-        choices = itertools.product(BLOCK_TYPES, repeat=len(self.required_stages))
-        ordered = sorted(choices, key=lambda types: (sum(t != 5 for t in types), types))
-        return [self._start_of(types) for types in ordered]
+        start = [arch_types[0] for arch_types in self._stages_of(self.start())]
+        choices = [
+            (*BLOCK_TYPES, *(() if stage in self.required_stages else (0,)))
+            for stage in range(STAGES)
+        ]
 
-    def _start_of(self, types: tuple[int, ...]) -> Arch:
-        arch = [0] * POSITIONS
-        for stage, block in zip(self.required_stages, types, strict=True):
-            arch[stage * STAGE_POSITIONS] = block
-        return tuple(arch)
+        def distance(types: Arch) -> tuple[int, Arch]:
+            return sum(a != b for a, b in zip(types, start, strict=True)), types
+
+        yield from map(self._one_per_stage, sorted(itertools.product(*choices), key=distance))
+
+    def skeletons(self) -> list[list[Arch]]:
+        """Return, for each choice of filled stages, the one-block-per-stage network of each type.
+
+        The networks of one choice have the same channels and resolutions at the same places.
+        """
+        choices = [(1,) if stage in self.required_stages else (0, 1) for stage in range(STAGES)]
+        return [
+            [self._one_per_stage(tuple(block * keep for keep in filled)) for block in BLOCK_TYPES]
+            for filled in itertools.product(*choices)
+        ]
+
+    def _one_per_stage(self, types: Arch) -> Arch:
+        empty = (0,) * (STAGE_POSITIONS - 1)
+        return tuple(itertools.chain.from_iterable((block, *empty) for block in types))
+
+    def _stages_of(self, arch: Arch) -> list[Arch]:
+        return [_stage(arch, stage) for stage in range(STAGES)]
 
     def elements(self, arch: Arch) -> list[Element]:
         """Return the (position, type) pairs that can still be added."""
@@ -196,13 +218,12 @@ class RcnetSpace:
                 resolution = -(-resolution // self.stage_strides[stage])
         return (*parts, self._head_key(channels, resolution))
 
-    def keys(self) -> list[Key]:
+    def lookup_keys(self) -> list[Key]:
         """Return every key that some network of the space contains, in network order."""
         found: dict[Key, None] = {}
-        choices = [(1,) if stage in self.required_stages else (0, 1) for stage in range(STAGES)]
-        for filled, block in itertools.product(itertools.product(*choices), BLOCK_TYPES):
-            arch = tuple(block * keep for keep in filled for _ in range(STAGE_POSITIONS))
-            found.update(dict.fromkeys(self.parts(arch)))
+        for arch in itertools.chain.from_iterable(self.skeletons()):
+            repeated = tuple(max(stage) for stage in self._stages_of(arch) for _ in stage)
+            found.update(dict.fromkeys(self.parts(repeated)))
         order = {"stem": 0, "head": 2}
         return sorted(
             found,

@@ -1,0 +1,17 @@
+"""What a network costs, and what it may cost."""
+
+from hwnas.cost.budget import Budget
+from hwnas.cost.costs import Cost, energy, latency, madds, memory, params, size
+from hwnas.cost.problem import Problem
+
+__all__ = [
+    "Budget",
+    "Cost",
+    "Problem",
+    "energy",
+    "latency",
+    "madds",
+    "memory",
+    "params",
+    "size",
+]

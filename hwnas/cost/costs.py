@@ -1,0 +1,109 @@
+"""Cost functions: a number with a unit for a whole network, exact as it is summed over parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from hwnas import units
+from hwnas.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from hwnas.graph import Graph
+    from hwnas.lut.table import Table
+    from hwnas.spaces import Arch, Key, RcnetSpace
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One resource.
+
+    Attributes:
+        name: "params", "latency", ...; with several devices "latency@iphone5s".
+        dimension: its unit.
+        space: the space whose networks it costs.
+        per_key: cost of each part, in the base unit.
+        combine: parts of a network add up, or only the largest counts (memory).
+        margin: share added to a prediction for the bound that is compared with a budget.
+        label: how the numbers are to be read: "exact", "measured", "ESTIMATED".
+    """
+
+    name: str
+    dimension: units.Dimension
+    space: RcnetSpace
+    per_key: Mapping[Key, float] = field(repr=False)
+    combine: Literal["sum", "max"] = "sum"
+    margin: float = 0.0
+    label: str = "exact"
+
+    def of(self, arch: Arch) -> float:
+        """Return the point estimate for a whole network."""
+        return self.of_parts(self.space.parts(arch))
+
+    def of_parts(self, parts: tuple[Key, ...]) -> float:
+        """Return the point estimate for the keys of a whole network."""
+        per_key = self.per_key
+        values = [per_key[key] for key in parts]
+        return sum(values) if self.combine == "sum" else max(values)
+
+    def upper(self, arch: Arch) -> float:
+        """Return the bound that a budget is compared with."""
+        return self.of(arch) * (1 + self.margin)
+
+    def format(self, value: float) -> str:
+        """Return a value with its unit."""
+        return self.dimension.format(value)
+
+
+def params(space: RcnetSpace) -> Cost:
+    """Return the trained parameters."""
+    return Cost("params", units.PARAMS, space, _from_graphs(space, lambda g: g.params))
+
+
+def madds(space: RcnetSpace) -> Cost:
+    """Return the multiply-accumulates of the convolutions."""
+    return Cost("madds", units.MADDS, space, _from_graphs(space, lambda g: g.madds))
+
+
+def memory(space: RcnetSpace) -> Cost:
+    """Return the peak of live float32 activations.
+
+    Between two parts only one value lives, so the peak of a network is that of its worst part.
+    """
+    per_key = _from_graphs(space, lambda g: g.peak_bytes)
+    return Cost("memory", units.MEMORY, space, per_key, combine="max")
+
+
+def size(space: RcnetSpace) -> Cost:
+    """Return the bytes of the float32 weights; a file adds a few kilobytes of structure."""
+    return Cost("size", units.SIZE, space, _from_graphs(space, lambda g: g.weight_bytes))
+
+
+def latency(table: Table, confidence: float | None, *, name: str = "latency") -> Cost:
+    """Return the latency by a table, bounded at `confidence` (None: the point estimate)."""
+    margin = 0.0 if confidence is None else table.margin(confidence)
+    per_key = {key: row.latency_ms for key, row in table.rows.items()}
+    return Cost(name, units.LATENCY, table.space, per_key, margin=margin, label=table.label)
+
+
+def energy(table: Table, *, name: str = "energy") -> Cost:
+    """Return the energy by a table.
+
+    Raises:
+        UserError: the table has no energy: an unknown cost is no zero.
+    """
+    per_key = {key: row.energy_mj for key, row in table.rows.items()}
+    known = {key: value for key, value in per_key.items() if value is not None}
+    if len(known) < len(per_key):
+        raise UserError(
+            f"energy on {table.target} is unknown: its table has no energy column. Set `watts` "
+            f"in profiles/{table.target}.toml and build the table again ({table.remedy})."
+        )
+    label = str(table.meta["energy_source"])
+    return Cost(name, units.ENERGY, table.space, known, label=label)
+
+
+def _from_graphs(space: RcnetSpace, count: Callable[[Graph], int]) -> dict[Key, float]:
+    return {key: float(count(space.part_graph(key))) for key in space.lookup_keys()}

@@ -1,0 +1,166 @@
+"""Cluttered digits: real digits, warped and cluttered on the fly, so that no image comes twice.
+
+In the spirit of cluttered translated MNIST (Mnih et al., "Recurrent Models of Visual Attention",
+2014), from the 1,797 handwritten digits of 8x8 pixels that come with scikit-learn. The plain
+digits are saturated by the smallest networks; these show what depth and width are worth.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from hwnas.data.dataset import CPU, Batch, Split, batch_sizes, normalise
+from hwnas.graph import ImageInput
+from hwnas.seeds import derive
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+    from torch import Generator, Tensor
+
+VERSION = 1
+"""To be raised with any change of the images, so that old scores are not taken for new ones."""
+
+SIZE = 8
+TRAIN_ORIGINALS = 1300
+CLUTTER_PIECES = 2
+CLUTTER_SIZE = 3
+CLUTTER_BRIGHTNESS = 0.9
+NOISE = 0.08
+SEED = 0
+
+
+class ClutteredDigits:
+    """Ten classes, RGB, any resolution; needs no download."""
+
+    name = "cluttered-digits"
+    images = ImageInput((0.2,) * 3, (0.3,) * 3, tuple(str(digit) for digit in range(10)))
+
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        """Name and version: everything else is in this file."""
+        return {"name": self.name, "version": VERSION}
+
+    def train_batches(
+        self,
+        images: int,
+        batch_size: int,
+        resolution: int,
+        seed: int,
+        *,
+        start: int = 0,
+        device: torch.device = CPU,
+    ) -> Iterator[Batch]:
+        """Yield fresh images; each batch has its own random stream."""
+        for number, size in batch_sizes(images, batch_size, start):
+            generator = torch.Generator().manual_seed(derive(seed, "train", number))
+            chosen = self._originals["train"]
+            chosen = chosen[torch.randint(len(chosen), (size,), generator=generator)]
+            pixels = self._draw(chosen, resolution, generator).to(device)
+            yield normalise(pixels, self.images), self._labels[chosen].to(device)
+
+    def held_out(self, split: Split, resolution: int, count: int) -> Batch:
+        """Return `count` images; the originals take turns."""
+        pixels, labels = self._held_out(split, resolution, count)
+        return normalise(pixels, self.images), labels
+
+    def real_images(self, count: int, resolution: int) -> NDArray[np.uint8]:
+        """Return images of the final split."""
+        pixels, _ = self._held_out("final", resolution, count)
+        values = (pixels * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
+        return np.ascontiguousarray(values.numpy())
+
+    def _held_out(self, split: Split, resolution: int, count: int) -> tuple[Tensor, Tensor]:
+        originals = self._originals[split]
+        chosen = originals[torch.arange(count) % len(originals)]
+        generator = torch.Generator().manual_seed(derive(SEED, split, resolution))
+        return self._draw(chosen, resolution, generator), self._labels[chosen]
+
+    @cached_property
+    def _loaded(self) -> tuple[Tensor, Tensor]:
+        from sklearn.datasets import load_digits
+
+        digits, labels = load_digits(return_X_y=True)
+        pixels = torch.tensor(digits.reshape(-1, 1, SIZE, SIZE) / 16, dtype=torch.float32)
+        return pixels, torch.tensor(labels, dtype=torch.int64)
+
+    @property
+    def _digits(self) -> Tensor:
+        return self._loaded[0]
+
+    @property
+    def _labels(self) -> Tensor:
+        return self._loaded[1]
+
+    @cached_property
+    def _originals(self) -> dict[str, Tensor]:
+        """Indices of the digits of each split."""
+        order = np.random.default_rng(SEED).permutation(len(self._labels))
+        middle = (TRAIN_ORIGINALS + len(order)) // 2
+        parts = np.split(order, [TRAIN_ORIGINALS, middle])
+        names = ("train", "search", "final")
+        return {name: torch.from_numpy(part) for name, part in zip(names, parts, strict=True)}
+
+    def _draw(self, chosen: Tensor, resolution: int, generator: Generator) -> Tensor:
+        """Return (n, 3, r, r) in [0, 1]: warped digits in random colours, clutter and noise."""
+        digits = _warp(self._digits[chosen], resolution, generator, (0.6, 0.9), 0.4)
+        clutter = torch.zeros_like(digits)
+        for _ in range(CLUTTER_PIECES):
+            clutter = torch.maximum(clutter, self._piece(len(chosen), resolution, generator))
+        image = digits * _tint(len(chosen), generator)
+        clutter = CLUTTER_BRIGHTNESS * clutter * _tint(len(chosen), generator)
+        image = torch.maximum(image, clutter)
+        return (image + NOISE * torch.randn(image.shape, generator=generator)).clamp_(0, 1)
+
+    def _piece(self, count: int, resolution: int, generator: Generator) -> Tensor:
+        """Return warped pieces of training digits, (n, 1, r, r)."""
+        train = self._originals["train"]
+        chosen = train[torch.randint(len(train), (count,), generator=generator)]
+        corner = torch.randint(SIZE - CLUTTER_SIZE, (count, 2), generator=generator)
+        inside = torch.arange(SIZE) - corner[..., None]
+        inside = (inside >= 0) & (inside < CLUTTER_SIZE)
+        window = inside[:, None, 0, :, None] & inside[:, None, 1, None, :]
+        pieces = self._digits[chosen] * window
+        return _warp(pieces, resolution, generator, (0.4, 0.9), math.pi)
+
+
+def _warp(
+    digits: Tensor,
+    resolution: int,
+    generator: Generator,
+    scales: tuple[float, float],
+    rotation: float,
+) -> Tensor:
+    """Return (n, 1, r, r): rotated, scaled, stretched, sheared and put anywhere in the image.
+
+    Args:
+        digits: (n, 1, 8, 8).
+        resolution: r.
+        generator: where the randomness comes from.
+        scales: range of the digit's size as a share of the image's.
+        rotation: largest angle in either direction, radians.
+    """
+    count = len(digits)
+    angle, stretch, shear, right, down = 2 * torch.rand(5, count, generator=generator) - 1
+    low, high = scales
+    scale = low + (high - low) * torch.rand(count, generator=generator)
+    wide = scale * (1 + 0.25 * stretch)
+    cos, sin = torch.cos(rotation * angle), torch.sin(rotation * angle)
+    right, down = right * (1 - scale), down * (1 - scale)
+    across = torch.stack([cos / wide, 0.3 * shear - sin / scale, -right * cos / wide], 1)
+    along = torch.stack([sin / wide, cos / scale, -down * cos / scale], 1)
+    shape = [count, 1, resolution, resolution]
+    grid = functional.affine_grid(torch.stack([across, along], 1), shape, align_corners=False)
+    return functional.grid_sample(digits, grid, align_corners=False)
+
+
+def _tint(count: int, generator: Generator) -> Tensor:
+    """Return a bright colour per image, (n, 3, 1, 1)."""
+    return 0.5 + 0.5 * torch.rand(count, 3, 1, 1, generator=generator)

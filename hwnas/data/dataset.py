@@ -1,0 +1,79 @@
+"""What training and evaluation ask of a data set."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from hwnas.graph import ImageInput
+
+Split: TypeAlias = Literal["search", "final"]
+"""Held-out images: candidates are scored on "search", what is reported comes from "final"."""
+
+Batch: TypeAlias = "tuple[Tensor, Tensor]"
+"""Images (n, 3, r, r), float32, normalised, channels last; labels (n,), int64."""
+
+CPU = torch.device("cpu")
+
+
+class Dataset(Protocol):
+    """Labelled RGB images at any resolution."""
+
+    @property
+    def name(self) -> str:
+        """Short name for people."""
+
+    @property
+    def images(self) -> ImageInput:
+        """Class labels and normalisation."""
+
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        """What identifies the images, as JSON: equal fingerprints, equal batches."""
+
+    def train_batches(
+        self,
+        images: int,
+        batch_size: int,
+        resolution: int,
+        seed: int,
+        *,
+        start: int = 0,
+        device: torch.device = CPU,
+    ) -> Iterator[Batch]:
+        """Yield `images` augmented training images in all, the last batch may be smaller.
+
+        A batch depends on `seed` and its own number alone, so `start`, the number of batches to
+        leave out, costs nothing and continues the very same stream.
+        """
+
+    def held_out(self, split: Split, resolution: int, count: int) -> Batch:
+        """Return the first `count` images of a split, or all if there are fewer.
+
+        No training image, and no original in both splits.
+        """
+
+    def real_images(self, count: int, resolution: int) -> NDArray[np.uint8]:
+        """Return (n, r, r, 3) held-out images as a camera would give them, not normalised."""
+
+
+def batch_sizes(images: int, batch_size: int, start: int) -> Iterator[tuple[int, int]]:
+    """Yield (number, size) of every batch from number `start` on."""
+    for number, first in enumerate(range(0, images, batch_size)):
+        if number >= start:
+            yield number, min(batch_size, images - first)
+
+
+def normalise(pixels: Tensor, images: ImageInput) -> Tensor:
+    """Return pixels (n, 3, r, r) in [0, 1] as a network takes them."""
+    mean = torch.tensor(images.mean, device=pixels.device).view(3, 1, 1)
+    std = torch.tensor(images.std, device=pixels.device).view(3, 1, 1)
+    return ((pixels - mean) / std).contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,167 @@
+"""Target profiles: what is known of a device before anything is measured on it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hwnas.errors import UserError, one_of
+from hwnas.resources import shipped
+
+RUNTIMES = ("onnxruntime", "coreml")
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """A published or measured time of one whole network.
+
+    Attributes:
+        network: "mobilenet_v2", or an architecture of the space, or its published name.
+        space: geometry that the time holds for.
+        latency_ms: the time.
+        source: where it was published.
+    """
+
+    network: str
+    space: str
+    latency_ms: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Estimation:
+    """Assumptions behind an ESTIMATED table; the anchors correct them.
+
+    Attributes:
+        dense_gmadds: billions of multiply-accumulates per second in ungrouped convolutions.
+        grouped_gmadds: the same in grouped 1x1 convolutions.
+        depthwise_gmadds: the same in depthwise convolutions.
+        memory_gbps: billions of bytes per second read and written.
+        op_overhead_ms: fixed time per operation.
+        spread: standard deviation of the logarithm of each of these.
+        anchor_error: relative standard error of an anchor's time.
+    """
+
+    dense_gmadds: float
+    grouped_gmadds: float
+    depthwise_gmadds: float
+    memory_gbps: float
+    op_overhead_ms: float
+    spread: float = 0.7
+    anchor_error: float = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceProfile:
+    """One file of profiles/.
+
+    Attributes:
+        name: the target's name.
+        title: one line for people.
+        runtime: who runs the model.
+        export_format: default of `hwnas export` for this target.
+        precision: "fp32".
+        threads: threads that the runtime uses.
+        local: whether the target can be measured on the machine hwnas runs on.
+        watts: mean power while it runs, if known; makes energy estimates possible.
+        watts_source: where that figure comes from.
+        default_space: space of `hwnas profile` when none is given.
+        anchors: whole-network times, for an estimated table.
+        estimation: assumptions, for an estimated table.
+    """
+
+    name: str
+    title: str
+    runtime: str
+    export_format: str
+    default_space: str
+    precision: str = "fp32"
+    threads: int = 1
+    local: bool = False
+    watts: float | None = None
+    watts_source: str | None = None
+    anchors: tuple[Anchor, ...] = field(default=())
+    estimation: Estimation | None = None
+
+    def __post_init__(self) -> None:
+        if self.runtime not in RUNTIMES:
+            raise one_of("runtime", self.runtime, list(RUNTIMES))
+        if self.threads < 1:
+            raise UserError(f"threads must be at least 1, but got {self.threads}")
+
+
+def profile_folders() -> list[Path]:
+    """Return the folders that are searched for profiles, the user's own first."""
+    own = [Path("profiles")]
+    if home := os.environ.get("HWNAS_HOME"):
+        own.append(Path(home) / "profiles")
+    return [*own, shipped("profiles")]
+
+
+def target_names() -> list[str]:
+    """Return the names of all known targets."""
+    return sorted({path.stem for folder in profile_folders() for path in folder.glob("*.toml")})
+
+
+def find_target(name: str) -> DeviceProfile:
+    """Return the profile of a target.
+
+    Raises:
+        UserError: unknown target, or a profile file that is not right.
+    """
+    for folder in profile_folders():
+        path = folder / f"{name}.toml"
+        if path.is_file():
+            return _read(path)
+    raise one_of("target", name, target_names(), "A new one is a file profiles/NAME.toml.")
+
+
+def _read(path: Path) -> DeviceProfile:
+    try:
+        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        anchors = tuple(Anchor(**anchor) for anchor in values.pop("anchors", ()))
+        estimation = values.pop("estimation", None)
+        return DeviceProfile(
+            name=path.stem,
+            anchors=anchors,
+            estimation=Estimation(**estimation) if estimation else None,
+            **values,
+        )
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, TypeError) as error:
+        reason = str(error).replace("DeviceProfile.__init__() ", "").replace("__init__() ", "")
+        raise UserError(f"{path}: {reason}. See profiles/onnx-cpu.toml for an example.") from None
+
+
+def describe_host() -> dict[str, str]:
+    """Return what identifies the machine that measurements are made on."""
+    return {
+        "cpu": _cpu_model(),
+        "cores": str(os.cpu_count()),
+        "os": f"{platform.system()} {platform.release()}",
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        "governor": _first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+    }
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or "unknown"
+    fields = dict(line.partition(":")[::2] for line in reversed(lines) if ":" in line)
+    values = {name.strip(): value.strip() for name, value in fields.items()}
+    name = values.get("model name") or values.get("Model") or platform.processor() or "unknown"
+    family, model = values.get("cpu family"), values.get("model")
+    return f"{name} (family {family}, model {model})" if family and model else name
+
+
+def _first_line(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError:
+        return "not readable"

@@ -1,0 +1,1 @@
+"""Lookup tables: what each part of a network costs on a device, and how far to trust it."""

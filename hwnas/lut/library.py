@@ -1,0 +1,69 @@
+"""Finding tables: the workspace's own first, then HWNAS_HOME, then the shipped ones."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from hwnas.device import target_names
+from hwnas.errors import TableError, one_of
+from hwnas.lut.storage import load
+from hwnas.lut.table import Table, profile_command
+from hwnas.resources import shipped
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """All tables that a command can see from `workspace`."""
+
+    workspace: Path
+
+    @property
+    def own(self) -> Path:
+        """The folder that new tables are written to."""
+        return self.workspace / "lut"
+
+    def folder(self, target: str, space: str) -> Path:
+        """Return the place of a table that is to be written."""
+        return self.own / target / space
+
+    def find(self, target: str, space: str) -> Table:
+        """Return the table of a target for a space.
+
+        Raises:
+            UserError: unknown target.
+            TableError: no such table, or a damaged one.
+        """
+        for root in self._roots():
+            folder = root / target / space
+            if folder.is_dir():
+                return load(folder)
+        if target not in target_names():
+            raise one_of("target", target, target_names())
+        known = [f"{t} / {s}" for t, s in self.names() if t == target]
+        beside = f" (there are tables for {', '.join(known)})" if known else ""
+        raise TableError(
+            f"no lookup table of {target} for {space}{beside}. Build it: "
+            f"{profile_command(target, space)}"
+        )
+
+    def names(self) -> list[tuple[str, str]]:
+        """Return (target, space) of every table, without reading them."""
+        found = {
+            (meta.parent.parent.name, meta.parent.name)
+            for root in self._roots()
+            for meta in root.glob("*/*/meta.json")
+        }
+        return sorted(found)
+
+    def latest(self) -> tuple[str, str] | None:
+        """Return (target, space) of the newest table of the workspace itself, if there is one."""
+        metas = sorted(self.own.glob("*/*/meta.json"), key=lambda meta: meta.stat().st_mtime_ns)
+        return (metas[-1].parent.parent.name, metas[-1].parent.name) if metas else None
+
+    def _roots(self) -> list[Path]:
+        roots = [self.own]
+        if home := os.environ.get("HWNAS_HOME"):
+            roots.append(Path(home) / "lut")
+        return [*roots, shipped("lut")]

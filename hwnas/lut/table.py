@@ -1,0 +1,159 @@
+"""The table itself: one row per key, and where the numbers came from."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from hwnas.errors import TableError
+from hwnas.lut.accuracy import conformal_margin
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
+    from hwnas.spaces import Arch, Key, RcnetSpace
+
+SOURCES = ("measured", "estimated", "fitted")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What one part costs.
+
+    Attributes:
+        latency_ms: time that the part adds to a network.
+        latency_low_ms: lower end of the 95% interval of its timing.
+        latency_high_ms: upper end.
+        raw_ms: time of the part alone, before correction (for an estimate, the estimate).
+        energy_mj: energy that the part adds, or None when unknown.
+        peak_bytes: largest live float32 activations inside the part.
+        weight_bytes: float32 weights with batch norm folded.
+        samples: timed runs (0 for an estimate).
+        source: "measured", "estimated" or "fitted".
+    """
+
+    params: int
+    madds: int
+    latency_ms: float
+    latency_low_ms: float
+    latency_high_ms: float
+    raw_ms: float
+    energy_mj: float | None
+    peak_bytes: int
+    weight_bytes: int
+    samples: int
+    source: str
+
+    def __post_init__(self) -> None:
+        times = (self.latency_ms, self.latency_low_ms, self.latency_high_ms, self.raw_ms)
+        if not all(math.isfinite(value) and value > 0 for value in times):
+            raise ValueError(f"latencies must be finite and above zero, but got {times}")
+        if not self.latency_low_ms <= self.latency_ms <= self.latency_high_ms:
+            raise ValueError(
+                "latency_low_ms <= latency_ms <= latency_high_ms must hold, but got "
+                f"{self.latency_low_ms}, {self.latency_ms}, {self.latency_high_ms}"
+            )
+        if self.energy_mj is not None and not (
+            math.isfinite(self.energy_mj) and self.energy_mj > 0
+        ):
+            raise ValueError(f"energy_mj must be above zero or empty, but got {self.energy_mj}")
+        if min(self.params, self.madds, self.peak_bytes, self.weight_bytes, self.samples) < 0:
+            raise ValueError("counts must not be negative")
+        if self.source not in SOURCES:
+            raise ValueError(f"source must be one of {SOURCES}, but got {self.source!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """One whole network of the check, never used to make the table."""
+
+    arch: str
+    predicted_ms: float
+    measured_ms: float
+
+
+@dataclass(frozen=True)
+class Table:
+    """A lookup table of one space on one target.
+
+    Attributes:
+        target: name of the target.
+        space: the space whose keys it holds, all of them.
+        rows: the costs.
+        meta: provenance; see `meta.json` of any table.
+        held_out: networks of the validation, empty for an estimate.
+    """
+
+    target: str
+    space: RcnetSpace
+    rows: Mapping[Key, Row]
+    meta: Mapping[str, Any]
+    held_out: tuple[HeldOut, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        missing = [key for key in self.space.lookup_keys() if key not in self.rows]
+        if missing:
+            raise TableError(
+                f"the table of {self.target} for {self.space.name} has no row for {missing[0]} "
+                f"({len(missing)} of {len(self.space.lookup_keys())} keys are missing). "
+                f"Measure it: {self.remedy}"
+            )
+
+    @property
+    def remedy(self) -> str:
+        """The command that makes this table anew."""
+        return profile_command(self.target, self.space.name)
+
+    @property
+    def estimated(self) -> bool:
+        """True when no device was measured."""
+        return bool(self.meta["source"] == "estimated")
+
+    @property
+    def label(self) -> str:
+        """How the latencies are to be read: "measured" or "ESTIMATED"."""
+        return "ESTIMATED" if self.estimated else str(self.meta["source"])
+
+    def latency_ms(self, arch: Arch) -> float:
+        """Return the predicted latency of a whole network."""
+        return sum(self.rows[key].latency_ms for key in self.space.parts(arch))
+
+    def margin(self, confidence: float) -> float:
+        """Return m so that predicted * (1 + m) is an upper bound at this confidence.
+
+        From the held-out networks for a measured table, from the stated uncertainty for an
+        estimated one.
+
+        Raises:
+            TableError: too few held-out networks for so high a confidence.
+        """
+        if self.estimated:
+            from scipy import stats
+
+            normal = stats.norm.ppf(confidence) / stats.norm.ppf(0.975)
+            return max(0.0, float(self.meta["uncertainty_95pct"] * normal))
+        margin = conformal_margin(
+            [h.predicted_ms for h in self.held_out],
+            [h.measured_ms for h in self.held_out],
+            confidence,
+        )
+        if math.isinf(margin):
+            raise TableError(
+                f"{len(self.held_out)} held-out networks cannot support a confidence of "
+                f"{confidence:g}: ask for less, or profile with more networks."
+            )
+        return margin
+
+    def frame(self) -> pd.DataFrame:
+        """Return the rows as a pandas frame: the key's fields, then the row's."""
+        import pandas as pd
+
+        return pd.DataFrame([{**asdict(key), **asdict(row)} for key, row in self.rows.items()])
+
+
+def profile_command(target: str, space: str) -> str:
+    """Return the command that builds a table."""
+    return f"hwnas profile --target {target} --space {space}"

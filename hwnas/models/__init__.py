@@ -1,0 +1,1 @@
+"""Graphs as torch modules: the walk that training needs."""

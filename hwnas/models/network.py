@@ -1,0 +1,167 @@
+"""A graph as a torch module, its initial weights, and its weights as deployed."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hwnas.graph import INPUT, Add, Conv, GlobalAvgPool, Linear, Shuffle
+from hwnas.seeds import derive
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hwnas.graph import Graph, Op, Weights
+
+
+class ConvNormAct(nn.Sequential):
+    """Convolution without bias, batch norm and, if the op says so, ReLU6."""
+
+    def __init__(self, op: Conv) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(
+            op.in_channels,
+            op.out_channels,
+            op.kernel,
+            op.stride,
+            op.kernel // 2,
+            groups=op.groups,
+            bias=False,
+        )
+        self.norm = nn.BatchNorm2d(op.out_channels)
+        if op.relu6:
+            self.act = nn.ReLU6(inplace=True)
+
+
+class ChannelShuffle(nn.Module):
+    """Channel g * (C / groups) + k moves to k * groups + g."""
+
+    def __init__(self, groups: int) -> None:
+        super().__init__()
+        self.groups = groups
+
+    def forward(self, value: Tensor) -> Tensor:
+        """Return the shuffled (n, C, h, w)."""
+        # Written for channels-last memory, which training uses: a seventh faster there than
+        # splitting the channels in place, whose result the next convolution has to reorder.
+        n, channels, height, width = value.shape
+        rows = value.permute(0, 2, 3, 1)
+        split = rows.view(n, height, width, self.groups, channels // self.groups)
+        return split.transpose(3, 4).reshape(n, height, width, channels).permute(0, 3, 1, 2)
+
+
+class Sum(nn.Module):
+    """Element-wise sum."""
+
+    def forward(self, left: Tensor, right: Tensor) -> Tensor:
+        """Return left + right."""
+        return left + right
+
+
+class Pool(nn.Module):
+    """Mean over height and width."""
+
+    def forward(self, value: Tensor) -> Tensor:
+        """Return (n, C) for (n, C, h, w)."""
+        return value.mean((2, 3))
+
+
+def module_name(node: str) -> str:
+    """Return a node's name as torch accepts it: dots separate modules there."""
+    return node.replace(".", "__")
+
+
+def _module(op: Op) -> nn.Module:
+    match op:
+        case Conv():
+            return ConvNormAct(op)
+        case Shuffle():
+            return ChannelShuffle(op.groups)
+        case Add():
+            return Sum()
+        case GlobalAvgPool():
+            return Pool()
+        case Linear():
+            return nn.Linear(op.in_features, op.out_features)
+
+
+class Network(nn.Module):
+    """The graph as a trainable module: (n, 3, h, w) float32 to logits (n, classes).
+
+    State-dict keys are "layers.<node, dots as __>.<conv | norm>.<parameter>", and those of the
+    classifier "layers.<node>.<weight | bias>".
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        super().__init__()
+        self.graph = graph
+        self.layers = nn.ModuleDict({module_name(node.name): _module(node.op) for node in graph})
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the result of the graph's last node."""
+        values = {INPUT: images}
+        for node in self.graph:
+            inputs = [values[name] for name in node.inputs]
+            values[node.name] = self.layers[module_name(node.name)](*inputs)
+        return values[self.graph.output.name]
+
+
+def initialise(network: Network, seed: int) -> None:
+    """Draw all weights and reset batch norm.
+
+    Every node has its own random stream, named by `seed` and the node: networks with a node of
+    the same name and shape in common start from the same weights there. Convolutions are He
+    initialised (fan out), the classifier has a standard deviation of 0.01 and no bias.
+    """
+    for node in network.graph:
+        layer = network.layers[module_name(node.name)]
+        generator = torch.Generator().manual_seed(derive(seed, "weights", node.name))
+        if isinstance(layer, ConvNormAct):
+            layer.norm.reset_parameters()
+            _draw(layer.conv.weight, math.sqrt(2 / _fan_out(layer.conv)), generator)
+        elif isinstance(layer, nn.Linear):
+            nn.init.zeros_(layer.bias)
+            _draw(layer.weight, 0.01, generator)
+
+
+def _fan_out(conv: nn.Conv2d) -> int:
+    return conv.kernel_size[0] ** 2 * conv.out_channels // conv.groups
+
+
+def _draw(weight: Tensor, std: float, generator: torch.Generator) -> None:
+    values = torch.randn(weight.shape, generator=generator)
+    with torch.no_grad():
+        weight.copy_(std * values)
+
+
+def fold(network: Network) -> Weights:
+    """Return the weights as deployed: batch norm folded in float64, stored as float32."""
+    weights = {}
+    for node in network.graph:
+        layer = network.layers[module_name(node.name)]
+        if isinstance(layer, ConvNormAct):
+            weights[node.name] = _fold_norm(layer)
+        elif isinstance(layer, nn.Linear):
+            weights[node.name] = (_single(_double(layer.weight)), _single(_double(layer.bias)))
+    return weights
+
+
+def _fold_norm(layer: ConvNormAct) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    norm = layer.norm
+    mean, variance = _double(norm.get_buffer("running_mean")), norm.get_buffer("running_var")
+    scale = _double(norm.weight) / np.sqrt(_double(variance) + norm.eps)
+    weight = _double(layer.conv.weight) * scale[:, None, None, None]
+    bias = _double(norm.bias) - mean * scale
+    return _single(weight), _single(bias)
+
+
+def _double(value: Tensor) -> NDArray[np.float64]:
+    return value.detach().cpu().double().numpy()
+
+
+def _single(value: NDArray[np.float64]) -> NDArray[np.float32]:
+    return np.ascontiguousarray(value, dtype=np.float32)

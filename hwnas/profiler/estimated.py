@@ -1,0 +1,100 @@
+"""Estimate a table from published whole-network times: no device is measured."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hwnas import __version__
+from hwnas.errors import UserError
+from hwnas.lut.analytical import AnalyticalModel, features, fit
+from hwnas.lut.table import Row, Table
+from hwnas.spaces import PUBLISHED, find_space, mobilenet_v2
+
+if TYPE_CHECKING:
+    from hwnas.device import Anchor, DeviceProfile
+    from hwnas.graph import Graph
+    from hwnas.spaces import Key, RcnetSpace
+
+NETWORKS = 200
+"""Random networks over which the stated uncertainty is taken."""
+
+
+def estimate_table(profile: DeviceProfile, space: RcnetSpace) -> Table:
+    """Return the ESTIMATED table of a target.
+
+    The stated uncertainty is the 95% half-width of the model's own predictions, 90th percentile
+    over random networks of the space. It holds if the model's form does, which no measurement
+    here has checked.
+
+    Raises:
+        UserError: the profile has no anchors or no assumptions to estimate from.
+    """
+    if profile.estimation is None or not profile.anchors:
+        raise UserError(
+            f"target {profile.name} cannot be measured on this machine, and its profile has no "
+            "[estimation] and [[anchors]] to estimate from. Add them to "
+            f"profiles/{profile.name}.toml."
+        )
+    works = [(features(_anchor_graph(anchor)), anchor.latency_ms) for anchor in profile.anchors]
+    model = fit(profile.estimation, works)
+    rows = {key: _row(profile, space, key, model) for key in space.lookup_keys()}
+    return Table(profile.name, space, rows, _meta(profile, space, model))
+
+
+def _anchor_graph(anchor: Anchor) -> Graph:
+    space = find_space(anchor.space)
+    if anchor.network == "mobilenet_v2":
+        return mobilenet_v2(space.resolution, space.classes, space.width)
+    return space.graph(space.parse(PUBLISHED.get(anchor.network, anchor.network)))
+
+
+def _row(profile: DeviceProfile, space: RcnetSpace, key: Key, model: AnalyticalModel) -> Row:
+    graph = space.part_graph(key)
+    work = features(graph)
+    latency_ms, half_width = model.predict_ms(work), 1.96 * model.relative_sd(work)
+    return Row(
+        params=graph.params,
+        madds=graph.madds,
+        latency_ms=latency_ms,
+        latency_low_ms=latency_ms * max(0.01, 1 - half_width),
+        latency_high_ms=latency_ms * (1 + half_width),
+        raw_ms=latency_ms,
+        energy_mj=None if profile.watts is None else profile.watts * latency_ms,
+        peak_bytes=graph.peak_bytes,
+        weight_bytes=graph.weight_bytes,
+        samples=0,
+        source="estimated",
+    )
+
+
+def _meta(profile: DeviceProfile, space: RcnetSpace, model: AnalyticalModel) -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+    works = [features(space.graph(space.sample(rng))) for _ in range(NETWORKS)]
+    half_widths = [1.96 * model.relative_sd(work) for work in works]
+    return {
+        "source": "estimated",
+        "created": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        "hwnas": __version__,
+        "device": {"title": profile.title},
+        "runtime": {"name": profile.runtime, "version": "none: nothing was run"},
+        "precision": profile.precision,
+        "threads": profile.threads,
+        "energy_source": "unknown" if profile.watts is None else "estimated",
+        "uncertainty_95pct": float(np.quantile(half_widths, 0.9)),
+        "anchors": [_anchor_json(anchor, model) for anchor in profile.anchors],
+        "validation": None,
+    }
+
+
+def _anchor_json(anchor: Anchor, model: AnalyticalModel) -> dict[str, Any]:
+    predicted_ms = model.predict_ms(features(_anchor_graph(anchor)))
+    return {
+        "network": anchor.network,
+        "published_ms": anchor.latency_ms,
+        "predicted_ms": predicted_ms,
+        "error": predicted_ms / anchor.latency_ms - 1,
+        "source": anchor.source,
+    }

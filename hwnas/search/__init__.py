@@ -1,0 +1,1 @@
+"""Strategies: they ask for networks to be scored, are told the scores, and return a path."""

@@ -1,0 +1,1 @@
+"""Deployment formats: emitters, runtimes and the checks between them."""

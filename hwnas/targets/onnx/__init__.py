@@ -1,0 +1,1 @@
+"""ONNX: emitter and ONNX Runtime."""

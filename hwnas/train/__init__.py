@@ -1,0 +1,1 @@
+"""Training networks: recipes, the loop, full training with checkpoints."""

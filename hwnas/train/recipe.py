@@ -1,0 +1,84 @@
+"""How a network is trained, as plain numbers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, TypeAlias
+
+Schedule: TypeAlias = Literal["one-cycle", "multi-step"]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Stochastic gradient descent with Nesterov momentum.
+
+    Attributes:
+        name: for people.
+        images: training images in all, repetitions counted.
+        batch_size: images per step.
+        peak_lr: highest learning rate.
+        schedule: "one-cycle" rises linearly to the peak and falls to zero along half a cosine;
+            "multi-step" divides by ten at each milestone.
+        milestones: shares of the training, for "multi-step".
+        warmup: share of the training that the learning rate rises, from a tenth of the peak.
+        momentum: Nesterov.
+        weight_decay: on every parameter.
+        ema: decay per step of the averaged weights, which are then the result; None for none.
+        label_smoothing: share of the target given to all classes alike.
+        validation: held-out images that score the result.
+    """
+
+    name: str
+    images: int
+    batch_size: int
+    peak_lr: float
+    schedule: Schedule = "one-cycle"
+    milestones: tuple[float, ...] = ()
+    warmup: float = 0.2
+    momentum: float = 0.9
+    weight_decay: float = 4e-5
+    ema: float | None = None
+    label_smoothing: float = 0.0
+    validation: int = 10_000
+
+    def __post_init__(self) -> None:
+        if min(self.images, self.batch_size, self.validation) < 1 or self.peak_lr <= 0:
+            raise ValueError(f"images, batch_size, validation and peak_lr must be > 0: {self}")
+        if not 0 <= self.warmup <= 1 or not 0 <= self.label_smoothing < 1:
+            raise ValueError(f"warmup and label_smoothing are shares: {self}")
+
+    @property
+    def steps(self) -> int:
+        """Number of batches."""
+        return math.ceil(self.images / self.batch_size)
+
+    def learning_rate(self, step: int) -> float:
+        """Return the learning rate of a step, counted from 0."""
+        progress = step / self.steps
+        if progress < self.warmup:
+            return self.peak_lr * (0.1 + 0.9 * progress / self.warmup)
+        if self.schedule == "multi-step":
+            passed = sum(progress >= milestone for milestone in self.milestones)
+            return float(self.peak_lr * 0.1**passed)
+        falling = (progress - self.warmup) / (1 - self.warmup)
+        return self.peak_lr * 0.5 * (1 + math.cos(math.pi * falling))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all numbers as JSON, for fingerprints."""
+        return {**asdict(self), "milestones": list(self.milestones)}
+
+
+QUICK = Recipe("quick", images=6_000, batch_size=32, peak_lr=0.1, ema=0.98, validation=2_000)
+"""Scores candidates on one CPU thread in a few seconds."""
+
+PAPER_SEARCH = Recipe(
+    "paper-search",
+    images=10 * 50_000,
+    batch_size=128,
+    peak_lr=0.1,
+    schedule="multi-step",
+    milestones=(0.4, 0.7, 0.9),
+    warmup=0.0,
+)
+"""Ten epochs of CIFAR, as Xiong et al. (ICCV 2019) score candidates; for a GPU."""
