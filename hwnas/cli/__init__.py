@@ -1,1 +1,10 @@
-def main() -> None: ...
+"""The `hwnas` command."""
+
+from __future__ import annotations
+
+
+def main() -> None:
+    """Run the command line."""
+    from hwnas.cli.app import app
+
+    app()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from hwnas.data.dataset import Dataset
+    from hwnas.data.dataset import Dataset, Split
     from hwnas.spaces import Arch, RcnetSpace
     from hwnas.train.recipe import Recipe
 
@@ -34,7 +34,7 @@ dataset_of = lru_cache(maxsize=4)(find_dataset)
 
 @dataclass(frozen=True)
 class TrainEvaluator:
-    """Trains by `recipe` at the proxy geometry and scores on the "search" images.
+    """Trains by `recipe` at the proxy geometry and scores on held-out images.
 
     All candidates see the same batches in the same order and share the initial weights of what
     they have in common, so that most of the luck cancels in comparisons.
@@ -46,6 +46,7 @@ class TrainEvaluator:
         recipe: short training.
         seed: of weights and batches.
         device: torch device, such as "cpu" or "cuda".
+        split: held-out images that score.
     """
 
     space: RcnetSpace
@@ -54,6 +55,7 @@ class TrainEvaluator:
     seed: int = 0
     data_dir: Path | None = None
     device: str = "cpu"
+    split: Split = "search"
 
     def identity(self) -> dict[str, Any]:
         """Return what decides the score."""
@@ -65,6 +67,7 @@ class TrainEvaluator:
             "recipe": self.recipe.as_dict(),
             "seed": self.seed,
             "device": self.device,
+            "split": self.split,
         }
 
     def evaluate(self, arch: Arch, replicate: int = 0) -> Evaluation:
@@ -95,7 +98,7 @@ class TrainEvaluator:
         )
         for _ in training.run(batches):
             pass
-        images, labels = data.held_out("search", resolution, self.recipe.validation)
+        images, labels = data.held_out(self.split, resolution, self.recipe.validation)
         return measure(training.result, images.to(device), labels.to(device))
 
     @property

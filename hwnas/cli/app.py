@@ -1,0 +1,53 @@
+"""The command-line application: names and help; each command's work is imported when it runs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from hwnas.cli import deploy, info, profile, quickstart, search, train
+from hwnas.cli.console import guarded
+
+app = typer.Typer(
+    name="hwnas",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Find, train and export the best small CNN within a latency budget on a real device.\n\n"
+    "profile -> search -> train -> export -> bench; `hwnas quickstart` runs all of it on "
+    "bundled data.",
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        from hwnas import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+for _name, _command in (
+    ("quickstart", quickstart.quickstart),
+    ("profile", profile.profile),
+    ("search", search.search),
+    ("train", train.train),
+    ("export", deploy.export),
+    ("bench", deploy.bench),
+    ("predict", info.predict),
+    ("targets", info.targets),
+    ("doctor", info.doctor),
+):
+    app.command(_name)(guarded(_command))

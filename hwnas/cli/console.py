@@ -1,0 +1,103 @@
+"""Where commands write: results to standard output, everything else to standard error."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ParamSpec
+
+import typer
+
+from hwnas.errors import HwnasError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from hwnas.progress import Advance
+
+P = ParamSpec("P")
+
+INTERRUPTED = 130
+
+
+def guarded(command: Callable[P, None]) -> Callable[P, None]:
+    """Turn deliberate errors into one line and an exit code; other errors stay tracebacks."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except HwnasError as error:
+            one_line = " ".join(str(error).split())
+            typer.echo(f"hwnas: {one_line}", err=True)
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            typer.echo("hwnas: interrupted; the same command goes on where it stopped.", err=True)
+            raise typer.Exit(INTERRUPTED) from None
+
+    return run
+
+
+def print_json(value: Any) -> None:
+    """Write one JSON document to standard output."""
+    sys.stdout.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def stderr() -> Console:
+    """Return a console on standard error."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def stdout() -> Console:
+    """Return a console on standard output."""
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=True)
+
+
+class TerminalReporter:
+    """Messages and bars on standard error; no bars where that is not a terminal."""
+
+    def __init__(self) -> None:
+        self._console = stderr()
+        self._progress: Progress | None = None
+
+    def info(self, message: str) -> None:
+        """Show one line above the bar."""
+        self._console.print(message, markup=False)
+
+    def warn(self, message: str) -> None:
+        """Show one line in yellow."""
+        self._console.print(f"warning: {message}", style="yellow", markup=False)
+
+    @contextmanager
+    def task(self, description: str, total: int) -> Iterator[Advance]:
+        """Show a bar with elapsed and remaining time, or two plain lines."""
+        if not self._console.is_terminal:
+            self.info(f"{description} ...")
+            yield lambda steps=1, note="": None  # noqa: ARG005
+            return
+        from rich import progress as bars
+
+        columns = (
+            bars.TextColumn("{task.description}"),
+            bars.BarColumn(),
+            bars.MofNCompleteColumn(),
+            bars.TimeElapsedColumn(),
+            bars.TimeRemainingColumn(),
+            bars.TextColumn("{task.fields[note]}"),
+        )
+        with bars.Progress(*columns, console=self._console, transient=True) as progress:
+            task = progress.add_task(description, total=total, note="")
+
+            def advance(steps: int = 1, note: str = "") -> None:
+                progress.update(task, advance=steps, note=note)
+
+            yield advance

@@ -1,0 +1,103 @@
+"""`hwnas profile`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hwnas.cli import options
+from hwnas.cli.console import TerminalReporter, print_json, stdout
+
+if TYPE_CHECKING:
+    from hwnas.workflows.profile import Profiled
+
+
+def profile(
+    target: Annotated[str, typer.Option("--target", help="Device; see `hwnas targets`.")],
+    space: options.Space = None,
+    input_size: options.Input = None,
+    classes: options.Classes = None,
+    width: options.Width = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh/--resume", help="Ignore an interrupted profile, or go on.")
+    ] = False,
+    require_device: Annotated[
+        bool, typer.Option("--require-device", help="Fail rather than estimate.")
+    ] = False,
+    workspace: options.Workspace = options.HERE,
+    json: options.Json = False,
+) -> None:
+    """Build a device's lookup table (params, MAdds, latency, energy).
+
+    Example: hwnas profile --target onnx-cpu --space rcnet-cifar10
+    """
+    from hwnas.device import find_target
+    from hwnas.spaces import find_space
+    from hwnas.workflows.profile import profile_target
+
+    device = find_target(target)
+    chosen = find_space(
+        space or device.default_space, input_size=input_size, classes=classes, width=width
+    )
+    reporter = TerminalReporter()
+    done = profile_target(
+        device, chosen, workspace, reporter, fresh=fresh, require_device=require_device
+    )
+    if json:
+        print_json(_to_json(done))
+        return
+    show(done)
+
+
+def _to_json(done: Profiled) -> dict[str, Any]:
+    table = done.table
+    return {
+        "target": table.target,
+        "space": table.space.name,
+        "folder": str(done.folder),
+        "rows": len(table.rows),
+        "source": table.meta["source"],
+        "validation": table.meta["validation"],
+        "anchors": table.meta.get("anchors"),
+        "uncertainty_95pct": table.meta.get("uncertainty_95pct"),
+    }
+
+
+def show(done: Profiled) -> None:
+    """Print what is known of the new table."""
+    table, out = done.table, stdout()
+    out.print(f"{done.folder}: {len(table.rows)} blocks of {table.space.name}, {table.label}")
+    if table.estimated:
+        _show_estimate(done)
+    else:
+        check = table.meta["validation"]
+        out.print(
+            f"held-out check on {check['networks']} whole networks: MAPE {check['mape']:.2%} "
+            f"(uncorrected {check['mape_raw']:.1%}), within 5%: {check['within_5pct']:.0%}, "
+            f"within 10%: {check['within_10pct']:.0%}, Kendall tau {check['kendall_tau']:.3f}, "
+            f"worst {check['worst']:.1%}, split-half noise {check['split_half_noise']:.2%}"
+        )
+        out.print(
+            f"margin: {check['confidence']:.0%} of networks take at most "
+            f"{check['margin']:.1%} more than predicted"
+        )
+        if failures := check["failures"]:
+            out.print(f"GATE FAILED: {'; '.join(failures)}: `search` will refuse this table.")
+    start_ms = table.latency_ms(table.space.start())
+    example = f"{2 * start_ms:.2g}ms" if not table.estimated else "190ms"
+    out.print(f"start network: {start_ms:.4g} ms ({table.label})")
+    out.print(f"next: hwnas search --budget-latency {example}")
+
+
+def _show_estimate(done: Profiled) -> None:
+    meta, out = done.table.meta, stdout()
+    out.print(
+        "ESTIMATED: no device was measured. An analytical model was fitted to published times of "
+        f"whole networks; 95% uncertainty +-{meta['uncertainty_95pct']:.0%} if its form holds:"
+    )
+    for anchor in meta["anchors"]:
+        out.print(
+            f"  {anchor['network']}: published {anchor['published_ms']:.1f} ms, model "
+            f"{anchor['predicted_ms']:.1f} ms ({anchor['error']:+.1%}; {anchor['source']})"
+        )

@@ -1,0 +1,63 @@
+"""`hwnas quickstart`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hwnas.cli import deploy, options, search, train
+from hwnas.cli.console import TerminalReporter, print_json
+
+
+def quickstart(
+    workspace: Annotated[
+        Path, typer.Option("--workspace", help="Folder that holds lut/ and runs/.")
+    ] = Path("runs/quickstart"),
+    json: options.Json = False,
+) -> None:
+    """Run the whole chain on bundled data, in about five minutes.
+
+    Example: hwnas quickstart
+    """
+    import hwnas.cli.profile as profile_command
+    from hwnas.device import find_target
+    from hwnas.runs import find_run
+    from hwnas.spaces import find_space
+    from hwnas.units import LATENCY
+    from hwnas.workflows import winner as winners
+    from hwnas.workflows.profile import profile_target
+    from hwnas.workflows.quickstart import EVALUATIONS, SPACE, TARGET, budget_ms
+    from hwnas.workflows.train import train_winner
+
+    reporter = TerminalReporter()
+    target, space = find_target(TARGET), find_space(SPACE)
+    reporter.info(f"1/5  hwnas profile --target {TARGET} --space {SPACE}")
+    profiled = profile_target(target, space, workspace, reporter)
+    profile_command.show(profiled)
+    limit = LATENCY.format(budget_ms(target, space, reporter))
+    reporter.info(f"2/5  hwnas search --budget-latency {limit} --max-evaluations {EVALUATIONS}")
+    found = search.run_search(
+        workspace,
+        {"latency": [limit]},
+        target=TARGET,
+        space=SPACE,
+        max_evaluations=EVALUATIONS,
+    )
+    search.show(found)
+    run = find_run(workspace, None)
+    reporter.info("3/5  hwnas train")
+    train.show(train_winner(run, reporter))
+    reporter.info("4/5  hwnas export --format onnx")
+    winner = winners.of_run(run)
+    origin = {"run": run.path.name}
+    deploy.show_export(deploy.export_winner(winner, "onnx", run.path / "export", origin))
+    reporter.info("5/5  hwnas bench")
+    result = deploy.bench_run(workspace, run, TARGET, ["mobilenet_v2"])
+    if json:
+        print_json(result)
+    else:
+        deploy.show_bench(result)
+    if result["verdict"] == "FAIL":
+        raise typer.Exit(1)

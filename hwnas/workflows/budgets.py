@@ -1,0 +1,173 @@
+"""From `--budget-...` texts and tables to a search problem."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hwnas import cost, units
+from hwnas.cost import Budget, Cost, Problem
+from hwnas.device import describe_host
+from hwnas.errors import TableError, UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hwnas.lut.library import Library
+    from hwnas.lut.table import Table
+    from hwnas.progress import Reporter
+    from hwnas.spaces import RcnetSpace
+
+DEFAULT_CONFIDENCE = 0.95
+EXACT = {
+    "params": cost.params,
+    "madds": cost.madds,
+    "memory": cost.memory,
+    "size": cost.size,
+}
+MEASURED = ("latency", "energy")
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One parsed budget.
+
+    Attributes:
+        resource: "latency", "params", ...
+        target: device that it is for, or None for the run's own (or for exact resources).
+        value: in the resource's base unit.
+    """
+
+    resource: str
+    target: str | None
+    value: float
+
+
+def parse_limit(resource: str, text: str) -> Limit:
+    """Parse "190ms" or "iphone5s=190ms".
+
+    Raises:
+        UserError: no number, no unit, not above zero, or a device where none belongs.
+    """
+    target, separator, quantity = text.rpartition("=")
+    if separator and resource not in MEASURED:
+        raise UserError(f"--budget-{resource} {text!r}: {resource} is the same on every device.")
+    value = units.DIMENSIONS[resource].parse(quantity)
+    return Limit(resource, target.strip() or None, value)
+
+
+def find_tables(
+    library: Library, limits: list[Limit], target: str | None, space: RcnetSpace
+) -> dict[str, Table]:
+    """Return the tables that the budgets need, the run's own target first.
+
+    Raises:
+        UserError: a table is missing or damaged, or no target is known for a latency.
+    """
+    needed = dict.fromkeys([target] if target else [])
+    needed |= dict.fromkeys(limit.target for limit in limits if limit.target)
+    if not needed and any(limit.resource in MEASURED for limit in limits):
+        raise UserError(
+            "no target is known for the latency or energy budget: there is no lookup table in "
+            "this workspace. Build one first, for instance: hwnas profile --target onnx-cpu"
+        )
+    return {name: library.find(name, space.name) for name in needed}
+
+
+def check_tables(tables: Mapping[str, Table], reporter: Reporter, *, force: bool) -> None:
+    """Say what weakens a table, and refuse one that failed its validation.
+
+    Raises:
+        TableError: a failed validation gate, unless `force`.
+    """
+    for table in tables.values():
+        if table.estimated:
+            reporter.warn(
+                f"{table.target}: latencies are ESTIMATED from {len(table.meta['anchors'])} "
+                f"published networks (+-{table.meta['uncertainty_95pct']:.0%}), no device was "
+                "measured."
+            )
+            continue
+        failures = table.meta["validation"]["failures"]
+        if failures and not force:
+            raise TableError(
+                f"the table of {table.target} failed its held-out check ({'; '.join(failures)}). "
+                f"Measure again on an idle machine ({table.remedy} --fresh), or add --force."
+            )
+        _warn_of_another_machine(table, reporter)
+
+
+def _warn_of_another_machine(table: Table, reporter: Reporter) -> None:
+    here, there = describe_host(), table.meta["device"]
+    changed = [
+        f"{n} {there.get(n)!r}, here {here[n]!r}" for n in ("cpu",) if there.get(n) != here[n]
+    ]
+    if changed:
+        reporter.warn(
+            f"{table.target}: the table was measured on another machine ({'; '.join(changed)}). "
+            f"Measure here: {table.remedy}"
+        )
+
+
+def make_problem(
+    space: RcnetSpace,
+    limits: list[Limit],
+    tables: Mapping[str, Table],
+    confidence: float | None,
+) -> Problem:
+    """Return the problem; costs are named "latency@target" where there are several targets.
+
+    Args:
+        space: what is searched.
+        limits: at least one.
+        tables: by target, the run's own first.
+        confidence: of latency bounds; None means 95% for measured tables and the point estimate
+            for estimated ones.
+
+    Raises:
+        UserError: no budget at all, or two for the same resource.
+    """
+    if not limits:
+        raise UserError(
+            "a search needs at least one budget, for instance --budget-latency 190ms "
+            "(also: --budget-params, --budget-madds, --budget-energy, --budget-memory, "
+            "--budget-size)."
+        )
+    budgets = tuple(
+        Budget(_cost(space, limit, tables, confidence), limit.value) for limit in limits
+    )
+    names = [budget.cost.name for budget in budgets]
+    if repeated := {name for name in names if names.count(name) > 1}:
+        raise UserError(f"two budgets for {', '.join(sorted(repeated))}: give one.")
+    return Problem(space, budgets)
+
+
+def _cost(
+    space: RcnetSpace, limit: Limit, tables: Mapping[str, Table], confidence: float | None
+) -> Cost:
+    if limit.resource in EXACT:
+        return EXACT[limit.resource](space)
+    target = limit.target or next(iter(tables))
+    table = tables[target]
+    name = limit.resource if len(tables) == 1 else f"{limit.resource}@{target}"
+    if limit.resource == "energy":
+        return cost.energy(table, name=name)
+    return cost.latency(table, table_confidence(table, confidence), name=name)
+
+
+def table_confidence(table: Table, asked: float | None) -> float | None:
+    """Return the confidence of a table's bound: what was asked, else 95% if it was measured."""
+    if asked is not None:
+        return asked
+    return None if table.estimated else DEFAULT_CONFIDENCE
+
+
+def all_costs(problem: Problem, tables: Mapping[str, Table]) -> list[Cost]:
+    """Return every cost that can be told of a network: the budgeted ones first."""
+    costs = {budget.cost.name: budget.cost for budget in problem.budgets}
+    for table in tables.values():
+        name = "latency" if len(tables) == 1 else f"latency@{table.target}"
+        costs.setdefault(name, cost.latency(table, None, name=name))
+    for name, make in EXACT.items():
+        costs.setdefault(name, make(problem.space))
+    return list(costs.values())

@@ -1,0 +1,139 @@
+"""`hwnas predict` and `hwnas targets`: what is known without running anything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hwnas.device import find_target, target_names
+from hwnas.errors import UserError
+from hwnas.lut.library import Library
+from hwnas.spaces import PUBLISHED, RcnetSpace, find_space
+from hwnas.workflows.budgets import DEFAULT_CONFIDENCE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hwnas.lut.table import Table
+
+
+def choose(
+    library: Library, target: str | None, space: str | None, geometry: dict[str, Any]
+) -> tuple[str | None, RcnetSpace]:
+    """Return target and space: as given, else those of the newest table of the workspace."""
+    latest = library.latest()
+    if target is None and latest is not None and space in (None, latest[1]):
+        target = latest[0]
+    if space is None:
+        space = _default_space(library, target, latest)
+    return target, find_space(space, **geometry)
+
+
+def _default_space(library: Library, target: str | None, latest: tuple[str, str] | None) -> str:
+    if latest is not None and target in (None, latest[0]):
+        return latest[1]
+    if target is None:
+        return "rcnet-imagenet"
+    spaces = [s for t, s in library.names() if t == target]
+    default = find_target(target).default_space
+    return default if default in spaces or not spaces else spaces[0]
+
+
+def predict_costs(
+    workspace: Path,
+    arch: str,
+    *,
+    target: str | None,
+    space: str | None,
+    geometry: dict[str, Any],
+    confidence: float | None,
+) -> dict[str, Any]:
+    """Return all costs of a network; what is unknown is None.
+
+    Raises:
+        UserError: unknown architecture, space or target, or no table for the target.
+    """
+    library = Library(workspace)
+    published = PUBLISHED.get(arch)
+    if published and space is None and target is None:
+        space = "rcnet-imagenet" if arch.endswith("imagenet") else "rcnet-cifar100"
+    wanted, chosen = choose(library, target, space, geometry)
+    network = chosen.canonical(chosen.parse(published or arch))
+    graph = chosen.graph(network)
+    table = None if wanted is None else library.find(wanted, chosen.name)
+    return {
+        "arch": chosen.format(network),
+        "space": chosen.name,
+        "params": graph.params,
+        "madds": graph.madds,
+        "size_bytes": graph.weight_bytes,
+        "peak_memory_bytes": graph.peak_bytes,
+        **_timed(table, chosen, network, check_confidence(confidence)),
+    }
+
+
+def check_confidence(confidence: float | None) -> float | None:
+    """Return the confidence if it lies strictly between 0.5 and 1.
+
+    Raises:
+        UserError: it does not.
+    """
+    if confidence is not None and not 0.5 < confidence < 1:
+        raise UserError(f"--confidence must be between 0.5 and 1, but got {confidence:g}.")
+    return confidence
+
+
+def _timed(
+    table: Table | None, space: RcnetSpace, arch: tuple[int, ...], confidence: float | None
+) -> dict[str, Any]:
+    if table is None:
+        return dict.fromkeys(
+            (
+                "target",
+                "latency_ms",
+                "latency_upper_ms",
+                "latency_source",
+                "confidence",
+                "energy_mj",
+                "energy_source",
+            )
+        )
+    latency_ms, level = table.latency_ms(arch), confidence or DEFAULT_CONFIDENCE
+    energies = [table.rows[key].energy_mj for key in space.parts(arch)]
+    known = [energy for energy in energies if energy is not None]
+    return {
+        "target": table.target,
+        "latency_ms": latency_ms,
+        "latency_upper_ms": latency_ms * (1 + table.margin(level)),
+        "latency_source": table.label,
+        "confidence": level,
+        "energy_mj": sum(known) if len(known) == len(energies) else None,
+        "energy_source": table.meta["energy_source"],
+    }
+
+
+def list_targets(workspace: Path) -> list[dict[str, Any]]:
+    """Return every known target with its tables."""
+    library = Library(workspace)
+    rows = []
+    for name in target_names():
+        profile = find_target(name)
+        spaces = [space for target, space in library.names() if target == name]
+        tables = [library.find(name, space) for space in spaces]
+        rows.append(
+            {
+                "target": name,
+                "title": profile.title,
+                "runtime": profile.runtime,
+                "local": profile.local,
+                "tables": [
+                    {
+                        "space": table.space.name,
+                        "source": table.label,
+                        "created": table.meta["created"],
+                        "validation": table.meta["validation"],
+                    }
+                    for table in tables
+                ],
+            }
+        )
+    return rows

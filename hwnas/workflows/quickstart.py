@@ -1,0 +1,32 @@
+"""The figures of `hwnas quickstart`: what it runs on, and the budget that it sets itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hwnas.workflows import bench as benches
+
+if TYPE_CHECKING:
+    from hwnas.device import DeviceProfile
+    from hwnas.progress import Reporter
+    from hwnas.spaces import RcnetSpace
+
+TARGET, SPACE = "onnx-cpu", "rcnet-digits"
+EVALUATIONS = 60
+SHARE_OF_BASELINE = 0.7
+"""The budget is this share of MobileNetV2's own latency at the same geometry."""
+
+
+def budget_ms(profile: DeviceProfile, space: RcnetSpace, reporter: Reporter) -> float:
+    """Return a budget that means the same on every machine: a share of MobileNetV2's time.
+
+    MobileNetV2 is timed on this machine at the space's geometry.
+    """
+    backend = benches.backend_for(profile)
+    baseline = benches.baseline("mobilenet_v2", space, backend)
+    timing = benches.bench(profile, backend, [baseline], space, None, reporter).timings[0]
+    reporter.info(
+        f"MobileNetV2 at this size takes {timing.median_ms:.4g} ms here; the budget is "
+        f"{SHARE_OF_BASELINE:.0%} of that"
+    )
+    return timing.median_ms * SHARE_OF_BASELINE

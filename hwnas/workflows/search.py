@@ -1,0 +1,140 @@
+"""`hwnas search`: budgets and tables in, the best network that fits and its whole path out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from hwnas.errors import CheckFailed
+from hwnas.search.rcas import Outcome, rcas
+from hwnas.workflows.scoring import open_scorer
+from hwnas.workflows.search_result import SearchResult
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from hwnas.cost import Cost, Problem
+    from hwnas.evaluate.evaluation import Evaluation, Evaluator
+    from hwnas.progress import Reporter
+    from hwnas.runs import Run
+    from hwnas.search.lazy import Step
+    from hwnas.search.rules import Rule
+    from hwnas.spaces import Arch
+
+FINALISTS = 3
+
+
+@dataclass(frozen=True)
+class Search:
+    """Everything that one search needs.
+
+    Attributes:
+        problem: space and budgets.
+        costs: what is reported of every network.
+        rules: greedy rules.
+        evaluator: scores candidates.
+        judge: scores the finalists, on other held-out images and with more training; None
+            takes the candidates' scores as they are.
+        max_evaluations: limit on candidates, or None.
+        workers: processes.
+    """
+
+    problem: Problem
+    costs: Sequence[Cost]
+    rules: Sequence[Rule]
+    evaluator: Evaluator
+    judge: Evaluator | None
+    max_evaluations: int | None
+    workers: int
+
+    def run(self, run: Run, store_path: Path, reporter: Reporter) -> dict[str, Any]:
+        """Search, write search.json, and return its content.
+
+        Every score is committed before it is used, so that a killed search, started again, asks
+        for nothing twice and ends the same.
+
+        Raises:
+            InfeasibleError: no network meets the budgets; raised before any evaluation.
+            CheckFailed: the start network could not be scored.
+        """
+        self.problem.start()
+        progress = _Progress(self.problem, reporter)
+        with run.lock():
+            outcome = self._greedy(store_path, reporter, progress)
+            steps = [step for path in outcome.paths.values() for step in path]
+            if not steps:
+                raise CheckFailed(
+                    "the start network could not be scored: "
+                    f"{progress.failures or 'no evaluation was allowed'}."
+                )
+            final = self._judge(store_path, reporter, steps)
+            found = SearchResult(self.problem, self.costs, outcome, progress.seen, final)
+            result = found.to_json(str(run.path))
+            run.write("search.json", result)
+        return result
+
+    def _greedy(self, store_path: Path, reporter: Reporter, progress: _Progress) -> Outcome:
+        strategy = rcas(self.problem, self.rules, self.max_evaluations, progress.accept)
+        total = self.max_evaluations or 4 * len(self.problem.space.elements(self.problem.start()))
+        with (
+            open_scorer(self.problem.space, self.evaluator, self.workers, store_path) as scorer,
+            reporter.task("scoring networks", total) as advance,
+        ):
+            try:
+                ask = next(strategy)
+                while True:
+                    progress.seen.update(scorer.score(ask, advance))
+                    ask = strategy.send({arch: _usable_score(progress.seen[arch]) for arch in ask})
+            except StopIteration as stop:
+                outcome: Outcome = stop.value
+        return outcome
+
+    def _judge(
+        self, store_path: Path, reporter: Reporter, steps: Sequence[Step]
+    ) -> dict[Arch, Evaluation]:
+        """Score the start network and the best candidates again; {} without a judge."""
+        if self.judge is None:
+            return {}
+        canonical = self.problem.space.canonical
+        ranked = sorted(steps, key=lambda step: -step.score)
+        finalists = dict.fromkeys(canonical(step.arch) for step in ranked)
+        chosen = list(dict.fromkeys([*list(finalists)[:FINALISTS], canonical(steps[0].arch)]))
+        with (
+            open_scorer(self.problem.space, self.judge, self.workers, store_path) as scorer,
+            reporter.task("scoring the finalists again, with more training", len(chosen)) as step,
+        ):
+            scores = scorer.score(chosen, step)
+        return {arch: e for arch, e in scores.items() if e.failed is None}
+
+
+@dataclass(slots=True)
+class _Progress:
+    """Tells every accepted block, and keeps what was seen."""
+
+    problem: Problem
+    reporter: Reporter
+    seen: dict[Arch, Evaluation] = field(default_factory=dict)
+    _steps: dict[str, int] = field(default_factory=dict)
+
+    def accept(self, step: Step) -> None:
+        space = self.problem.space
+        number = self._steps[step.rule] = self._steps.get(step.rule, -1) + 1
+        evaluation = self.seen.get(space.canonical(step.arch))
+        accuracy = f"{evaluation.accuracy:6.1%}" if evaluation else ""
+        added = "start network" if step.element is None else f"+ {space.describe(step.element)}"
+        uses = ", ".join(
+            f"{budget.cost.name} {budget.use(step.arch):.0%}" for budget in self.problem.budgets
+        )
+        self.reporter.info(
+            f"{step.rule:>4} {number:>2}  {added:<20} score {step.score:.4f}"
+            f"  accuracy {accuracy}  of budget: {uses}"
+        )
+
+    @property
+    def failures(self) -> list[str]:
+        return [e.failed for e in self.seen.values() if e.failed is not None]
+
+
+def _usable_score(evaluation: Evaluation) -> float | None:
+    return None if evaluation.failed is not None else evaluation.score

@@ -1,0 +1,134 @@
+"""What a search leaves behind: the content of search.json."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from hwnas.cost import Cost, Problem
+    from hwnas.evaluate.evaluation import Evaluation
+    from hwnas.search.lazy import Step
+    from hwnas.search.rcas import Outcome
+    from hwnas.spaces import Arch
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """Everything that was found.
+
+    Attributes:
+        problem: space and budgets.
+        costs: what is reported of every network.
+        outcome: paths by rule.
+        seen: candidate scores by canonical network.
+        final: scores of the finalists and the start network by the judge; may be empty.
+    """
+
+    problem: Problem
+    costs: Sequence[Cost]
+    outcome: Outcome
+    seen: Mapping[Arch, Evaluation]
+    final: Mapping[Arch, Evaluation]
+
+    @property
+    def winner(self) -> Arch:
+        """The finalist that the judge likes best, or the best candidate without a judge."""
+        if self.final:
+            return max(self.final, key=lambda arch: self.final[arch].score)
+        return self.problem.space.canonical(self.outcome.best.arch)
+
+    def to_json(self, run: str) -> dict[str, Any]:
+        """Return the content of search.json."""
+        space, winner = self.problem.space, self.winner
+        start = space.canonical(self.problem.start())
+        source = "finalists scored again with more training" if self.final else "candidate score"
+        return {
+            "run": run,
+            "strategy": "rcas",
+            "space": space.name,
+            "arch": space.format(winner),
+            **_scores(self._evaluation(winner)),
+            "score_source": source,
+            "evaluations": self.outcome.evaluations,
+            "complete": self.outcome.complete,
+            "costs": self._costs(winner),
+            "cost_labels": {cost.name: cost.label for cost in self.costs},
+            "budgets": self._budgets(winner),
+            "start": self._network(start) | _scores(self._evaluation(start)),
+            "rules": self._rules(),
+            "finalists": [self._network(a) | _scores(e) for a, e in self.final.items()],
+            "path": self._path(),
+            "audit": {
+                "stale_bounds": self.outcome.audit.stale_bounds,
+                "violated": self.outcome.audit.violated,
+            },
+            "failed": {
+                space.format(arch): evaluation.failed
+                for arch, evaluation in self.seen.items()
+                if evaluation.failed is not None
+            },
+        }
+
+    def _evaluation(self, arch: Arch) -> Evaluation:
+        return self.final.get(arch) or self.seen[arch]
+
+    def _network(self, arch: Arch) -> dict[str, Any]:
+        return {"arch": self.problem.space.format(arch), "costs": self._costs(arch)}
+
+    def _costs(self, arch: Arch) -> dict[str, float]:
+        return {cost.name: cost.of(arch) for cost in self.costs}
+
+    def _budgets(self, arch: Arch) -> dict[str, dict[str, Any]]:
+        return {
+            budget.cost.name: {
+                "limit": budget.limit,
+                "unit": budget.cost.dimension.base or "count",
+                "bound": budget.cost.upper(arch),
+                "use": budget.use(arch),
+                "margin": budget.cost.margin,
+                "label": budget.cost.label,
+            }
+            for budget in self.problem.budgets
+        }
+
+    def _rules(self) -> dict[str, dict[str, Any]]:
+        space = self.problem.space
+        best = {
+            rule: max(path, key=lambda step: step.score)
+            for rule, path in self.outcome.paths.items()
+            if path
+        }
+        return {
+            rule: {"arch": space.format(space.canonical(step.arch)), "score": step.score}
+            for rule, step in best.items()
+        }
+
+    def _path(self) -> list[dict[str, Any]]:
+        return [
+            self._step(index, step)
+            for path in self.outcome.paths.values()
+            for index, step in enumerate(path)
+        ]
+
+    def _step(self, index: int, step: Step) -> dict[str, Any]:
+        space = self.problem.space
+        network = space.canonical(step.arch)
+        return {
+            "rule": step.rule,
+            "step": index,
+            "added": None if step.element is None else space.describe(step.element),
+            "gain": step.gain,
+            **self._network(network),
+            **_scores(self.seen[network]),
+        }
+
+
+def _scores(evaluation: Evaluation) -> dict[str, float]:
+    return {
+        "score": evaluation.score,
+        "score_stderr": evaluation.stderr,
+        "accuracy": evaluation.accuracy,
+    }

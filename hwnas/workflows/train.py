@@ -1,0 +1,66 @@
+"""`hwnas train`: train a run's winner in full, at its deployment geometry."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hwnas.data.catalog import find_dataset
+from hwnas.errors import UserError
+from hwnas.train.final import train_final
+from hwnas.train.recipe import final_recipe
+from hwnas.workflows.winner import of_run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hwnas.progress import Reporter
+    from hwnas.runs import Run
+
+
+def train_winner(
+    run: Run,
+    reporter: Reporter,
+    *,
+    dataset: str | None = None,
+    data_dir: Path | None = None,
+    epochs: int | None = None,
+) -> dict[str, Any]:
+    """Train, write train.json, and return its content.
+
+    Args:
+        run: a run whose search has finished.
+        reporter: told the progress.
+        dataset: another data set than the run's.
+        data_dir: where it lies.
+        epochs: passes over the data, or None for the data set's usual number.
+
+    Raises:
+        UserError: the search has not finished, or the data set has other classes than the space.
+    """
+    winner = of_run(run)
+    request = run.read("request.json", "")
+    name = dataset or winner.dataset or request["dataset"]
+    folder = data_dir or winner.data_dir
+    data = find_dataset(name, folder)
+    if len(data.images.labels) != winner.space.classes:
+        raise UserError(
+            f"{winner.space.name} has {winner.space.classes} classes, but {name} has "
+            f"{len(data.images.labels)}: give a data set with as many (--dataset), or search "
+            f"--space rcnet --input {winner.space.resolution} --classes "
+            f"{len(data.images.labels)}."
+        )
+    recipe = final_recipe(data, epochs)
+    with run.lock():
+        result = train_final(
+            winner.space.graph(winner.arch), data, recipe, winner.seed, run.checkpoint, reporter
+        )
+        content = {
+            "run": str(run.path),
+            "arch": winner.space.format(winner.arch),
+            "dataset": name,
+            "data_dir": None if folder is None else str(folder),
+            "recipe": recipe.as_dict(),
+            **result.to_json(),
+        }
+        run.write("train.json", content)
+    return content

@@ -1,0 +1,105 @@
+"""The network that a command is about: a run's winner, or one named by hand, with its weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hwnas.errors import UserError
+from hwnas.graph import ImageInput, unnamed
+from hwnas.spaces import Arch, RcnetSpace, find_space
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hwnas.models.network import Network
+    from hwnas.runs import Run
+
+SEARCH_FIRST = "Search first: hwnas search --budget-latency 190ms"
+
+
+@dataclass(frozen=True, slots=True)
+class Winner:
+    """A network at its deployment geometry.
+
+    Attributes:
+        space: the geometry.
+        arch: canonical.
+        target: the target it was searched for, if any.
+        dataset: name of the data set of the run, if any.
+        data_dir: where that lies.
+        checkpoint: finished training, or None: the weights are random.
+        seed: of the random weights.
+    """
+
+    space: RcnetSpace
+    arch: Arch
+    target: str | None = None
+    dataset: str | None = None
+    data_dir: Path | None = None
+    checkpoint: Path | None = None
+    seed: int = 0
+
+    @property
+    def trained(self) -> bool:
+        """Whether there are trained weights."""
+        return self.checkpoint is not None
+
+    def network(self) -> Network:
+        """Return the torch module in evaluation mode, trained or freshly initialised."""
+        from hwnas.models.network import Network, initialise
+        from hwnas.train.final import load_trained
+
+        graph = self.space.graph(self.arch)
+        if self.checkpoint is not None:
+            return load_trained(graph, self.checkpoint)
+        network = Network(graph)
+        initialise(network, self.seed)
+        return network.eval()
+
+    def image_input(self) -> ImageInput:
+        """Return labels and normalisation of the data set, where its classes are the network's."""
+        if self.dataset is not None:
+            from hwnas.data.catalog import find_dataset
+
+            images = find_dataset(self.dataset, self.data_dir).images
+            if len(images.labels) == self.space.classes:
+                return images
+        return unnamed(self.space.classes)
+
+
+def of_run(run: Run) -> Winner:
+    """Return the winner of a run.
+
+    Raises:
+        UserError: the search has not finished.
+    """
+    from pathlib import Path
+
+    request: dict[str, Any] = run.read("request.json", SEARCH_FIRST)
+    remedy = "The search has not finished: the same `hwnas search` command goes on with it."
+    search: dict[str, Any] = run.read("search.json", remedy)
+    space = find_space(request["space"])
+    trained = run.read("train.json", "") if run.has("train.json") else None
+    data = trained or request
+    return Winner(
+        space=space,
+        arch=space.parse(search["arch"]),
+        target=request["target"],
+        dataset=data["dataset"],
+        data_dir=Path(data["data_dir"]) if data["data_dir"] else None,
+        checkpoint=run.checkpoint if trained else None,
+        seed=request["seed"],
+    )
+
+
+def by_hand(arch: str, space: RcnetSpace, checkpoint: Path | None, seed: int) -> Winner:
+    """Return a network given by its architecture.
+
+    Raises:
+        UserError: the architecture is not one of the space, or the checkpoint is missing.
+    """
+    if checkpoint is not None and not checkpoint.is_file():
+        raise UserError(f"{checkpoint} is missing: give the checkpoint.pt of a trained run.")
+    parsed = space.canonical(space.parse(arch))
+    return Winner(space, parsed, checkpoint=checkpoint, seed=seed)
