@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from hwnas.cost import Problem
 
 _Limits = list[str] | None
+DEFAULT_REFRESHES = 2
+"""With noisy scores the largest of many old gains is mostly luck."""
 
 
 def search(
@@ -55,11 +57,19 @@ def search(
         "train"
     ),
     images: Annotated[
-        int | None, typer.Option(help="Training images per candidate.", show_default="6000")
+        int | None, typer.Option(help="Training images per candidate.", show_default="8000")
     ] = None,
     max_evaluations: Annotated[
-        int | None, typer.Option(help="Networks to score at most.", show_default="110")
+        int | None, typer.Option(help="Networks to score at most.", show_default="90")
     ] = None,
+    refreshes: Annotated[
+        int,
+        typer.Option(
+            help="Old gains to evaluate again per step and rule; 0: until the best one is fresh "
+            "(exact lazy greedy).",
+            min=0,
+        ),
+    ] = DEFAULT_REFRESHES,
     workers: Annotated[
         int | None, typer.Option(help="Processes.", show_default="one per core")
     ] = None,
@@ -104,6 +114,7 @@ def search(
         evaluator=evaluator,
         images=images,
         max_evaluations=max_evaluations,
+        refreshes=refreshes,
         workers=workers,
         seed=seed,
         confidence=confidence,
@@ -130,6 +141,7 @@ def run_search(
     evaluator: str = "train",
     images: int | None = None,
     max_evaluations: int | None = None,
+    refreshes: int = DEFAULT_REFRESHES,
     workers: int | None = None,
     seed: int = 0,
     confidence: float | None = None,
@@ -161,6 +173,7 @@ def run_search(
         rules=tuple(rules.replace(" ", "").split(",")) if rules else (),
         max_evaluations=require_positive("--max-evaluations", max_evaluations)
         or (DEFAULT_EVALUATIONS if evaluator == "train" else None),
+        max_refreshes=refreshes if refreshes and evaluator == "train" else None,
         confidence=check_confidence(confidence),
         seed=seed,
     )

@@ -35,6 +35,7 @@ CLUTTER_SIZE = 3
 CLUTTER_BRIGHTNESS = 0.9
 NOISE = 0.08
 SEED = 0
+EPOCH = 10_000
 
 
 class ClutteredDigits:
@@ -47,6 +48,11 @@ class ClutteredDigits:
     def fingerprint(self) -> dict[str, Any]:
         """Name and version: everything else is in this file."""
         return {"name": self.name, "version": VERSION}
+
+    @property
+    def train_size(self) -> int:
+        """Images that are called an epoch: there is no end of them."""
+        return EPOCH
 
     def train_batches(
         self,

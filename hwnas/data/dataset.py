@@ -39,6 +39,10 @@ class Dataset(Protocol):
     def fingerprint(self) -> dict[str, Any]:
         """What identifies the images, as JSON: equal fingerprints, equal batches."""
 
+    @property
+    def train_size(self) -> int:
+        """Images of one epoch."""
+
     def train_batches(
         self,
         images: int,

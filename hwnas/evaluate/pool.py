@@ -89,7 +89,8 @@ class EvaluationPool:
                     job = waiting.popleft()
                     worker.start(job)
                     busy[worker.connection] = worker, job
-                for connection in wait(list(busy)):
+                ready = wait(list(busy))
+                for connection in [c for c in busy if c in ready]:
                     worker, job = busy.pop(connection)
                     yield job, self._collect(worker)
         finally:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from hwnas.spaces import Arch, RcnetSpace
     from hwnas.train.recipe import Recipe
 
-VERSION = 1
+VERSION = 2
 """To be raised with any change of the training code that changes scores."""
 
 dataset_of = lru_cache(maxsize=4)(find_dataset)
@@ -90,7 +90,7 @@ class TrainEvaluator:
 
     def _train(self, arch: Arch, seed: int) -> Metrics:
         network = Network(self.space.graph(arch))
-        initialise(network, seed)
+        initialise(network, seed, still_branches=True)
         data, resolution, device = self._data, self.space.resolution, torch.device(self.device)
         training = Training(network, self.recipe, device)
         batches = data.train_batches(

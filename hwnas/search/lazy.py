@@ -72,6 +72,7 @@ class _Greedy:
     problem: Problem
     rule: Rule
     audit: Audit
+    max_refreshes: int | None
     known: dict[Arch, float | None] = field(default_factory=dict)
 
     def score(self, archs: Sequence[Arch]) -> Generator[Ask, Tell, None]:
@@ -79,6 +80,9 @@ class _Greedy:
         canonical = dict.fromkeys(map(self.problem.space.canonical, archs))
         if unknown := [arch for arch in canonical if arch not in self.known]:
             self.known.update((yield unknown))
+
+    def knows(self, arch: Arch) -> bool:
+        return self.problem.space.canonical(arch) in self.known
 
     def of(self, arch: Arch) -> float | None:
         return self.known[self.problem.space.canonical(arch)]
@@ -89,13 +93,24 @@ def lazy_greedy(
     rule: Rule,
     audit: Audit,
     on_step: Callable[[Step], None] = lambda step: None,  # noqa: ARG005
+    max_refreshes: int | None = None,
 ) -> Generator[Ask, Tell, None]:
     """Run one rule to the end; every accepted network is told to `on_step`, the start first.
 
     Yields lists of networks and takes their scores. Ends when no block fits any more, or at once
     when the start network cannot be scored.
+
+    Args:
+        problem: space and budgets.
+        rule: what a gain is divided by.
+        audit: counts the old gains that were looked at again.
+        on_step: told every acceptance, as it happens.
+        max_refreshes: old gains to evaluate again per step before the best fresh one is taken;
+            None goes on until the best one is fresh, which is exact greedy for submodular F.
+            With noisy scores the largest of many old gains is mostly luck, and looking at each
+            of them again buys little.
     """
-    greedy, current = _Greedy(problem, rule, audit), problem.start()
+    greedy, current = _Greedy(problem, rule, audit, max_refreshes), problem.start()
     yield from greedy.score([current])
     score = greedy.of(current)
     if score is None:
@@ -142,12 +157,17 @@ def _next_block(
         marginal[element] = rule.marginal(before, after)
         queue.append(_entry(element, gains[element], marginal[element], sum(after)))
     heapq.heapify(queue)
+    refreshes = 0
     while queue:
         *_, cost, element = heapq.heappop(queue)
         if element in fresh:
             return element
         network = space.add(current, element)
-        yield from greedy.score([network])
+        if not greedy.knows(network):
+            if refreshes == greedy.max_refreshes:
+                continue
+            yield from greedy.score([network])
+            refreshes += greedy.of(network) is not None
         value = greedy.of(network)
         if value is None:
             del gains[element]

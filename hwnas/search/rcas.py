@@ -47,6 +47,7 @@ def rcas(
     rules: Sequence[Rule],
     max_evaluations: int | None = None,
     on_step: Callable[[Step], None] = lambda step: None,  # noqa: ARG005
+    max_refreshes: int | None = None,
 ) -> Generator[Ask, Tell, Outcome]:
     """Yield networks to be scored, take their scores, return the outcome.
 
@@ -55,6 +56,7 @@ def rcas(
         rules: at least one.
         max_evaluations: end after so many distinct networks.
         on_step: told every acceptance, as it happens.
+        max_refreshes: see `lazy_greedy`.
     """
     outcome = Outcome({rule.name: [] for rule in rules})
 
@@ -63,7 +65,7 @@ def rcas(
         on_step(step)
 
     known: dict[Arch, float | None] = {}
-    searches = [lazy_greedy(problem, rule, outcome.audit, accept) for rule in rules]
+    searches = [lazy_greedy(problem, rule, outcome.audit, accept, max_refreshes) for rule in rules]
     asks = {search: next(search) for search in searches}
     while asks:
         wanted = dict.fromkeys(arch for ask in asks.values() for arch in ask)

@@ -92,7 +92,7 @@ def train_final(
         if saved["metrics"] is not None:
             return TrainResult(**saved["metrics"])
     network = Network(graph)
-    initialise(network, seed)
+    initialise(network, seed, still_branches=True)
     training = Training(network, recipe, default_device())
     seconds = 0.0
     if saved is not None:

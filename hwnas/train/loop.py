@@ -34,7 +34,7 @@ class Training:
     """
 
     def __init__(self, network: nn.Module, recipe: Recipe, device: torch.device) -> None:
-        self.network = network.to(device, memory_format=torch.channels_last).train()
+        self.network = network.to(device).to(memory_format=torch.channels_last).train()
         self.recipe = recipe
         self.device = device
         self.step = 0

@@ -45,7 +45,7 @@ def measure(network: nn.Module, images: Tensor, labels: Tensor) -> Metrics:
     """
     was_training = network.training
     network.eval()
-    logits = torch.cat([network(part).float() for part in images.split(BATCH)])
+    logits = torch.cat([network(part).float() for part in torch.split(images, BATCH)])
     network.train(was_training)
     losses = functional.cross_entropy(logits, labels, reduction="none").double()
     count = len(labels)

@@ -69,7 +69,7 @@ class Recipe:
         return {**asdict(self), "milestones": list(self.milestones)}
 
 
-QUICK = Recipe("quick", images=6_000, batch_size=32, peak_lr=0.1, ema=0.98, validation=2_000)
+QUICK = Recipe("quick", images=8_000, batch_size=32, peak_lr=0.1, ema=0.98, validation=2_000)
 """Scores candidates on one CPU thread in a few seconds."""
 
 PAPER_SEARCH = Recipe(
@@ -82,3 +82,32 @@ PAPER_SEARCH = Recipe(
     warmup=0.0,
 )
 """Ten epochs of CIFAR, as Xiong et al. (ICCV 2019) score candidates; for a GPU."""
+
+PAPER_CIFAR = Recipe(
+    "paper-cifar",
+    images=200 * 50_000,
+    batch_size=128,
+    peak_lr=0.1,
+    schedule="multi-step",
+    milestones=(0.3, 0.6, 0.9),
+    warmup=0.0,
+)
+"""Final training on CIFAR: 200 epochs, drops at 60, 120 and 180 (Xiong et al., ICCV 2019)."""
+
+MANY_EPOCHS = 20
+AVERAGED_SHARE = 0.01
+"""The weight average reaches back over about this share of the training."""
+
+
+def final_recipe(train_size: int, epochs: int) -> Recipe:
+    """Return the recipe for full training.
+
+    Args:
+        train_size: images of an epoch.
+        epochs: passes over them; few ones take small batches, for more steps.
+    """
+    images = epochs * train_size
+    batch_size = 64 if epochs < MANY_EPOCHS else 128
+    steps = images / batch_size
+    ema = min(0.9998, max(0.98, 1 - 1 / max(1.0, AVERAGED_SHARE * steps)))
+    return Recipe("final", images=images, batch_size=batch_size, peak_lr=0.1, ema=ema)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hwnas.spaces import RcnetSpace
 
 EVALUATORS = ("train", "fake")
-DEFAULT_EVALUATIONS = 110
+DEFAULT_EVALUATIONS = 90
 """Of a search on a CPU: keeps the default search within ten minutes on two cores."""
 
 
@@ -41,6 +41,7 @@ class Request:
         images: training images per candidate, or None for the recipe's own number.
         rules: rule names, or empty for the default ones.
         max_evaluations: limit on candidates, or None.
+        max_refreshes: old gains to evaluate again per step and rule, or None for exact greedy.
         confidence: of latency bounds, or None for the default of the table.
         seed: of weights and batches.
     """
@@ -54,6 +55,7 @@ class Request:
     images: int | None
     rules: tuple[str, ...]
     max_evaluations: int | None
+    max_refreshes: int | None
     confidence: float | None
     seed: int
 
@@ -94,6 +96,7 @@ class Request:
             evaluator=evaluator,
             judge=judge,
             max_evaluations=self.max_evaluations,
+            max_refreshes=self.max_refreshes,
             workers=0 if judge is None else workers or usable_cores(),
         )
 

@@ -37,6 +37,7 @@ class Search:
         judge: scores the finalists, on other held-out images and with more training; None
             takes the candidates' scores as they are.
         max_evaluations: limit on candidates, or None.
+        max_refreshes: see `lazy_greedy`.
         workers: processes.
     """
 
@@ -46,6 +47,7 @@ class Search:
     evaluator: Evaluator
     judge: Evaluator | None
     max_evaluations: int | None
+    max_refreshes: int | None
     workers: int
 
     def run(self, run: Run, store_path: Path, reporter: Reporter) -> dict[str, Any]:
@@ -75,7 +77,9 @@ class Search:
         return result
 
     def _greedy(self, store_path: Path, reporter: Reporter, progress: _Progress) -> Outcome:
-        strategy = rcas(self.problem, self.rules, self.max_evaluations, progress.accept)
+        strategy = rcas(
+            self.problem, self.rules, self.max_evaluations, progress.accept, self.max_refreshes
+        )
         total = self.max_evaluations or 4 * len(self.problem.space.elements(self.problem.start()))
         with (
             open_scorer(self.problem.space, self.evaluator, self.workers, store_path) as scorer,

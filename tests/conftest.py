@@ -1,0 +1,75 @@
+"""What several tests need: the command as a user types it, and a workspace with a table."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+COMMAND = [sys.executable, "-m", "hwnas"]
+
+
+@dataclass(frozen=True)
+class Done:
+    """A finished command."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    def must(self, code: int = 0) -> Done:
+        assert self.code == code, f"exit code {self.code}\n{self.out}\n{self.err}"
+        assert "Traceback" not in self.err
+        return self
+
+
+@dataclass(frozen=True)
+class Shell:
+    """Runs `hwnas` in one folder, as a user would."""
+
+    folder: Path
+
+    def __call__(self, *arguments: str, timeout: float = 300) -> Done:
+        done = subprocess.run(
+            [*COMMAND, *arguments],
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            env=environment(),
+            check=False,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [*COMMAND, *arguments],
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(),
+            start_new_session=True,
+        )
+
+
+def environment() -> dict[str, str]:
+    """The tests' own environment without the user's hwnas settings."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("HWNAS_")}
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    return Shell(tmp_path)

@@ -1,0 +1,270 @@
+"""The command line as users meet it: the three commands, every mistake, a kill in the middle."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from conftest import COMMAND, Done, Shell, environment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HEAVY = ("torch", "onnx", "onnxruntime", "coremltools", "pandas", "scipy", "sklearn", "numpy")
+TINY = ("--images", "64", "--max-evaluations", "40")
+
+
+@pytest.fixture
+def estimated(shell: Shell) -> Shell:
+    """A workspace with the ESTIMATED table of iphone5s."""
+    shell("profile", "--target", "iphone5s").must()
+    return shell
+
+
+@pytest.fixture
+def searched(estimated: Shell) -> Shell:
+    """The same with a finished search (free scores)."""
+    estimated("search", "--budget-latency", "190ms", "--evaluator", "fake").must()
+    return estimated
+
+
+def test_help_is_quick_and_imports_nothing_heavy() -> None:
+    code = f"import sys, hwnas.cli.app; print([m for m in {HEAVY} if m in sys.modules])"
+    imported = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert imported.stdout.strip() == "[]"
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        subprocess.run([*COMMAND, "--help"], capture_output=True, check=True, env=environment())
+        times.append(time.perf_counter() - start)
+    assert min(times) < 0.3
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["profile", "search", "train", "export", "bench", "predict", "targets", "doctor", "quickstart"],
+)
+def test_every_command_has_help_with_an_example(shell: Shell, command: str) -> None:
+    assert f"hwnas {command}" in shell(command, "--help").must().out.split("Example:")[1]
+
+
+def test_the_three_commands_of_an_iphone_user(shell: Shell) -> None:
+    profiled = shell("profile", "--target", "iphone5s", "--json").must().json
+    assert all(abs(anchor["error"]) <= 0.035 for anchor in profiled["anchors"])
+    assert len(profiled["anchors"]) == 2
+    found = shell("search", "--budget-latency", "190ms", "--evaluator", "fake", "--json").must()
+    assert "ESTIMATED" in found.err
+    assert found.json["costs"]["latency"] <= 190
+    assert found.json["budgets"]["latency"]["label"] == "ESTIMATED"
+    exported = shell("export", "--format", "coreml", "--json").must()
+    assert "not trained" in exported.err
+    about = exported.json
+    assert about["specification_version"] <= 3
+    assert about["parity"]["max_rel"] <= 1e-4
+    assert about["parity"]["top1_agreement"] == 1
+    assert (shell.folder / about["file"]).stat().st_size == about["size_bytes"]
+
+
+def test_every_network_of_the_path_keeps_the_budgets(estimated: Shell) -> None:
+    budgets = ("--budget-latency", "150ms", "--budget-params", "2.5M", "--budget-memory", "7MB")
+    done = estimated("search", *budgets, "--evaluator", "fake", "--json").must().json
+    assert set(done["rules"]) == {"uc", "alr", "apr"}
+    for step in done["path"]:
+        assert step["costs"]["latency"] <= 150
+        assert step["costs"]["params"] <= 2.5e6
+        assert step["costs"]["memory"] <= 7e6
+
+
+def test_confidence_makes_the_uncertainty_of_an_estimate_count(estimated: Shell) -> None:
+    bounded = ("--budget-latency", "150ms", "--evaluator", "fake", "--confidence", "0.95")
+    budget = estimated("search", *bounded, "--json").must().json["budgets"]["latency"]
+    assert budget["margin"] > 0.01
+    assert budget["bound"] <= 150
+
+
+def test_onnx_export_and_bench_of_a_table_that_is_not_there(searched: Shell) -> None:
+    about = searched("export", "--format", "onnx", "--json").must().json
+    assert about["parity"]["max_rel"] <= 1e-4
+    missing = searched("bench").must(2)
+    assert "iphone5s" in missing.err
+    timed = searched("bench", "--target", "onnx-cpu", "--json").must().json
+    names = [row["name"] for row in timed["networks"]]
+    assert names == ["winner", "mobilenet_v2"]
+    assert all(row["median_ms"] > 0 for row in timed["networks"])
+    assert timed["networks"][0]["budget_ms"] is None
+
+
+def test_export_by_hand_needs_weights(shell: Shell) -> None:
+    assert "--random-weights" in shell("export", "--arch", "s0").must(2).err
+    by_hand = ("export", "--arch", "s0", "--space", "rcnet-digits", "--random-weights")
+    assert shell(*by_hand, "--format", "onnx", "--json").must().json["trained"] is False
+
+
+COUNTS = [
+    ("rcnet-cifar100", "rcnet-cifar100", 1_918_436, 87_253_504),
+    ("rcnet-imagenet", "rcnet-imagenet", 3_436_224, 294_401_408),
+    ("rcnet-b-imagenet", "rcnet-imagenet", 4_749_024, 471_168_320),
+    ("s0", "rcnet-cifar100", 466_868, 21_895_168),
+    ("s0", "rcnet-imagenet", 1_619_336, 110_406_016),
+]
+
+
+@pytest.mark.parametrize(("arch", "space", "params", "madds"), COUNTS)
+def test_predict_gives_the_published_counts(
+    shell: Shell, arch: str, space: str, params: int, madds: int
+) -> None:
+    told = shell("predict", arch, "--space", space, "--json").must().json
+    assert (told["params"], told["madds"]) == (params, madds)
+
+
+MISTAKES = [
+    (("profile", "--target", "iphone6"), "unknown target 'iphone6'"),
+    (("profile", "--target", "onnx-cpu", "--space", "resnet"), "unknown space 'resnet'"),
+    (("profile", "--target", "onnx-cpu", "--space", "rcnet"), "--input"),
+    (("profile", "--target", "iphone5s", "--require-device"), "not attached"),
+    (("search", "--budget-latency", "190"), "has no unit"),
+    (("search", "--budget-latency", "-3ms"), "must be above zero"),
+    (("search", "--budget-latency", "3parsec"), "unknown unit 'parsec'"),
+    (("search", "--budget-params", "iphone5s=3M"), "the same on every device"),
+    (("search",), "at least one budget"),
+    (("search", "--budget-latency", "20ms"), "the cheapest one needs"),
+    (("search", "--budget-latency", "190ms", "--dataset", "mnist"), "unknown data set 'mnist'"),
+    (("search", "--budget-latency", "190ms", "--dataset", "parquet:none"), "none"),
+    (("search", "--budget-latency", "190ms", "--rules", "apr"), "--budget-params"),
+    (("search", "--budget-latency", "190ms", "--evaluator", "oracle"), "unknown evaluator"),
+    (("search", "--budget-latency", "190ms", "--strategy", "luck"), "unknown strategy"),
+    (("search", "--budget-latency", "190ms", "--space", "rcnet-cifar10"), "hwnas profile"),
+    (("search", "--budget-latency", "190ms", "--max-evaluations", "0"), "at least 1"),
+    (("search", "--budget-latency", "190ms", "--confidence", "2"), "between 0.5 and 1"),
+    (("search", "--budget-energy", "5mJ"), "energy on iphone5s is unknown"),
+    (("search", "--budget-latency", "190ms", "--budget-latency", "180ms"), "two budgets"),
+    (("export",), "there is no run"),
+    (("train",), "there is no run"),
+    (("bench", "--run", "nowhere"), "holds no run"),
+    (("predict", "1,2,3"), "36 type numbers"),
+    (("predict", ",".join(["0"] * 36)), "stage 0"),
+    (("predict", ",".join(["9"] * 36)), "unknown block type '9'"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "told"), MISTAKES)
+def test_a_mistake_is_one_clear_line(
+    estimated: Shell, arguments: tuple[str, ...], told: str
+) -> None:
+    before = sorted(estimated.folder.rglob("*"))
+    done = estimated(*arguments).must(2)
+    lines = [line for line in done.err.splitlines() if not line.startswith("warning")]
+    assert len(lines) == 1
+    assert lines[0].startswith("hwnas: ")
+    assert told in lines[0]
+    assert sorted(estimated.folder.rglob("*")) == before
+
+
+def test_an_infeasible_budget_is_told_at_once_with_the_cheapest_value(estimated: Shell) -> None:
+    line = estimated("search", "--budget-latency", "20ms").must(2).err
+    cheapest = line.split("the cheapest one needs ")[1].split(". ")[0]
+    feasible = f"{float(cheapest.removesuffix('ms')) * 1.01:.4f}ms"
+    estimated("search", "--budget-latency", feasible, "--evaluator", "fake").must()
+
+
+def test_unknown_formats_and_runs_leave_nothing(searched: Shell) -> None:
+    assert "unknown format 'tflite'" in searched("export", "--format", "tflite").must(2).err
+    assert not list(searched.folder.rglob("export"))
+
+
+def test_a_truncated_table_is_refused_with_file_and_remedy(estimated: Shell) -> None:
+    table = estimated.folder / "lut/iphone5s/rcnet-imagenet/table.csv"
+    table.write_text("\n".join(table.read_text().splitlines()[:40]) + "\n")
+    line = estimated("search", "--budget-latency", "190ms").must(2).err
+    assert str(table.relative_to(estimated.folder)) in line
+    assert "hwnas profile --target iphone5s" in line
+
+
+def test_a_place_that_cannot_be_written_is_told_before_any_work(shell: Shell) -> None:
+    (shell.folder / "taken").write_text("a file, not a folder")
+    done = shell("profile", "--target", "onnx-cpu", "--workspace", "taken").must(2)
+    assert "cannot write" in done.err
+
+
+def test_train_refuses_data_with_other_classes(searched: Shell) -> None:
+    assert "1000 classes" in searched("train").must(2).err
+
+
+def test_a_failed_gate_is_refused_unless_forced(estimated: Shell) -> None:
+    meta = estimated.folder / "lut/iphone5s/rcnet-imagenet/meta.json"
+    values = json.loads(meta.read_text())
+    values["source"] = "measured"
+    values["device"] = {"cpu": "another"}
+    values["validation"] = {"failures": ["MAPE 20% > 5%"]}
+    meta.write_text(json.dumps(values))
+    (meta.parent / "validation.csv").write_text(
+        "arch,predicted_ms,measured_ms\n" + "x,1.0,1.0\n" * 40
+    )
+    search = ("search", "--budget-latency", "190ms", "--evaluator", "fake")
+    assert "MAPE 20% > 5%" in estimated(*search).must(2).err
+    assert "another machine" in estimated(*search, "--force").must().err
+
+
+def _scored(folder: Path) -> dict[tuple[str, str], int]:
+    """Row numbers of the stored scores: replacing a row would change its number."""
+    store = folder / "runs/evaluations.sqlite"
+    if not store.exists():
+        return {}
+    try:
+        with sqlite3.connect(f"file:{store}?mode=ro", uri=True) as connection:
+            rows = connection.execute("SELECT network, context, rowid FROM evaluations").fetchall()
+    except sqlite3.OperationalError:
+        return {}
+    return {(network, context): row for network, context, row in rows}
+
+
+def test_a_killed_search_goes_on_and_trains_no_network_twice(tmp_path: Path) -> None:
+    results = {}
+    for name in ("killed", "whole"):
+        folder = tmp_path / name
+        folder.mkdir()
+        shell = Shell(folder)
+        shell("profile", "--target", "iphone5s", "--space", "rcnet-imagenet").must()
+        command = ("search", "--budget-latency", "190ms", *TINY)
+        before = _kill_after(shell, command, scored=12) if name == "killed" else {}
+        results[name] = shell(*command, "--json").must().json
+        after = _scored(folder)
+        assert before.items() <= after.items()
+        assert len(after) >= results[name]["evaluations"]
+        if before:
+            assert 12 <= len(before) < len(after)
+    assert _without_run(results["killed"]) == _without_run(results["whole"])
+
+
+def _kill_after(shell: Shell, command: tuple[str, ...], scored: int) -> dict[tuple[str, str], int]:
+    process = shell.start(*command)
+    deadline = time.monotonic() + 120
+    while len(_scored(shell.folder)) < scored:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    return _scored(shell.folder)
+
+
+def _without_run(result: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in result.items() if name != "run"}
+
+
+def test_interrupting_tells_how_to_go_on(estimated: Shell) -> None:
+    process = estimated.start("search", "--budget-latency", "190ms", *TINY)
+    while len(_scored(estimated.folder)) < 1:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    Done(process.returncode, out, err).must(130)
+    assert "the same command goes on" in err
