@@ -57,7 +57,7 @@ def search(
         "train"
     ),
     images: Annotated[
-        int | None, typer.Option(help="Training images per candidate.", show_default="8000")
+        int | None, typer.Option(help="Training images per candidate.", show_default="6000")
     ] = None,
     max_evaluations: Annotated[
         int | None, typer.Option(help="Networks to score at most.", show_default="90")

@@ -69,7 +69,7 @@ class Recipe:
         return {**asdict(self), "milestones": list(self.milestones)}
 
 
-QUICK = Recipe("quick", images=8_000, batch_size=32, peak_lr=0.1, ema=0.98, validation=2_000)
+QUICK = Recipe("quick", images=6_000, batch_size=32, peak_lr=0.1, ema=0.98, validation=2_000)
 """Scores candidates on one CPU thread in a few seconds."""
 
 PAPER_SEARCH = Recipe(

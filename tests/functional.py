@@ -1,0 +1,44 @@
+"""A graph with folded weights, run by torch functions alone: an independent witness."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch.nn import functional as F  # noqa: N812 - torch's own usage
+
+from hwnas.graph import INPUT, Add, Conv, GlobalAvgPool, Linear, Shuffle
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hwnas.graph import Graph, Weights
+
+
+def run(graph: Graph, weights: Weights, images: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the output for images (n, C, H, W), computed in float64."""
+    values = {INPUT: torch.from_numpy(np.asarray(images, np.float64))}
+    for node in graph:
+        x = values[node.inputs[0]]
+        match node.op:
+            case Conv() as op:
+                w, b = (torch.from_numpy(a.astype(np.float64)) for a in weights[node.name])
+                y = F.conv2d(x, w, b, op.stride, op.kernel // 2, groups=op.groups)
+                values[node.name] = y.clamp(0, 6) if op.relu6 else y
+            case Shuffle(groups):
+                order = torch.arange(x.shape[1]).view(groups, -1).T.reshape(-1)
+                values[node.name] = x[:, order]
+            case Add():
+                values[node.name] = x + values[node.inputs[1]]
+            case GlobalAvgPool():
+                values[node.name] = x.flatten(2).mean(2)
+            case Linear():
+                w, b = (torch.from_numpy(a.astype(np.float64)) for a in weights[node.name])
+                values[node.name] = F.linear(x, w, b)
+    return values[graph.output.name].numpy()
+
+
+def relative_error(found: NDArray[np.floating], expected: NDArray[np.floating]) -> float:
+    """Return the largest difference relative to the largest expected value."""
+    return float(np.abs(found - expected).max() / np.abs(expected).max())

@@ -1,0 +1,122 @@
+"""Candidate scores: the same everywhere, and a dying worker is not the end."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hwnas.errors import EvaluationFailed
+from hwnas.evaluate.evaluation import Evaluation
+from hwnas.evaluate.fake import FakeEvaluator
+from hwnas.evaluate.pool import EvaluationPool
+from hwnas.evaluate.proxy import proxy_space
+from hwnas.evaluate.trainer import TrainEvaluator
+from hwnas.spaces import SPACES, find_space
+from hwnas.train.recipe import QUICK
+
+if TYPE_CHECKING:
+    from hwnas.spaces import Arch
+
+SPACE = find_space("rcnet", input_size="8", classes=10, width=0.25)
+START = SPACE.start()
+TINY = TrainEvaluator(SPACE, "cluttered-digits", replace(QUICK, images=128, validation=64))
+
+
+@dataclass(frozen=True)
+class Moody(FakeEvaluator):
+    """Does to its process what the first type of stage 3 says."""
+
+    def evaluate(self, arch: Arch, replicate: int = 0) -> Evaluation:
+        if arch[18] == 1:
+            os._exit(7)
+        if arch[18] == 2:
+            raise EvaluationFailed("training diverged")
+        if arch[18] == 3:
+            raise MemoryError
+        if arch[18] == 4:
+            raise ZeroDivisionError
+        return super().evaluate(arch, replicate)
+
+
+def _mood(block: int) -> Arch:
+    return SPACE.add(START, (18, block)) if block else START
+
+
+def test_scores_are_the_same_in_every_process() -> None:
+    jobs = [(START, 0), (START, 1), (SPACE.add(START, (1, 2)), 0)]
+    results = []
+    for workers in (1, 2):
+        with EvaluationPool(TINY, workers) as pool:
+            results.append({(arch, r): e for arch, r, e in pool.map(jobs)})
+    assert results[0] == results[1]
+    assert len({e.score for e in results[0].values()}) == 3
+    evaluation = results[0][START, 0]
+    assert 0 < evaluation.score < 1
+    assert evaluation.images == 128
+    assert evaluation.stderr > 0
+    assert not multiprocessing.active_children()
+
+
+def test_a_dying_worker_fails_its_own_network_only() -> None:
+    jobs = [(_mood(block), 0) for block in (0, 1, 2, 3)]
+    with EvaluationPool(Moody(), 2) as pool:
+        found = {arch: e for arch, _, e in pool.map(jobs)}
+    assert found[_mood(0)].failed is None
+    assert "exit code 7" in (found[_mood(1)].failed or "")
+    assert found[_mood(2)].failed == "training diverged"
+    assert "memory" in (found[_mood(3)].failed or "")
+    assert not multiprocessing.active_children()
+
+
+def test_a_bug_is_no_verdict_on_a_network() -> None:
+    with EvaluationPool(Moody(), 1) as pool, pytest.raises(RuntimeError, match="ZeroDivision"):
+        list(pool.map([(_mood(4), 0)]))
+
+
+def test_everything_that_decides_a_score_is_in_its_identity() -> None:
+    changes: list[dict[str, Any]] = [
+        {"seed": 1},
+        {"split": "final"},
+        {"recipe": replace(TINY.recipe, images=256)},
+        {"space": find_space("rcnet", input_size="16", classes=10, width=0.25)},
+    ]
+    identities = [str(replace(TINY, **change).identity()) for change in changes]
+    assert len({str(TINY.identity()), *identities}) == len(changes) + 1
+
+
+def test_evaluations_survive_json() -> None:
+    for evaluation in (
+        Evaluation.of(0.5, 1.2, 0.1, images=10, seconds=2.0),
+        Evaluation.failure("died"),
+    ):
+        assert Evaluation.from_json(evaluation.to_json()) == evaluation
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 99), st.data())
+def test_the_fake_is_monotone_and_submodular(seed: int, data: st.DataObject) -> None:
+    oracle = FakeEvaluator(seed)
+    small = large = START
+    for _ in range(data.draw(st.integers(0, 6))):
+        large = SPACE.add(large, data.draw(st.sampled_from(SPACE.elements(large))))
+    element = data.draw(st.sampled_from(SPACE.elements(large)))
+
+    def gain(arch: Arch) -> float:
+        return oracle.evaluate(SPACE.add(arch, element)).score - oracle.evaluate(arch).score
+
+    assert oracle.evaluate(large).score >= oracle.evaluate(small).score
+    assert gain(small) >= gain(large) - 1e-12
+    assert gain(large) >= 0
+
+
+def test_the_proxy_keeps_what_is_smaller() -> None:
+    proxy = proxy_space(SPACES["rcnet-imagenet"], 10)
+    assert (proxy.resolution, proxy.classes, proxy.width) == (16, 10, 0.25)
+    assert find_space(proxy.name) == proxy
+    assert proxy_space(SPACE, 10).resolution == 8

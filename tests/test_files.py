@@ -1,0 +1,69 @@
+"""Files are whole or not there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hwnas.errors import UserError
+from hwnas.files import (
+    fingerprint,
+    new_folder,
+    read_json,
+    require_writable,
+    write_json,
+    write_text,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_written_file_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    write_text(tmp_path / "deep" / "a.txt", "text")
+    assert [p.name for p in (tmp_path / "deep").iterdir()] == ["a.txt"]
+    assert (tmp_path / "deep" / "a.txt").read_text() == "text"
+
+
+def test_a_failing_body_leaves_the_old_folder_as_it_was(tmp_path: Path) -> None:
+    folder = tmp_path / "table"
+    with new_folder(folder) as new:
+        write_text(new / "a", "old")
+    with pytest.raises(ZeroDivisionError):
+        _replace_badly(folder)
+    assert (folder / "a").read_text() == "old"
+    with new_folder(folder) as new:
+        write_text(new / "b", "new")
+    assert [p.name for p in folder.iterdir()] == ["b"]
+    assert [p.name for p in tmp_path.iterdir()] == ["table"]
+
+
+def _replace_badly(folder: Path) -> None:
+    with new_folder(folder) as new:
+        write_text(new / "a", str(1 // 0))
+
+
+def test_a_place_that_cannot_be_written_is_a_user_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for write in (
+        lambda: write_text(tmp_path / "file" / "a", ""),
+        lambda: require_writable(tmp_path / "file" / "sub"),
+    ):
+        with pytest.raises(UserError, match="--workspace"):
+            write()
+
+
+def test_json_is_strict_both_ways(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"NaN|nan"):
+        write_json(tmp_path / "a.json", {"x": float("nan")})
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "b.json").write_text("{")
+    for name in ("a.json", "b.json"):
+        with pytest.raises(UserError, match="do this"):
+            read_json(tmp_path / name, "do this")
+
+
+def test_fingerprints_ignore_the_order_of_keys_only() -> None:
+    assert fingerprint({"a": 1, "b": [2]}) == fingerprint({"b": [2], "a": 1})
+    assert fingerprint([1, 2]) != fingerprint([2, 1])

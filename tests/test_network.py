@@ -1,0 +1,74 @@
+"""The torch module of a graph, its initial weights and its folded ones."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from functional import relative_error, run
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hwnas.models.network import ConvNormAct, Network, fold, initialise
+from hwnas.spaces import SPACES, find_space
+
+SMALL = find_space("rcnet", input_size="16", classes=10, width=0.25)
+
+
+def trained_like(network: Network, seed: int) -> Network:
+    """Give batch norm the statistics of a network that has seen data."""
+    generator = torch.Generator().manual_seed(seed)
+    for layer in network.layers.values():
+        if isinstance(layer, ConvNormAct):
+            for values, low, high in (
+                (layer.norm.weight.data, 0.5, 1.5),
+                (layer.norm.bias.data, -0.5, 0.5),
+                (layer.norm.running_mean, -0.5, 0.5),
+                (layer.norm.running_var, 0.5, 2.0),
+            ):
+                values.uniform_(low, high, generator=generator)
+    return network.eval()
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10**6))
+def test_folded_weights_give_the_modules_output(seed: int) -> None:
+    graph = SMALL.graph(SMALL.sample(np.random.default_rng(seed)))
+    network = Network(graph)
+    initialise(network, seed)
+    trained_like(network, seed)
+    images = torch.randn(4, *SMALL.input_shape, generator=torch.Generator().manual_seed(seed))
+    with torch.no_grad():
+        output = network(images).numpy()
+    assert relative_error(output, run(graph, fold(network), images.numpy())) < 1e-5
+
+
+def test_networks_share_the_initial_weights_of_what_they_share() -> None:
+    start = SMALL.start()
+    small, large = (Network(SMALL.graph(a)) for a in (start, SMALL.add(start, (1, 3))))
+    for network in (small, large):
+        initialise(network, 7)
+    ours, theirs = small.state_dict(), large.state_dict()
+    assert set(ours) < set(theirs)
+    assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
+    initialise(large, 8)
+    assert not torch.equal(
+        ours["layers.stem__conv.conv.weight"], large.state_dict()["layers.stem__conv.conv.weight"]
+    )
+
+
+def test_still_branches_make_a_new_block_the_identity() -> None:
+    start = SMALL.start()
+    small, large = (Network(SMALL.graph(a)).eval() for a in (start, SMALL.add(start, (1, 3))))
+    for network in (small, large):
+        initialise(network, 7, still_branches=True)
+    images = torch.randn(2, *SMALL.input_shape, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.equal(small(images), large(images))
+        initialise(large, 7)
+        assert not torch.equal(small(images), large(images))
+
+
+def test_parameters_are_those_of_the_graph() -> None:
+    for space in SPACES.values():
+        graph = space.graph(space.start())
+        assert sum(p.numel() for p in Network(graph).parameters()) == graph.params

@@ -1,0 +1,93 @@
+"""A real profile on ONNX Runtime, small: complete, checked, and resumed after an interruption."""
+
+from __future__ import annotations
+
+import dataclasses
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hwnas.device import find_target
+from hwnas.lut.storage import load, save
+from hwnas.profiler.measured import Profiler
+from hwnas.profiler.plan import make_plan
+from hwnas.profiler.recording import open_recording
+from hwnas.progress import Advance, Silent
+from hwnas.spaces import SPACES
+from hwnas.targets.backend import local_backend
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SPACE = SPACES["rcnet-digits"]
+PLAN = dataclasses.replace(make_plan(SPACE, calibration=20, validation=30), rounds=6)
+TOTAL = len(PLAN.batches) * PLAN.rounds
+
+
+class Counting(Silent):
+    """Counts timed rounds and stops, like Ctrl-C, after some of them."""
+
+    def __init__(self, stop_after: int = 10**9) -> None:
+        self.rounds, self.resumed, self.stop_after = 0, 0, stop_after
+
+    @contextmanager
+    def task(self, description: str, total: int) -> Iterator[Advance]:
+        def advance(steps: int = 1, note: str = "") -> None:
+            if not note:
+                self.resumed = steps
+                return
+            self.rounds += 1
+            if self.rounds == self.stop_after:
+                raise KeyboardInterrupt
+
+        yield advance
+
+
+def profiler(reporter: Silent) -> Profiler:
+    backend = local_backend("onnxruntime")
+    assert backend is not None
+    return Profiler(find_target("onnx-cpu"), SPACE, backend, reporter)
+
+
+def test_a_profile_is_complete_checked_and_resumable(tmp_path: Path) -> None:
+    partial = tmp_path / ".partial" / "p.jsonl"
+    with pytest.raises(KeyboardInterrupt):
+        profiler(Counting(stop_after=8)).run(partial, plan=PLAN)
+    partial.write_text(partial.read_text() + '[0, [["cut by a k')
+    reporter = Counting()
+    table = profiler(reporter).run(partial, plan=PLAN)
+    assert (reporter.resumed, reporter.rounds) == (8, TOTAL - 8)
+    assert not partial.parent.exists()
+    assert set(table.rows) == set(SPACE.lookup_keys())
+    assert all(row.samples == TOTAL and row.source == "measured" for row in table.rows.values())
+    check = table.meta["validation"]
+    assert check["networks"] == len(table.held_out) == 30
+    assert check["mape"] < 0.5
+    assert check["mape"] < check["mape_raw"]
+    assert table.meta["runtime"]["name"] == "onnxruntime"
+    save(table, tmp_path / "table")
+    loaded = load(tmp_path / "table")
+    assert loaded.meta["validation"] == check
+    arch = SPACE.parse(table.held_out[0].arch)
+    assert loaded.latency_ms(arch) == pytest.approx(table.held_out[0].predicted_ms, rel=1e-6)
+
+
+def test_the_check_never_sees_a_network_of_the_correction() -> None:
+    for space in SPACES.values():
+        plan = make_plan(space)
+        assert not set(plan.calibration) & set(plan.validation)
+        assert len(set(plan.validation)) == len(plan.validation) >= 30
+        assert sum(map(len, plan.batches)) == len(plan.calibration) + len(plan.validation)
+
+
+def test_rounds_of_another_machine_are_not_reused(tmp_path: Path) -> None:
+    path = tmp_path / "p.jsonl"
+    recording = open_recording(path, {"cpu": "a"}, fresh=False)
+    recording.append(0, [("reference", 1.0), ("part", 0.5)])
+    assert open_recording(path, {"cpu": "a"}, fresh=False).done(0) == 1
+    assert open_recording(path, {"cpu": "a"}, fresh=False).rounds == recording.rounds
+    assert open_recording(path, {"cpu": "b"}, fresh=False).done(0) == 0
+    open_recording(path, {"cpu": "b"}, fresh=False).append(0, [("reference", 1.0)])
+    assert open_recording(path, {"cpu": "b"}, fresh=True).done(0) == 0

@@ -1,0 +1,170 @@
+"""Lazy greedy is greedy, budgets are never exceeded, nothing is asked for twice."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hwnas import cost
+from hwnas.cost import Budget, Problem
+from hwnas.errors import UserError
+from hwnas.evaluate.fake import FakeEvaluator
+from hwnas.search.lazy import SMALLEST_MARGINAL
+from hwnas.search.rcas import Outcome, rcas
+from hwnas.search.rules import Rule, default_rules, make_rules
+from hwnas.spaces import SPACES, Arch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SPACE = SPACES["rcnet-cifar100"]
+PARAMS, MADDS = cost.params(SPACE), cost.madds(SPACE)
+
+
+def problem(params: float, madds: float) -> Problem:
+    return Problem(SPACE, (Budget(PARAMS, params), Budget(MADDS, madds)))
+
+
+def run(
+    within: Problem,
+    rules: list[Rule],
+    score: Callable[[Arch], float | None],
+    limit: int | None = None,
+    max_refreshes: int | None = None,
+) -> tuple[Outcome, list[Arch]]:
+    """Drive a search; returns its outcome and all networks asked for."""
+    asked: list[Arch] = []
+    search = rcas(within, rules, limit, max_refreshes=max_refreshes)
+    try:
+        ask = next(search)
+        while True:
+            asked += ask
+            ask = search.send({arch: score(arch) for arch in ask})
+    except StopIteration as stop:
+        return stop.value, asked
+
+
+def eager(within: Problem, rule: Rule, score: Callable[[Arch], float]) -> tuple[list[Arch], int]:
+    """Plain greedy: every feasible block is scored at every step."""
+    current, path, seen = within.start(), [within.start()], set()
+
+    def value(arch: Arch) -> float:
+        seen.add(SPACE.canonical(arch))
+        return score(SPACE.canonical(arch))
+
+    while True:
+        before, options = within.uses(current), []
+        for element in SPACE.elements(current):
+            network = SPACE.add(current, element)
+            if within.feasible(network):
+                gain = value(network) - value(current)
+                after = within.uses(network)
+                marginal = max(rule.marginal(before, after), SMALLEST_MARGINAL)
+                key = gain / marginal if gain >= 0 else gain * marginal
+                options.append((-key, -gain, sum(after), element))
+        if not options:
+            return path, len(seen)
+        current = SPACE.add(current, min(options)[-1])
+        path.append(current)
+
+
+CASES = [(seed, 0.6e6 + 0.15e6 * (seed % 4), 24e6 + 3e6 * (seed % 3)) for seed in range(8)]
+
+
+@pytest.mark.parametrize(("seed", "params", "madds"), CASES)
+@pytest.mark.parametrize("name", ["uc", "apr", "amr", "sum"])
+def test_lazy_greedy_is_greedy_with_fewer_evaluations(
+    seed: int, params: float, madds: float, name: str
+) -> None:
+    within, oracle = problem(params, madds), FakeEvaluator(seed)
+    (rule,) = make_rules(within, [name])
+    path, evaluations = eager(within, rule, lambda arch: oracle.evaluate(arch).score)
+    outcome, asked = run(within, [rule], lambda arch: oracle.evaluate(arch).score)
+    assert [step.arch for step in outcome.paths[name]] == path
+    assert len(path) > 2
+    assert len(asked) == outcome.evaluations < evaluations
+    assert outcome.audit.violated == 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 10**6),
+    st.floats(0.42e6, 1.5e6),
+    st.floats(15e6, 60e6),
+    st.sampled_from([None, 1, 3]),
+)
+def test_no_network_exceeds_a_budget_whatever_the_scores(
+    seed: int, params: float, madds: float, max_refreshes: int | None
+) -> None:
+    """Scores at random: not monotone, not submodular, some evaluations fail."""
+
+    def score(arch: Arch) -> float | None:
+        value = float(np.random.default_rng([seed, *arch]).normal())
+        return None if value < -1.2 and arch != SPACE.canonical(within.start()) else value
+
+    within = problem(params, madds)
+    try:
+        within.start()
+    except UserError:
+        return
+    outcome, asked = run(within, default_rules(within), score, 200, max_refreshes)
+    steps = [step for path in outcome.paths.values() for step in path]
+    for arch in [*asked, *(step.arch for step in steps)]:
+        graph = SPACE.graph(arch)
+        assert graph.params <= params
+        assert graph.madds <= madds
+    assert len(asked) == len(set(asked)) == outcome.evaluations <= 200
+    assert all(step.score == score(SPACE.canonical(step.arch)) for step in steps if not step.gain)
+
+
+def test_the_best_of_all_rules_wins_and_repeats_exactly() -> None:
+    within, oracle = problem(1.2e6, 40e6), FakeEvaluator(5)
+    rules = make_rules(within, ["uc", "apr", "amr"])
+    first, _ = run(within, rules, lambda arch: oracle.evaluate(arch).score)
+    again, _ = run(within, rules, lambda arch: oracle.evaluate(arch).score)
+    assert first == again
+    assert first.best.score == max(step.score for path in first.paths.values() for step in path)
+    alone = [run(within, [r], lambda a: oracle.evaluate(a).score)[0].best.score for r in rules]
+    assert first.best.score == max(alone)
+
+
+@pytest.mark.parametrize("limit", [1, 36, 37, 50, 80])
+def test_the_limit_on_evaluations_holds(limit: int) -> None:
+    within, oracle = problem(2e6, 80e6), FakeEvaluator(1)
+    scored = lambda arch: oracle.evaluate(arch).score  # noqa: E731
+    outcome, asked = run(within, default_rules(within), scored, limit)
+    assert len(asked) == outcome.evaluations <= limit
+    assert not outcome.complete
+    assert outcome.best.arch
+
+
+def test_refreshes_bound_the_evaluations_of_a_step() -> None:
+    within, oracle = problem(2e6, 80e6), FakeEvaluator(2)
+    scored = lambda arch: oracle.evaluate(arch).score  # noqa: E731
+    exact, _ = run(within, [Rule("uc")], scored)
+    few, asked = run(within, [Rule("uc")], scored, max_refreshes=1)
+    assert len(asked) <= 1 + 36 + len(few.paths["uc"])
+    assert few.evaluations < exact.evaluations
+    assert few.complete
+
+
+def test_a_start_network_that_cannot_be_scored_ends_the_search() -> None:
+    within = problem(2e6, 80e6)
+    outcome, asked = run(within, default_rules(within), lambda _arch: None)
+    assert len(asked) == 1
+    assert not any(outcome.paths.values())
+
+
+def test_rules_are_named_for_their_budgets() -> None:
+    within = problem(2e6, 80e6)
+    assert [rule.name for rule in default_rules(within)] == ["uc", "apr", "amr"]
+    memory = Problem(SPACE, (Budget(cost.memory(SPACE), 1e7),))
+    assert [rule.name for rule in default_rules(memory)] == ["uc"]
+    with pytest.raises(UserError, match="unknown rule 'best'"):
+        make_rules(within, ["best"])
+    with pytest.raises(UserError, match="add --budget-latency"):
+        make_rules(within, ["alr"])
