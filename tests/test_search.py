@@ -72,7 +72,7 @@ def eager(within: Problem, rule: Rule, score: Callable[[Arch], float]) -> tuple[
         path.append(current)
 
 
-CASES = [(seed, 0.6e6 + 0.15e6 * (seed % 4), 24e6 + 3e6 * (seed % 3)) for seed in range(8)]
+CASES = [(seed, 0.7e6 + 0.2e6 * (seed % 3), 30e6 + 4e6 * (seed % 2)) for seed in range(6)]
 
 
 @pytest.mark.parametrize(("seed", "params", "madds"), CASES)
@@ -90,7 +90,7 @@ def test_lazy_greedy_is_greedy_with_fewer_evaluations(
     assert outcome.audit.violated == 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     st.integers(0, 10**6),
     st.floats(0.42e6, 1.5e6),

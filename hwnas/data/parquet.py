@@ -54,10 +54,10 @@ class ParquetImages:
     def images(self) -> ImageInput:
         """Labels, and mean and standard deviation of the training images."""
         data = self._train
-        pixels = data.pixels[:: max(1, len(data.pixels) // STATISTICS_IMAGES)]
-        pixels = pixels.reshape(-1, 3) / 255.0
+        chosen = data.pixels[:: max(1, len(data.pixels) // STATISTICS_IMAGES)]
+        values = chosen.reshape(-1, 3) / 255.0
         mean, std = (
-            tuple(round(float(v), 4) for v in f(pixels, axis=0)) for f in (np.mean, np.std)
+            tuple(round(float(v), 4) for v in f(values, axis=0)) for f in (np.mean, np.std)
         )
         return ImageInput((mean[0], mean[1], mean[2]), (std[0], std[1], std[2]), data.labels)
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 import traceback
 from collections import deque
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -133,7 +134,8 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, evaluator), daemon=True)
-        self._process.start()
+        with _interrupts_ignored():
+            self._process.start()
         theirs.close()
 
     def start(self, job: Job) -> None:
@@ -154,10 +156,24 @@ class _Worker:
         self.connection.close()
 
 
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Let a process that starts now ignore Ctrl-C from its first moment on.
+
+    It reaches all processes of a terminal; this one alone decides what it means.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _serve(connection: Connection, evaluator: Evaluator) -> None:
     """Answer jobs until the other end is gone."""
-    # Ctrl-C reaches all processes of a terminal; the parent alone decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _use_one_thread()
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:

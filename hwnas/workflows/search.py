@@ -109,7 +109,7 @@ class Search:
             reporter.task("scoring the finalists again, with more training", len(chosen)) as step,
         ):
             scores = scorer.score(chosen, step)
-        return {arch: e for arch, e in scores.items() if e.failed is None}
+        return {arch: scores[arch] for arch in chosen if scores[arch].failed is None}
 
 
 @dataclass(slots=True)
