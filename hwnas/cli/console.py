@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 
 INTERRUPTED = 130
+REDIRECTED_WIDTH = 140
+"""Columns of a table that goes to a file or a pipe, where no terminal tells its own."""
 
 
 def guarded(command: Callable[P, None]) -> Callable[P, None]:
@@ -59,7 +61,8 @@ def stdout() -> Console:
     """Return a console on standard output."""
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=True)
+    width = None if sys.stdout.isatty() else REDIRECTED_WIDTH
+    return Console(highlight=False, soft_wrap=True, width=width)
 
 
 class TerminalReporter:

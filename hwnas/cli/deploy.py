@@ -96,7 +96,8 @@ def show_export(result: dict[str, Any]) -> None:
         f"{parity['outputs']} differ by {parity['max_abs']:.1e} absolute, "
         f"{parity['max_rel']:.1e} relative; same class on top for {parity['top1_agreement']:.0%}"
     )
-    out.print(f"runs on: {result['target_os']}\nnext: hwnas bench")
+    use = {"coreml": "add the file to an Xcode project", "onnx": "hwnas bench"}
+    out.print(f"runs on: {result['target_os']}\nnext: {use[result['format']]}")
 
 
 def bench(
@@ -139,18 +140,21 @@ def show_bench(result: dict[str, Any]) -> None:
     """Print the comparison as a table."""
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, title=None)
-    for column in ("network", "params", "MAdds", "file"):
-        table.add_column(column, justify="left" if column == "network" else "right")
-    for column in ("median", "p90", "p99", "predicted", "budget", "verdict"):
-        table.add_column(column, justify="right")
+    from hwnas import units
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("network", no_wrap=True)
+    for column in ("params", "MAdds", "file MB"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for column in ("median ms", "p90", "p99", "predicted", "budget", ""):
+        table.add_column(column, justify="right", no_wrap=True)
     for row in result["networks"]:
-        error = "" if row["predicted_ms"] is None else f" ({row['prediction_error']:+.1%})"
+        error = "" if row["predicted_ms"] is None else f" ({row['prediction_error']:+.0%})"
         table.add_row(
             row["name"],
-            f"{row['params'] / 1e6:.3g}M",
-            f"{row['madds'] / 1e6:.3g}M",
-            f"{row['size_bytes'] / 1e6:.2f} MB",
+            units.PARAMS.format(row["params"]),
+            units.MADDS.format(row["madds"]),
+            f"{row['size_bytes'] / 1e6:.2f}",
             *(_ms(row[name]) for name in ("median_ms", "p90_ms", "p99_ms")),
             _ms(row["predicted_ms"]) + error,
             _ms(row["budget_ms"]),
@@ -170,4 +174,4 @@ def show_bench(result: dict[str, Any]) -> None:
 
 
 def _ms(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g} ms"
+    return "-" if value is None else f"{value:.3g}"

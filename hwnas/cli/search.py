@@ -222,4 +222,19 @@ def show(result: dict[str, Any]) -> None:
     out.print(f"{result['evaluations']} networks scored, {ended}; run folder {result['run']}")
     if result["failed"]:
         out.print(f"{len(result['failed'])} networks could not be scored; see search.json")
-    out.print("next: hwnas train, then hwnas export --format onnx (or coreml) and hwnas bench")
+    out.print(f"next: {_next_command(Path(result['run']))}")
+
+
+def _next_command(folder: Path) -> str:
+    from hwnas.device import find_target
+    from hwnas.runs import Run
+    from hwnas.workflows.winner import of_run
+
+    winner = of_run(Run(folder))
+    form = find_target(winner.target).export_format if winner.target else "onnx"
+    if winner.trainable():
+        return f"hwnas train, then hwnas export --format {form}"
+    return (
+        f"hwnas export --format {form} (untrained), or hwnas train --dataset with the "
+        f"{winner.space.classes} classes of {winner.space.name}"
+    )

@@ -45,6 +45,15 @@ class Winner:
         """Whether there are trained weights."""
         return self.checkpoint is not None
 
+    def trainable(self) -> bool:
+        """Return whether the run's own data set has the classes of the deployed network."""
+        if self.dataset is None:
+            return False
+        from hwnas.data.catalog import find_dataset
+
+        images = find_dataset(self.dataset, self.data_dir).images
+        return len(images.labels) == self.space.classes
+
     def network(self) -> Network:
         """Return the torch module in evaluation mode, trained or freshly initialised."""
         from hwnas.models.network import Network, initialise
@@ -59,12 +68,10 @@ class Winner:
 
     def image_input(self) -> ImageInput:
         """Return labels and normalisation of the data set, where its classes are the network's."""
-        if self.dataset is not None:
+        if self.dataset is not None and self.trainable():
             from hwnas.data.catalog import find_dataset
 
-            images = find_dataset(self.dataset, self.data_dir).images
-            if len(images.labels) == self.space.classes:
-                return images
+            return find_dataset(self.dataset, self.data_dir).images
         return unnamed(self.space.classes)
 
 
