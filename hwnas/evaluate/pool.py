@@ -9,7 +9,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import threading
 import traceback
 from collections import deque
 from contextlib import contextmanager, suppress
@@ -134,7 +133,7 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, evaluator), daemon=True)
-        with _interrupts_ignored():
+        with _interrupts_held_back():
             self._process.start()
         theirs.close()
 
@@ -157,19 +156,20 @@ class _Worker:
 
 
 @contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """Let a process that starts now ignore Ctrl-C from its first moment on.
+def _interrupts_held_back() -> Iterator[None]:
+    """Keep Ctrl-C from a process that starts now, for all its life, and from this one until then.
 
-    It reaches all processes of a terminal; this one alone decides what it means.
+    It reaches all processes of a terminal; this one alone decides what it means. Blocked signals
+    are inherited, and here delivered as soon as the block is lifted: none is lost.
     """
-    if threading.current_thread() is not threading.main_thread():
+    if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _serve(connection: Connection, evaluator: Evaluator) -> None:
