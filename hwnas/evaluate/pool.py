@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 import traceback
 from collections import deque
 from contextlib import contextmanager, suppress
@@ -160,19 +161,26 @@ class _Worker:
 def _interrupts_held_back() -> Iterator[None]:
     """Keep Ctrl-C from a process that starts now, for all its life, and from this one until then.
 
-    It reaches all processes of a terminal; this one alone decides what it means. Blocked signals
-    are inherited, and here delivered as soon as the block is lifted: none is lost.
+    It reaches all processes of a terminal; this one alone decides what it means. The new process
+    inherits the blocked signal. Here a block is not enough, as another thread may take the signal
+    for the main one and interrupt it between starting the process and telling it what to do: so
+    it is noted, and raised afterwards. None is lost.
     """
-    if not hasattr(signal, "pthread_sigmask"):
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
+    noted: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, _frame: noted.append(number))
     # Starting multiprocessing's own helper lifts a block; so it has to be there before.
     resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        signal.signal(signal.SIGINT, handler)
+    if noted:
+        raise KeyboardInterrupt
 
 
 def _serve(connection: Connection, evaluator: Evaluator) -> None:
