@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
+import re
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,9 @@ class Anchor:
     latency_ms: float
     source: str
 
+    def __post_init__(self) -> None:
+        _require_positive("latency_ms of an anchor", self.latency_ms)
+
 
 @dataclass(frozen=True, slots=True)
 class Estimation:
@@ -53,6 +58,10 @@ class Estimation:
     op_overhead_ms: float
     spread: float = 0.7
     anchor_error: float = 0.01
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            _require_positive(each.name, getattr(self, each.name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +99,15 @@ class DeviceProfile:
     def __post_init__(self) -> None:
         if self.runtime not in RUNTIMES:
             raise one_of("runtime", self.runtime, list(RUNTIMES))
-        if self.threads < 1:
-            raise UserError(f"threads must be at least 1, but got {self.threads}")
+        if not isinstance(self.threads, int) or self.threads < 1:
+            raise UserError(f"threads must be at least 1, but got {self.threads!r}")
+        if self.watts is not None:
+            _require_positive("watts", self.watts)
+
+
+def _require_positive(name: str, value: object) -> None:
+    if not (isinstance(value, int | float) and math.isfinite(value) and value > 0):
+        raise UserError(f"{name} must be a number above zero, but got {value!r}")
 
 
 def profile_folders() -> list[Path]:
@@ -131,8 +147,8 @@ def _read(path: Path) -> DeviceProfile:
             estimation=Estimation(**estimation) if estimation else None,
             **values,
         )
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, TypeError) as error:
-        reason = str(error).replace("DeviceProfile.__init__() ", "").replace("__init__() ", "")
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, TypeError, UserError) as error:
+        reason = re.sub(r"\w+\.__init__\(\) ", "", str(error)).rstrip(".")
         raise UserError(f"{path}: {reason}. See profiles/onnx-cpu.toml for an example.") from None
 
 

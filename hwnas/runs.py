@@ -88,7 +88,7 @@ def run_for(workspace: Path, name: str, request: dict[str, Any], folder: Path | 
     if run.has("request.json"):
         before = run.read("request.json", "Remove the folder.")
         if before != request:
-            changed = sorted(k for k in request if before.get(k) != request[k])
+            changed = sorted(k for k in before | request if before.get(k) != request.get(k))
             raise UserError(
                 f"{path} holds a search with another {', '.join(changed)}: take another folder "
                 "with --run, or leave --run out."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,9 @@ from hwnas.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+TIMEOUT_S = 30.0
+"""How long to wait while another process writes."""
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS evaluations (
@@ -54,6 +58,20 @@ class EvaluationStore:
             )
 
 
+def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
+    """Set the journal mode; SQLite's own timeout does not wait here for another process."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
 @contextmanager
 def open_store(path: Path, context: str, description: Any) -> Iterator[EvaluationStore]:
     """Open the store for one context, making the file when it is missing.
@@ -68,9 +86,9 @@ def open_store(path: Path, context: str, description: Any) -> Iterator[Evaluatio
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(path, timeout=30)
+        connection = sqlite3.connect(path, timeout=TIMEOUT_S)
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            _use_write_ahead_log(connection)
             connection.execute("PRAGMA synchronous = FULL")
             connection.executescript(SCHEMA)
             with connection:

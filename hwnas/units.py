@@ -26,13 +26,16 @@ class Dimension:
         """Return the value of `text` (such as "190ms") in the base unit.
 
         Raises:
-            UserError: no unit, unknown unit, not a number, or not positive.
+            UserError: no unit, unknown unit, not a number, not positive, or infinite.
         """
         match = re.fullmatch(r"\s*([-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?)\s*([A-Za-zµ]*)\s*", text)
-        accepted = ", ".join(unit for unit in self.units)
+        accepted = ", ".join(self.units)
         example = f"{3.4 if self.base == '' else 190}{self.display[0]}"
         if not match:
-            raise UserError(f"{self.name}: {text!r} is not a number with a unit, e.g. {example}.")
+            raise UserError(
+                f"{self.name}: {text!r} is not a number with a unit, e.g. {example} "
+                f"(units: {accepted})."
+            )
         number, unit = match.groups()
         if not unit:
             raise UserError(
@@ -44,9 +47,13 @@ class Dimension:
         try:
             value = float(number) * self.units[unit]
         except ValueError:
-            raise UserError(f"{self.name}: {number!r} in {text!r} is not a number.") from None
-        if not (math.isfinite(value) and value > 0):
+            raise UserError(
+                f"{self.name}: {number!r} in {text!r} is not a number, e.g. {example}."
+            ) from None
+        if not value > 0:
             raise UserError(f"{self.name}: {text!r} must be above zero, e.g. {example}.")
+        if math.isinf(value):
+            raise UserError(f"{self.name}: {text!r} is too large, e.g. {example}.")
         return value
 
     def format(self, value: float) -> str:

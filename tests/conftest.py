@@ -70,6 +70,14 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("HWNAS_")}
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Let torch not wait for threads: where other programs are at work that takes minutes."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
 @pytest.fixture
 def shell(tmp_path: Path) -> Shell:
     return Shell(tmp_path)

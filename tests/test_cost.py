@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import itertools
 import time
+from dataclasses import replace
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from tables import DIGITS, table
 
 from hwnas import cost
@@ -14,7 +19,19 @@ from hwnas.cost import Budget, Problem
 from hwnas.errors import InfeasibleError, TableError, UserError
 from hwnas.spaces import SPACES
 
+if TYPE_CHECKING:
+    from hwnas.spaces import Key
+
 SPACE = SPACES["rcnet-cifar100"]
+
+
+KEYS = SPACE.lookup_keys()
+
+
+@lru_cache
+def every_start() -> list[tuple[Key, ...]]:
+    """The parts of every network of at most one block per stage."""
+    return [SPACE.parts(arch) for arch in SPACE.starts()]
 
 
 def test_costs_are_those_of_the_whole_graph() -> None:
@@ -56,13 +73,25 @@ def test_energy_that_is_unknown_is_no_zero() -> None:
 @pytest.mark.parametrize("make", [cost.params, cost.madds, cost.memory, cost.size])
 def test_the_cheapest_network_is_that_of_brute_force(make) -> None:
     function = make(SPACE)
-    types = itertools.product((1, 2, 6), (1, 2, 5), (2, 3), (0, 1, 2), (1, 2, 3), (0, 2, 4))
-    archs = [SPACE._one_per_stage(t) for t in types]
-    archs += list(itertools.islice(SPACE.starts(), 3000))
-    found = Problem(SPACE, ()).cheapest(function)
-    assert found <= min(function.of(arch) for arch in archs)
-    cheapest = min(SPACE.starts(), key=function.of)
-    assert found == function.of(cheapest)
+    parts = every_start()
+    assert len(parts) == 6**4 * 7**2
+    assert Problem(SPACE, ()).cheapest(function) == min(map(function.of_parts, parts))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 10**6), st.integers(0, 5), st.integers(1, 6))
+def test_a_block_at_the_end_of_a_stage_makes_no_cost_smaller(
+    seed: int, stage: int, block: int
+) -> None:
+    """What `cheapest` rests on: of each stage, one block or none is enough to look at."""
+    arch = SPACE.sample(np.random.default_rng(seed))
+    free = [place for place in range(6 * stage, 6 * stage + 6) if not arch[place]]
+    assume(free)
+    graph, larger = SPACE.graph(arch), SPACE.graph(SPACE.add(arch, (free[0], block)))
+    assert larger.params > graph.params
+    assert larger.madds > graph.madds
+    assert larger.weight_bytes > graph.weight_bytes
+    assert larger.peak_bytes >= graph.peak_bytes
 
 
 def test_an_infeasible_budget_is_told_at_once_with_the_cheapest_value() -> None:
@@ -88,6 +117,20 @@ def test_a_start_network_is_found_wherever_there_is_one() -> None:
     both = Budget(params, lowest(params)), Budget(madds, lowest(madds))
     assert Problem(SPACE, both[:1]).start()
     assert Problem(SPACE, both[1:]).start()
+
+
+def test_budgets_that_can_only_be_met_apart_are_told_so() -> None:
+    params = cost.params(SPACE)
+    dear = {
+        name: replace(params, name=name, per_key={k: 1 + 9 * (k.block == block) for k in KEYS})
+        for name, block in (("params", "t1"), ("madds", "t2"))
+    }
+    others = {k: 1 + 9 * (k.block not in {"t1", "t2", "stem", "head"}) for k in KEYS}
+    budgets = [Budget(c, 8.0) for c in (*dear.values(), replace(params, per_key=others))]
+    for chosen in itertools.combinations(budgets, 2):
+        assert Problem(SPACE, chosen).feasible(Problem(SPACE, chosen).start())
+    with pytest.raises(InfeasibleError, match="though each can be met alone"):
+        Problem(SPACE, tuple(budgets)).start()
 
 
 def test_budgets_are_met_together_or_not_at_all() -> None:

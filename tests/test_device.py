@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from hwnas.device import describe_host, find_target, target_names
 from hwnas.errors import UserError
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 GOOD = 'title = "T"\nruntime = "coreml"\nexport_format = "coreml"\ndefault_space = "rcnet-digits"\n'
+ANCHOR = '[[anchors]]\nnetwork = "s0"\nspace = "rcnet-digits"\nlatency_ms = 9.5\nsource = "x"\n'
+ESTIMATION = """[estimation]
+dense_gmadds = 2.5
+grouped_gmadds = 1.8
+depthwise_gmadds = 0.7
+memory_gbps = 3.0
+op_overhead_ms = 0.1
+"""
 
 
 def test_shipped_profiles_load() -> None:
@@ -29,6 +34,24 @@ def test_a_profile_in_the_working_folder_is_a_target(
     (tmp_path / "profiles" / "mine.toml").write_text(GOOD)
     assert "mine" in target_names()
     assert find_target("mine").title == "T"
+    (tmp_path / "profiles" / "mine.toml").write_text(GOOD + ANCHOR + ESTIMATION)
+    assert find_target("mine").anchors[0].latency_ms == 9.5
+    assert find_target("mine").estimation is not None
+
+
+def test_a_profile_of_hwnas_home_comes_after_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HWNAS_HOME", str(tmp_path / "home"))
+    for folder, title in (("home/profiles", "home"), ("profiles", "here")):
+        (tmp_path / folder).mkdir(parents=True)
+        for name in ("onnx-cpu", title):
+            text = GOOD.replace('"T"', f'"{title}"')
+            (tmp_path / folder / f"{name}.toml").write_text(text)
+    assert find_target("onnx-cpu").title == "here"
+    assert find_target("home").title == "home"
+    assert find_target("iphone5s").anchors
 
 
 @pytest.mark.parametrize(
@@ -40,6 +63,16 @@ def test_a_profile_in_the_working_folder_is_a_target(
         (GOOD + "threads = 0\n", "at least 1"),
         ('title = "T"\n', "missing"),
         (GOOD + "[[anchors]]\nnetwork = 'a'\n", "missing"),
+        (GOOD + ANCHOR.replace("9.5", "0"), "latency_ms of an anchor must be a number above zero"),
+        (GOOD + ANCHOR.replace("9.5", "'9.5'"), "latency_ms of an anchor must be a number"),
+        (GOOD + ESTIMATION.replace("2.5", "-2.5"), "dense_gmadds must be a number above zero"),
+        (GOOD + ESTIMATION.replace("2.5", "nan"), "dense_gmadds must be a number above zero"),
+        (GOOD + ESTIMATION + "spread = 0\n", "spread must be a number above zero"),
+        (GOOD + "anchors = 3\n", "not iterable"),
+        (GOOD + "estimation = 3\n", "must be a mapping"),
+        (GOOD + "threads = 'two'\n", "threads must be at least 1"),
+        (GOOD + "watts = '3'\n", "watts must be a number above zero"),
+        (GOOD + "watts = -1\n", "watts must be a number above zero"),
     ],
 )
 def test_a_wrong_profile_is_one_line(
@@ -51,6 +84,7 @@ def test_a_wrong_profile_is_one_line(
     with pytest.raises(UserError, match=told) as error:
         find_target("mine")
     assert "\n" not in str(error.value)
+    assert str(Path("profiles", "mine.toml")) in str(error.value)
 
 
 def test_an_unknown_target_gets_a_suggestion() -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import multiprocessing
 import os
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
+from pyarrow import parquet
 
 from hwnas.errors import EvaluationFailed
 from hwnas.evaluate.evaluation import Evaluation
@@ -41,6 +46,19 @@ class Moody(FakeEvaluator):
             raise MemoryError
         if arch[18] == 4:
             raise ZeroDivisionError
+        return super().evaluate(arch, replicate)
+
+
+@dataclass(frozen=True)
+class DiesOnce(FakeEvaluator):
+    """Ends its process at the first evaluation of all."""
+
+    tombstone: Path = Path("never")
+
+    def evaluate(self, arch: Arch, replicate: int = 0) -> Evaluation:
+        if not self.tombstone.exists():
+            self.tombstone.touch()
+            os._exit(7)
         return super().evaluate(arch, replicate)
 
 
@@ -79,12 +97,42 @@ def test_a_bug_is_no_verdict_on_a_network() -> None:
         list(pool.map([(_mood(4), 0)]))
 
 
-def test_everything_that_decides_a_score_is_in_its_identity() -> None:
+def test_a_worker_that_dies_once_is_given_another_try(tmp_path: Path) -> None:
+    jobs = [(START, 0), (START, 1)]
+    with EvaluationPool(DiesOnce(tombstone=tmp_path / "died"), 2) as pool:
+        found = [evaluation for _, _, evaluation in pool.map(jobs)]
+    assert found == [FakeEvaluator().evaluate(START)] * 2
+    assert (tmp_path / "died").exists()
+    assert not multiprocessing.active_children()
+
+
+def test_a_caller_that_stops_early_leaves_no_processes() -> None:
+    with EvaluationPool(FakeEvaluator(delay_s=0.1), 2) as pool:
+        results = pool.map([(START, replicate) for replicate in range(8)])
+        next(results)
+        results.close()
+    assert not multiprocessing.active_children()
+
+
+def _tiny_parquet(path: Path, level: int) -> Path:
+    stream = io.BytesIO()
+    Image.new("RGB", (8, 8), (level, 0, 0)).save(stream, "PNG")
+    images = [{"bytes": stream.getvalue(), "path": None}] * 20
+    parquet.write_table(pa.table({"image": images, "label": [0, 1] * 10}), path)
+    return path
+
+
+def test_everything_that_decides_a_score_is_in_its_identity(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HWNAS_CACHE", str(tmp_path / "cache"))
     changes: list[dict[str, Any]] = [
         {"seed": 1},
         {"split": "final"},
         {"recipe": replace(TINY.recipe, images=256)},
         {"space": find_space("rcnet", input_size="16", classes=10, width=0.25)},
+        {"dataset": f"parquet:{_tiny_parquet(tmp_path / 'a.parquet', 0)}"},
+        {"dataset": f"parquet:{_tiny_parquet(tmp_path / 'b.parquet', 1)}"},
     ]
     identities = [str(replace(TINY, **change).identity()) for change in changes]
     assert len({str(TINY.identity()), *identities}) == len(changes) + 1

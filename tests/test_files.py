@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -49,9 +50,30 @@ def test_a_place_that_cannot_be_written_is_a_user_error(tmp_path: Path) -> None:
     for write in (
         lambda: write_text(tmp_path / "file" / "a", ""),
         lambda: require_writable(tmp_path / "file" / "sub"),
+        lambda: new_folder(tmp_path / "file" / "sub").__enter__(),
     ):
         with pytest.raises(UserError, match="--workspace"):
             write()
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_file_that_cannot_be_replaced_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "a" / "inside").mkdir(parents=True)
+    with pytest.raises(UserError, match="cannot write"):
+        write_text(tmp_path / "a", "text")
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_reader_sees_the_old_file_or_the_new_one(tmp_path: Path) -> None:
+    """Every state of the file that another thread can see is one of the whole texts."""
+    path, texts = tmp_path / "a", ["a" * 100_000, "b" * 70_000]
+    write_text(path, texts[0])
+    writer = threading.Thread(target=lambda: [write_text(path, t) for t in texts * 50])
+    writer.start()
+    seen = set()
+    while writer.is_alive():
+        seen.add(path.read_text())
+    assert seen <= set(texts)
 
 
 def test_json_is_strict_both_ways(tmp_path: Path) -> None:
@@ -67,3 +89,8 @@ def test_json_is_strict_both_ways(tmp_path: Path) -> None:
 def test_fingerprints_ignore_the_order_of_keys_only() -> None:
     assert fingerprint({"a": 1, "b": [2]}) == fingerprint({"b": [2], "a": 1})
     assert fingerprint([1, 2]) != fingerprint([2, 1])
+
+
+def test_fingerprints_stay_the_same_between_versions() -> None:
+    """Run folders and stored evaluations are found by them."""
+    assert fingerprint({"seed": 0, "space": "rcnet"}) == "faacb207229a"

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tables import DIGITS, table
 
 from hwnas.errors import TableError, UserError
 from hwnas.files import sha256
 from hwnas.lut.accuracy import compare, conformal_margin
 from hwnas.lut.library import Library
-from hwnas.lut.storage import load, save
+from hwnas.lut.storage import PROVENANCE, load, save
 from hwnas.lut.table import Row, Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
+
+
+REMEDY = "hwnas profile --target onnx-cpu --space rcnet-digits"
 
 
 @pytest.fixture
@@ -98,15 +104,129 @@ def test_damage_is_one_line_with_file_and_remedy(folder: Path, kind: str) -> Non
 @pytest.mark.parametrize("name", ["meta.json", "table.csv", "validation.csv"])
 def test_a_missing_file_is_named(folder: Path, name: str) -> None:
     (folder / name).unlink()
-    with pytest.raises(UserError, match=name):
+    with pytest.raises(TableError, match=name) as error:
         load(folder)
+    assert REMEDY in str(error.value)
 
 
-@pytest.mark.parametrize("text", ["{", '{"schema": 2}', "[]", '{"schema": 1}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", "\ufeff{}", '{"schema": 2}', '{"schema": 1}'])
 def test_a_wrong_meta_file_is_refused(folder: Path, text: str) -> None:
     (folder / "meta.json").write_text(text)
-    with pytest.raises(UserError, match=r"meta\.json"):
+    with pytest.raises(TableError, match=r"meta\.json") as error:
         load(folder)
+    assert REMEDY in str(error.value)
+
+
+META_DAMAGE = {
+    "another schema": {"schema": 2},
+    "no such source": {"source": "guessed"},
+    "no device check": {"validation": None},
+    "a check without its verdict": {"validation": {"mape": 0.01}},
+    "an estimate without its doubt": {"source": "estimated"},
+    "an impossible space": {"space": {"name": "x", "resolution": 2, "classes": 10, "width": 1}},
+    "a space of words": {"space": "rcnet-digits"},
+    "rows that are not there": {"rows": 500},
+}
+
+
+@pytest.mark.parametrize("kind", META_DAMAGE)
+def test_wrong_provenance_is_one_line_with_file_and_remedy(folder: Path, kind: str) -> None:
+    meta = json.loads((folder / "meta.json").read_text())
+    (folder / "meta.json").write_text(json.dumps(meta | META_DAMAGE[kind]))
+    with pytest.raises(TableError) as error:
+        load(folder)
+    assert str(folder) in str(error.value)
+    assert REMEDY in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["schema", "target", "space", "rows", "table_sha256", *PROVENANCE])
+def test_provenance_that_is_missing_is_named(folder: Path, name: str) -> None:
+    meta = json.loads((folder / "meta.json").read_text())
+    del meta[name]
+    (folder / "meta.json").write_text(json.dumps(meta))
+    with pytest.raises(TableError, match=name) as error:
+        load(folder)
+    assert REMEDY in str(error.value)
+
+
+def test_a_damaged_table_of_the_workspace_is_not_passed_over(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HWNAS_HOME", str(tmp_path / "home"))
+    save(table(), tmp_path / "home" / "lut" / "onnx-cpu" / "rcnet-digits")
+    (folder / "table.csv").unlink()
+    with pytest.raises(TableError, match="is missing"):
+        Library(tmp_path).find("onnx-cpu", "rcnet-digits")
+
+
+HELD_OUT_DAMAGE = {
+    "truncated": (lambda lines: lines[:-1], "networks is 39, but meta.json says 40"),
+    "all lost": (lambda lines: lines[:1], "no networks"),
+    "one time edited": (lambda ls: [*ls[:5], _half(ls[5]), *ls[6:]], "mape is"),
+    "not finite": (lambda ls: [*ls[:5], "x,1.0,inf", *ls[6:]], "line 6"),
+    "NaN": (lambda ls: [*ls[:5], "x,nan,1.0", *ls[6:]], "line 6"),
+    "zero": (lambda ls: [*ls[:5], "x,0,1.0", *ls[6:]], "line 6"),
+    "field missing": (lambda ls: [*ls[:5], "x,1.0", *ls[6:]], "line 6"),
+    "another header": (lambda ls: ["arch,predicted_us,measured_us", *ls[1:]], "'predicted_ms'"),
+}
+
+
+def _half(line: str) -> str:
+    arch_and_predicted, _, measured = line.rpartition(",")
+    return f"{arch_and_predicted},{float(measured) / 2}"
+
+
+@pytest.mark.parametrize("kind", HELD_OUT_DAMAGE)
+def test_damage_to_the_held_out_check_never_moves_the_margin(folder: Path, kind: str) -> None:
+    change, told = HELD_OUT_DAMAGE[kind]
+    path = folder / "validation.csv"
+    path.write_text("\n".join(change(path.read_text().splitlines())) + "\n")
+    with pytest.raises(TableError, match=told) as error:
+        load(folder)
+    assert str(path) in str(error.value)
+    assert REMEDY in str(error.value)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.sampled_from(["table.csv", "meta.json", "validation.csv"]),
+    st.integers(0, 10**6),
+    st.integers(0, 40),
+    st.binary(max_size=3),
+)
+def test_any_damage_is_a_table_error_or_changes_no_figure(
+    name: str, place: int, removed: int, inserted: bytes
+) -> None:
+    with TemporaryDirectory() as root:
+        folder = Path(root) / "lut" / "onnx-cpu" / "rcnet-digits"
+        folder.parent.mkdir(parents=True)
+        whole = table(watts=3.0)
+        save(whole, folder)
+        data = (folder / name).read_bytes()
+        place %= len(data)
+        (folder / name).write_bytes(data[:place] + inserted + data[place + removed :])
+        try:
+            loaded = load(folder)
+        except TableError as error:
+            assert REMEDY in str(error)  # noqa: PT017 - either outcome is right
+            return
+        assert loaded.label == whole.label
+        assert loaded.margin(0.95) == pytest.approx(whole.margin(0.95), rel=1e-3)
+        assert loaded.space.lookup_keys() == DIGITS.lookup_keys()
+        for key, row in whole.rows.items():
+            assert loaded.rows[key].latency_ms == pytest.approx(row.latency_ms, rel=1e-8)
+
+
+def test_shipped_tables_come_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hwnas.lut.library.shipped", lambda name: tmp_path / "shipped" / name)
+    monkeypatch.setenv("HWNAS_HOME", str(tmp_path / "home"))
+    library = Library(tmp_path / "here")
+    roots = [tmp_path / "shipped" / "lut", tmp_path / "home" / "lut", library.own]
+    for watts, root in enumerate(roots, start=1):
+        save(table(watts=float(watts)), root / "onnx-cpu" / "rcnet-digits")
+        row = next(iter(library.find("onnx-cpu", "rcnet-digits").rows.values()))
+        assert row.energy_mj == pytest.approx(watts * row.latency_ms, rel=1e-4)
 
 
 def test_a_missing_key_never_becomes_a_default() -> None:

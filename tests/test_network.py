@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwnas.models.network import ConvNormAct, Network, fold, initialise
-from hwnas.spaces import SPACES, find_space
+from hwnas.spaces import PUBLISHED, SPACES, find_space, mobilenet_v2
 
 SMALL = find_space("rcnet", input_size="16", classes=10, width=0.25)
 
@@ -56,6 +56,17 @@ def test_networks_share_the_initial_weights_of_what_they_share() -> None:
     )
 
 
+def test_initial_weights_depend_on_the_seed_alone() -> None:
+    graph = SMALL.graph(SMALL.start())
+    states = []
+    for state in (1, 2):
+        torch.manual_seed(state)
+        network = trained_like(Network(graph), state)
+        initialise(network, 7)
+        states.append(network.state_dict())
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+
+
 def test_still_branches_make_a_new_block_the_identity() -> None:
     start = SMALL.start()
     small, large = (Network(SMALL.graph(a)).eval() for a in (start, SMALL.add(start, (1, 3))))
@@ -69,6 +80,12 @@ def test_still_branches_make_a_new_block_the_identity() -> None:
 
 
 def test_parameters_are_those_of_the_graph() -> None:
-    for space in SPACES.values():
-        graph = space.graph(space.start())
+    rng = np.random.default_rng(0)
+    graphs = [space.graph(space.start()) for space in SPACES.values()]
+    graphs += [SMALL.graph(SMALL.sample(rng)) for _ in range(5)]
+    graphs += [
+        SPACES["rcnet-imagenet"].graph(SPACES["rcnet-imagenet"].parse(PUBLISHED["rcnet-imagenet"])),
+        mobilenet_v2(32, 10),
+    ]
+    for graph in graphs:
         assert sum(p.numel() for p in Network(graph).parameters()) == graph.params

@@ -23,17 +23,33 @@ IMAGENET, CIFAR = SPACES["rcnet-imagenet"], SPACES["rcnet-cifar100"]
 
 
 @st.composite
-def archs(draw: st.DrawFn, space: RcnetSpace = CIFAR) -> Arch:
-    """Any architecture of the space, blocks at any position."""
+def archs(draw: st.DrawFn) -> Arch:
+    """Any architecture, blocks at any position; the optional stages are often empty."""
     types = draw(st.lists(st.integers(0, 6), min_size=36, max_size=36))
-    for stage in space.required_stages:
-        if not any(types[6 * stage : 6 * stage + 6]):
-            types[6 * stage + draw(st.integers(0, 5))] = draw(st.integers(1, 6))
+    for stage in range(6):
+        place = slice(6 * stage, 6 * stage + 6)
+        if stage in CIFAR.required_stages:
+            if not any(types[place]):
+                types[6 * stage + draw(st.integers(0, 5))] = draw(st.integers(1, 6))
+        elif draw(st.booleans()):
+            types[place] = [0] * 6
     return tuple(types)
 
 
+GEOMETRIES = [
+    IMAGENET,
+    CIFAR,
+    SPACES["rcnet-digits"],
+    find_space("rcnet", input_size="97", classes=7, width=0.6),
+]
+"""Large and small strides, odd resolutions, narrow widths."""
+
+
 def counted(network: nn.Module, shape: tuple[int, ...]) -> tuple[int, int]:
-    """Count params, and MAdds of convolutions by hooks: a witness that knows no graph."""
+    """Count params, and MAdds of convolutions by hooks: a witness that knows no graph.
+
+    On the meta device, where torch works out shapes and no numbers.
+    """
     total = 0
 
     def hook(layer: Any, _inputs: Any, output: torch.Tensor) -> None:
@@ -44,7 +60,7 @@ def counted(network: nn.Module, shape: tuple[int, ...]) -> tuple[int, int]:
         if isinstance(layer, nn.Conv2d):
             layer.register_forward_hook(hook)
     with torch.no_grad():
-        network.eval()(torch.zeros(1, *shape))
+        network.to("meta").eval()(torch.zeros(1, *shape, device="meta"))
     return sum(p.numel() for p in network.parameters()), total
 
 
@@ -75,15 +91,22 @@ def test_mobilenet_v2_is_torchvisions() -> None:
     from torchvision.models import mobilenet_v2 as reference
 
     graph = mobilenet_v2(224, 1000)
-    assert (graph.params, graph.madds) == counted(reference(), (3, 224, 224))
+    with torch.device("meta"):
+        theirs = reference()
+    assert (graph.params, graph.madds) == counted(theirs, (3, 224, 224))
     assert graph.params == 3_504_872
 
 
-@settings(max_examples=25, deadline=None)
-@given(archs())
-def test_counts_are_those_of_an_independent_counter(arch: Arch) -> None:
-    graph = CIFAR.graph(arch)
-    assert (graph.params, graph.madds) == counted(Network(graph), CIFAR.input_shape)
+def module(graph: Graph) -> Network:
+    with torch.device("meta"):
+        return Network(graph)
+
+
+@settings(max_examples=15, deadline=None)
+@given(archs(), st.sampled_from(GEOMETRIES))
+def test_counts_are_those_of_an_independent_counter(arch: Arch, space: RcnetSpace) -> None:
+    graph = space.graph(arch)
+    assert (graph.params, graph.madds) == counted(module(graph), space.input_shape)
 
 
 PROJECTIONS = [
@@ -98,16 +121,16 @@ def test_unequal_channels_at_stride_one_are_projected(text: str, projections: in
     graph = IMAGENET.graph(IMAGENET.parse(text))
     shortcuts = [n for n in graph if n.name.endswith("shortcut") and n.name.startswith("stage")]
     assert len(shortcuts) == projections
-    assert (graph.params, graph.madds) == counted(Network(graph), IMAGENET.input_shape)
+    assert (graph.params, graph.madds) == counted(module(graph), IMAGENET.input_shape)
     width = 320 if any(IMAGENET.parse(text)[30:]) else 160
     assert graph.shape_of(graph.nodes[-3].inputs[0])[0] == width
 
 
 @settings(max_examples=60, deadline=None)
-@given(archs())
-def test_a_network_is_the_sum_of_its_parts(arch: Arch) -> None:
-    graph = CIFAR.graph(arch)
-    parts: list[Graph] = [CIFAR.part_graph(key) for key in CIFAR.parts(arch)]
+@given(archs(), st.sampled_from(GEOMETRIES))
+def test_a_network_is_the_sum_of_its_parts(arch: Arch, space: RcnetSpace) -> None:
+    graph = space.graph(arch)
+    parts: list[Graph] = [space.part_graph(key) for key in space.parts(arch)]
     assert sum(p.params for p in parts) == graph.params
     assert sum(p.madds for p in parts) == graph.madds
     assert sum(p.weight_bytes for p in parts) == graph.weight_bytes
@@ -128,9 +151,16 @@ def test_text_is_read_as_it_was_written(arch: Arch) -> None:
     assert CIFAR.parse(CIFAR.format(arch).replace("|", ",")) == arch
 
 
-@given(archs())
-def test_every_part_has_a_lookup_key(arch: Arch) -> None:
-    assert set(CIFAR.parts(arch)) <= set(CIFAR.lookup_keys())
+@given(archs(), st.sampled_from(GEOMETRIES))
+def test_every_part_has_a_lookup_key(arch: Arch, space: RcnetSpace) -> None:
+    assert set(space.parts(arch)) <= set(space.lookup_keys())
+
+
+@given(st.integers(0, 10**6))
+def test_a_sampled_network_is_whole_and_canonical(seed: int) -> None:
+    arch = CIFAR.sample(np.random.default_rng(seed))
+    CIFAR.check(arch)
+    assert CIFAR.canonical(arch) == arch == CIFAR.sample(np.random.default_rng(seed))
 
 
 def test_lookup_keys_are_distinct_and_all_used() -> None:
@@ -171,9 +201,15 @@ def test_a_wrong_architecture_is_one_clear_line(text: str, told: str) -> None:
         CIFAR.parse(text)
 
 
+@given(st.integers(8, 512), st.integers(2, 2000), st.floats(1e-6, 8))
+def test_a_custom_space_is_found_again_by_its_name(size: int, classes: int, width: float) -> None:
+    space = find_space("rcnet", input_size=str(size), classes=classes, width=width)
+    assert find_space(space.name) == space
+
+
 def test_spaces_by_name_and_by_geometry() -> None:
     space = find_space("rcnet", input_size="3x96x96", classes=20, width=0.5)
-    assert find_space(space.name) == space
+    assert space.name == "rcnet-96px-20c-w0.5"
     assert space.input_shape == (3, 96, 96)
     assert all(space.channels(stage) % 8 == 0 for stage in range(6))
     for wrong in (
@@ -182,6 +218,9 @@ def test_spaces_by_name_and_by_geometry() -> None:
         {"name": "rcnet", "input_size": "2", "classes": 10},
         {"name": "rcnet-cifar10", "width": 2.0},
         {"name": "resnet"},
+        {"name": "rcnet-96px-20c-w1.2.3"},
+        {"name": "rcnet-96px-20c-w0"},
+        {"name": "rcnet-4px-20c"},
     ):
         with pytest.raises(UserError):
             find_space(**wrong)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from hwnas import cost
 from hwnas.cost import Budget, Problem
-from hwnas.errors import UserError
+from hwnas.errors import InfeasibleError, UserError
 from hwnas.evaluate.fake import FakeEvaluator
 from hwnas.search.lazy import SMALLEST_MARGINAL
 from hwnas.search.rcas import Outcome, rcas
@@ -20,6 +21,8 @@ from hwnas.spaces import SPACES, Arch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from hwnas.spaces import Key
 
 SPACE = SPACES["rcnet-cifar100"]
 PARAMS, MADDS = cost.params(SPACE), cost.madds(SPACE)
@@ -90,7 +93,38 @@ def test_lazy_greedy_is_greedy_with_fewer_evaluations(
     assert outcome.audit.violated == 0
 
 
-@settings(max_examples=40, deadline=None)
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", ["uc", "apr", "amr", "sum"])
+def test_lazy_greedy_is_greedy_where_every_block_harms(seed: int, name: str) -> None:
+    worth = np.random.default_rng(seed).integers(-40, 0, (6, 7)) / 64  # exact in floating point
+
+    def score(arch: Arch) -> float:
+        return float(sum(worth[place // 6, block] for place, block in enumerate(arch) if block))
+
+    within = problem(0.8e6, 32e6)
+    (rule,) = make_rules(within, [name])
+    path, _ = eager(within, rule, score)
+    outcome, _ = run(within, [rule], score)
+    assert [step.arch for step in outcome.paths[name]] == path
+    assert len(path) > 2
+    assert outcome.audit.violated == 0
+
+
+def test_a_ratio_rule_divides_by_the_share_of_the_budget_that_a_block_adds() -> None:
+    within, start = problem(2e6, 80e6), SPACE.start()
+    larger = SPACE.add(start, (7, 3))
+    before, after = SPACE.graph(start), SPACE.graph(larger)
+    params, madds = (after.params - before.params) / 2e6, (after.madds - before.madds) / 80e6
+    for rule, expected in zip(
+        make_rules(within, ["uc", "apr", "amr", "sum"]),
+        (1.0, params, madds, params + madds),
+        strict=True,
+    ):
+        marginal = rule.marginal(within.uses(start), within.uses(larger))
+        assert marginal == pytest.approx(expected)
+
+
+@settings(max_examples=25, deadline=None)
 @given(
     st.integers(0, 10**6),
     st.floats(0.42e6, 1.5e6),
@@ -101,24 +135,27 @@ def test_no_network_exceeds_a_budget_whatever_the_scores(
     seed: int, params: float, madds: float, max_refreshes: int | None
 ) -> None:
     """Scores at random: not monotone, not submodular, some evaluations fail."""
+    within = problem(params, madds)
+    try:
+        start = SPACE.canonical(within.start())
+    except InfeasibleError:
+        reject()
 
     def score(arch: Arch) -> float | None:
         value = float(np.random.default_rng([seed, *arch]).normal())
-        return None if value < -1.2 and arch != SPACE.canonical(within.start()) else value
+        return None if value < -1.2 and arch != start else value
 
-    within = problem(params, madds)
-    try:
-        within.start()
-    except UserError:
-        return
     outcome, asked = run(within, default_rules(within), score, 200, max_refreshes)
     steps = [step for path in outcome.paths.values() for step in path]
-    for arch in [*asked, *(step.arch for step in steps)]:
-        graph = SPACE.graph(arch)
+    for graph in (SPACE.graph(step.arch) for step in steps):
         assert graph.params <= params
         assert graph.madds <= madds
-    assert len(asked) == len(set(asked)) == outcome.evaluations <= 200
-    assert all(step.score == score(SPACE.canonical(step.arch)) for step in steps if not step.gain)
+    assert all(map(within.feasible, asked))
+    assert asked == [SPACE.canonical(arch) for arch in dict.fromkeys(asked)]
+    assert len(asked) == outcome.evaluations <= 200
+    assert steps
+    for step in steps:
+        assert step.score == pytest.approx(score(SPACE.canonical(step.arch)))
 
 
 def test_the_best_of_all_rules_wins_and_repeats_exactly() -> None:
@@ -130,6 +167,41 @@ def test_the_best_of_all_rules_wins_and_repeats_exactly() -> None:
     assert first.best.score == max(step.score for path in first.paths.values() for step in path)
     alone = [run(within, [r], lambda a: oracle.evaluate(a).score)[0].best.score for r in rules]
     assert first.best.score == max(alone)
+
+
+def test_uniform_and_ratio_rules_can_all_miss_what_their_sum_finds() -> None:
+    """Two knapsacks bound no single rule: one block that fills both, or either, looks best.
+
+    Type 1 fills both budgets, types 2 and 3 fill one and cost nothing in the other, and twenty
+    blocks of type 4 fit together.
+    """
+    costs = {"t1": (1, 1), "t2": (1e-3, 1), "t3": (1, 1e-3), "t4": (0.05, 0.05)}
+    gains = {1: 1.01, 2: 1.0, 3: 1.0, 4: 1.0}
+    fixed = {*SPACE.parts(SPACE.start())}
+
+    def resource(index: int) -> dict[Key, float]:
+        return {
+            key: 0.0 if key in fixed else costs.get(key.block, (9, 9))[index]
+            for key in SPACE.lookup_keys()
+        }
+
+    within = Problem(
+        SPACE,
+        (
+            Budget(replace(PARAMS, per_key=resource(0)), 1 + 1e-6),
+            Budget(replace(MADDS, per_key=resource(1)), 1 + 1e-6),
+        ),
+    )
+    found = {
+        rule.name: run(within, [rule], lambda arch: sum(gains.get(t, 0) for t in arch))[0].best
+        for rule in make_rules(within, ["uc", "apr", "amr", "sum"])
+    }
+    assert {name: pytest.approx(step.score) for name, step in found.items()} == {
+        "uc": 1.01,
+        "apr": 1.0,
+        "amr": 1.0,
+        "sum": 20.0,
+    }
 
 
 @pytest.mark.parametrize("limit", [1, 36, 37, 50, 80])

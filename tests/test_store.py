@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -37,6 +39,8 @@ def test_results_are_kept_by_network_context_and_replicate(tmp_path: Path) -> No
     with open_store(path, "one", {"recipe": 1}) as store:
         assert store.get("a") == {"score": 0.5}
         assert store.get("a", 1) == {"score": 0.6}
+        store.put("a", 1, {"score": 0.7})
+        assert store.get("a", 1) == {"score": 0.7}
 
 
 def test_kill_9_loses_nothing_that_was_put(tmp_path: Path) -> None:
@@ -62,7 +66,22 @@ def test_two_processes_write_side_by_side(tmp_path: Path) -> None:
     assert [writer.wait() for writer in writers] == [0, 0]
     for context in ("one", "two"):
         with open_store(path, context, {}) as store:
-            assert all(store.get(f"net{number}") for number in range(60))
+            assert all(store.get(f"net{n}") == {"score": n} for n in range(60))
+
+
+def test_a_new_store_waits_for_another_process_that_makes_it(tmp_path: Path) -> None:
+    """SQLite's own timeout does not wait for a lock to change the journal mode of a file."""
+    path = tmp_path / "evaluations.sqlite"
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("CREATE TABLE something (made INTEGER)")
+    other.execute("BEGIN IMMEDIATE")
+    release = threading.Timer(0.3, lambda: other.execute("COMMIT"))
+    release.start()
+    with open_store(path, "one", {}) as store:
+        store.put("a", 0, {"score": 0.5})
+        assert store.get("a") == {"score": 0.5}
+    release.join()
+    other.close()
 
 
 def test_another_file_is_not_mistaken_for_a_store(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from hwnas.data.dataset import CPU, Batch, Split, batch_sizes, normalise
+from hwnas.data.dataset import CPU, Batch, Split, batch_sizes, held_out_parts, normalise
 from hwnas.graph import ImageInput
 from hwnas.seeds import derive
 
@@ -72,22 +72,26 @@ class ClutteredDigits:
             pixels = self._draw(chosen, resolution, generator).to(device)
             yield normalise(pixels, self.images), self._labels[chosen].to(device)
 
-    def held_out(self, split: Split, resolution: int, count: int) -> Batch:
-        """Return `count` images; the originals take turns."""
-        pixels, labels = self._held_out(split, resolution, count)
-        return normalise(pixels, self.images), labels
+    def held_out(
+        self, split: Split, resolution: int, count: int, *, device: torch.device = CPU
+    ) -> Iterator[Batch]:
+        """Yield `count` images; the originals take turns."""
+        for pixels, labels in self._held_out(split, resolution, count):
+            yield normalise(pixels.to(device), self.images), labels.to(device)
 
     def real_images(self, count: int, resolution: int) -> NDArray[np.uint8]:
         """Return images of the final split."""
-        pixels, _ = self._held_out("final", resolution, count)
+        pixels = torch.cat([pixels for pixels, _ in self._held_out("final", resolution, count)])
         values = (pixels * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
         return np.ascontiguousarray(values.numpy())
 
-    def _held_out(self, split: Split, resolution: int, count: int) -> tuple[Tensor, Tensor]:
+    def _held_out(self, split: Split, resolution: int, count: int) -> Iterator[Batch]:
+        """Yield images in [0, 1] and labels, all from one random stream."""
         originals = self._originals[split]
-        chosen = originals[torch.arange(count) % len(originals)]
         generator = torch.Generator().manual_seed(derive(SEED, split, resolution))
-        return self._draw(chosen, resolution, generator), self._labels[chosen]
+        for first, size in held_out_parts(count, resolution):
+            chosen = originals[torch.arange(first, first + size) % len(originals)]
+            yield self._draw(chosen, resolution, generator), self._labels[chosen]
 
     @cached_property
     def _loaded(self) -> tuple[Tensor, Tensor]:

@@ -23,6 +23,8 @@ Batch: TypeAlias = "tuple[Tensor, Tensor]"
 
 CPU = torch.device("cpu")
 
+HELD_OUT_PIXELS = 10_000 * 32**2
+
 
 class Dataset(Protocol):
     """Labelled RGB images at any resolution."""
@@ -59,10 +61,13 @@ class Dataset(Protocol):
         leave out, costs nothing and continues the very same stream.
         """
 
-    def held_out(self, split: Split, resolution: int, count: int) -> Batch:
-        """Return the first `count` images of a split, or all if there are fewer.
+    def held_out(
+        self, split: Split, resolution: int, count: int, *, device: torch.device = CPU
+    ) -> Iterator[Batch]:
+        """Yield the first `count` images of a split, or all if there are fewer.
 
-        No training image, and no original in both splits.
+        In as many batches as memory asks for: see `held_out_parts`. No training image, and no
+        original in both splits.
         """
 
     def real_images(self, count: int, resolution: int) -> NDArray[np.uint8]:
@@ -74,6 +79,13 @@ def batch_sizes(images: int, batch_size: int, start: int) -> Iterator[tuple[int,
     for number, first in enumerate(range(0, images, batch_size)):
         if number >= start:
             yield number, min(batch_size, images - first)
+
+
+def held_out_parts(count: int, resolution: int) -> Iterator[tuple[int, int]]:
+    """Yield (first, size) of the batches of held-out images: up to 120 MB of float32 each."""
+    part = max(1, HELD_OUT_PIXELS // resolution**2)
+    for first in range(0, count, part):
+        yield first, min(part, count - first)
 
 
 def normalise(pixels: Tensor, images: ImageInput) -> Tensor:

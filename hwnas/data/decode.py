@@ -1,26 +1,38 @@
-"""Parquet files to arrays of pixels, through a cache that several processes may fill at once."""
+"""Encoded images to arrays of pixels, through a cache that several processes may ask at once.
+
+An image is decoded once per machine. The arrays are written piece by piece and memory-mapped
+when read, so that neither takes memory of the size of the data set.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import io
-import json
 import os
+from collections import Counter
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from hashlib import sha256
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hwnas.data.parquet_files import labelled
 from hwnas.errors import MissingPackage, UserError
-from hwnas.files import fingerprint, new_folder, read_json, sha256, write_json
+from hwnas.files import fingerprint, new_folder, read_json, write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
-VERSION = 1
-LABEL_COLUMNS = ("label", "fine_label", "labels")
+    from hwnas.data.parquet_files import LabelledFile
+    from hwnas.graph.inputs import Triple
+
+VERSION = 2
+IMAGES_AT_A_TIME = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,53 +43,47 @@ class Decoded:
         pixels: (n, size, size, 3) uint8, RGB, memory-mapped.
         classes: (n,) int64.
         labels: names of the classes.
+        mean: per channel, of all pixels on the scale 0 to 1.
+        std: likewise.
         digest: hash of pixels and classes.
     """
 
     pixels: NDArray[np.uint8]
     classes: NDArray[np.int64]
     labels: tuple[str, ...]
+    mean: Triple
+    std: Triple
     digest: str
 
 
-def sources(path: Path) -> tuple[list[Path], list[Path]]:
-    """Return the training and the test files of a path.
-
-    In a folder, files whose names start with "test" are the test files, those with "train" the
-    training files; a single file is for training.
-
-    Raises:
-        UserError: nothing there.
-    """
-    if path.is_file():
-        return [path], []
-    files = sorted(path.glob("*.parquet"))
-    if not files:
-        what = "has no *.parquet file" if path.is_dir() else "does not exist"
-        raise UserError(f"data set {path} {what}: give a Parquet file, or a folder of them.")
-    test = [file for file in files if file.name.startswith("test")]
-    train = [file for file in files if file.name.startswith("train")]
-    if not train:
-        raise UserError(f"data set {path} has no train-*.parquet file.")
-    return train, test
-
-
-def decoded(files: Sequence[Path]) -> Decoded:
+def decoded(files: Sequence[Path], labels: Sequence[str] | None = None) -> Decoded:
     """Return the images of the files, from the cache if they were decoded before.
+
+    Images that are not all of one square size are cut to their central squares and resized to
+    the most common of their shorter sides.
+
+    Args:
+        files: with the same columns, in order.
+        labels: names of the classes; else those in the files, else "class 0" and so on, and then
+            every class must have an image.
 
     Raises:
         UserError: a file that is damaged or holds no labelled images; names file and row.
         MissingPackage: pyarrow or pillow is not installed.
     """
-    identity = [[str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns] for f in files]
-    folder = cache_folder() / fingerprint([VERSION, identity])
+    folder = cache_folder() / fingerprint([VERSION, [_identity(file) for file in files], labels])
     if not (folder / "about.json").is_file():
-        _decode_into(files, folder)
+        with _alone(folder):
+            # Another process may have done it while this one waited.
+            if not (folder / "about.json").is_file():
+                _decode_into(folder, [labelled(file) for file in files], labels)
     about = read_json(folder / "about.json", f"Remove {folder}.")
     return Decoded(
         np.load(folder / "pixels.npy", mmap_mode="r"),
         np.load(folder / "classes.npy"),
         tuple(about["labels"]),
+        tuple(about["mean"]),
+        tuple(about["std"]),
         about["digest"],
     )
 
@@ -87,103 +93,135 @@ def cache_folder() -> Path:
     return Path(os.environ.get("HWNAS_CACHE") or Path.home() / ".cache" / "hwnas")
 
 
-def _decode_into(files: Sequence[Path], folder: Path) -> None:
-    pixels, classes, labels = [], [], None
-    for file in files:
-        table, names = _read(file)
-        pixels.append(_images(file, table))
-        classes.append(_classes(file, table))
-        labels = labels or names
-    all_pixels, all_classes = np.concatenate(pixels), np.concatenate(classes)
-    count = int(all_classes.max()) + 1
-    labels = labels or [f"class {index}" for index in range(count)]
-    if missing := [labels[i] for i in range(len(labels)) if i not in set(all_classes.tolist())]:
-        raise UserError(f"{files[0]}: no image of class {missing[0]!r} ({len(missing)} missing).")
-    if count > len(labels):
-        raise UserError(f"{files[0]}: label {count - 1}, but only {len(labels)} class names.")
-    with new_folder(folder) as temporary:
-        np.save(temporary / "pixels.npy", all_pixels)
-        np.save(temporary / "classes.npy", all_classes)
-        digest = sha256(all_pixels.tobytes() + all_classes.tobytes())
-        write_json(temporary / "about.json", {"labels": labels, "digest": digest})
+def _identity(file: Path) -> list[Any]:
+    """Return what changes with a file's content, without reading it."""
+    about = file.stat()
+    return [str(file.resolve()), about.st_size, about.st_mtime_ns]
 
 
-def _read(file: Path) -> tuple[Any, list[str] | None]:
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait until no other process decodes into `folder`, then keep others waiting."""
+    with _cache_errors():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        stream = folder.with_name(f".{folder.name}.lock").open("w")
+    with stream:
+        with suppress(OSError):  # some network drives have no locks
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _cache_errors() -> Iterator[None]:
     try:
-        import pyarrow as pa
-        from pyarrow import parquet
-    except ImportError:
-        raise MissingPackage(
-            'reading Parquet needs pyarrow and pillow: pip install "hwnas[data]"'
-        ) from None
-    try:
-        table = parquet.read_table(file)
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{file} cannot be read as Parquet ({reason}): fetch it again.") from None
-    return table, _class_names(table)
-
-
-def _class_names(table: Any) -> list[str] | None:
-    """Return the names in the Hugging Face metadata of the schema, if there are any."""
-    try:
-        about = json.loads(table.schema.metadata[b"huggingface"])["info"]["features"]
-        return list(about[_label_column(table)]["names"])
-    except (KeyError, TypeError, ValueError):
-        return None
-
-
-def _label_column(table: Any) -> str | None:
-    return next((name for name in LABEL_COLUMNS if name in table.column_names), None)
-
-
-def _classes(file: Path, table: Any) -> NDArray[np.int64]:
-    name = _label_column(table)
-    if name is None:
+        yield
+    except OSError as error:
         raise UserError(
-            f"{file} has no column {' or '.join(map(repr, LABEL_COLUMNS))}; it has "
-            f"{', '.join(table.column_names)}."
-        )
-    values = np.asarray(table[name].to_pandas())
-    if not np.issubdtype(values.dtype, np.integer) or values.min() < 0:
-        raise UserError(f"{file}: column {name!r} must hold class numbers from 0 on.")
-    return values.astype(np.int64)
+            f"cannot keep decoded images in {cache_folder()} ({error.strerror or error}): set "
+            "the environment variable HWNAS_CACHE to a writable folder with more space."
+        ) from error
 
 
-def _images(file: Path, table: Any) -> NDArray[np.uint8]:
-    name = next((n for n in ("image", "img") if n in table.column_names), None)
-    if name is None:
-        raise UserError(
-            f"{file} has no column 'image' or 'img'; it has {', '.join(table.column_names)}."
-        )
-    rows = (_image(file, row, cell.as_py()) for row, cell in enumerate(table[name]))
-    first = next(rows, None)
-    if first is None:
-        raise UserError(f"{file} holds no images.")
-    result = np.empty((len(table), *first.shape), np.uint8)
-    result[0] = first
-    for row, image in enumerate(rows, start=1):
-        if image.shape != first.shape:
+def _decode_into(folder: Path, files: list[LabelledFile], labels: Sequence[str] | None) -> None:
+    names = _labels(files, labels)
+    classes = np.concatenate([file.classes for file in files])
+    size = _common_size(files)
+    with new_folder(folder) as temporary, _cache_errors():
+        np.save(temporary / "classes.npy", classes)
+        images = chain.from_iterable(_squares(file, size) for file in files)
+        content, levels = _write(temporary / "pixels.npy", images, (len(classes), size, size, 3))
+        content.update(classes.tobytes())
+        mean, std = _statistics(levels)
+        about = {"labels": names, "mean": mean, "std": std, "digest": content.hexdigest()}
+        write_json(temporary / "about.json", about)
+
+
+def _labels(files: list[LabelledFile], given: Sequence[str] | None) -> list[str]:
+    """Return the class names after checking the class numbers against them."""
+    largest = max(files, key=lambda file: file.classes.max())
+    count, path = int(largest.classes.max()) + 1, largest.path
+    known = given or next((file.class_names for file in files if file.class_names), None)
+    names = list(known or (f"class {index}" for index in range(count)))
+    if count > len(names):
+        raise UserError(f"{path}: class number {count - 1}, but only {len(names)} class names.")
+    if len(set(names)) < len(names):
+        twice = next(name for name, times in Counter(names).items() if times > 1)
+        raise UserError(f"{path}: two classes are called {twice!r}: rename one.")
+    if given is None:
+        present = set(np.concatenate([file.classes for file in files]).tolist())
+        if missing := [name for index, name in enumerate(names) if index not in present]:
             raise UserError(
-                f"{file}, row {row}: an image of {image.shape[1]}x{image.shape[0]} among images "
-                f"of {first.shape[1]}x{first.shape[0]}: all must have one square size."
+                f"{path}: no image of class {missing[0]!r} ({len(missing)} of {len(names)} "
+                "classes are missing): give all training files."
             )
-        result[row] = image
-    return result
+    return names
 
 
-def _image(file: Path, row: int, cell: Any) -> NDArray[np.uint8]:
+def _common_size(files: list[LabelledFile]) -> int:
+    """Return the most common shorter side, in pixels; of equally common ones the larger."""
+    sides: Counter[int] = Counter()
+    for file in files:
+        for row, data in enumerate(file.images()):
+            with _image(file, row, data) as image:
+                sides[min(image.size)] += 1
+    return max(sides, key=lambda side: (sides[side], side))
+
+
+def _squares(file: LabelledFile, size: int) -> Iterator[NDArray[np.uint8]]:
+    """Yield every image as (size, size, 3)."""
+    from PIL import Image, ImageOps
+
+    for row, data in enumerate(file.images()):
+        with _image(file, row, data) as image:
+            rgb = image.convert("RGB")
+        if rgb.size != (size, size):
+            rgb = ImageOps.fit(rgb, (size, size), Image.Resampling.BILINEAR)
+        yield np.asarray(rgb)
+
+
+@contextmanager
+def _image(file: LabelledFile, row: int, data: bytes) -> Iterator[Any]:
     try:
-        from PIL import Image, UnidentifiedImageError
+        from PIL import Image
     except ImportError:
         raise MissingPackage('decoding images needs pillow: pip install "hwnas[data]"') from None
-    data: Any = cell.get("bytes") if isinstance(cell, dict) else cell
     try:
         with Image.open(io.BytesIO(data)) as image:
-            pixels = np.asarray(image.convert("RGB"))
-    except (OSError, TypeError, UnidentifiedImageError, SyntaxError):
-        raise UserError(f"{file}, row {row}: the image is damaged or of no known format.") from None
-    if pixels.shape[0] != pixels.shape[1]:
-        height, width, _ = pixels.shape
-        raise UserError(f"{file}, row {row}: {width}x{height} pixels, but images must be square.")
-    return pixels
+            yield image
+    except Exception as error:  # pillow raises many kinds for damaged images
+        raise UserError(
+            f"{file.path}, row {row}: the image is damaged or of no known format: fetch the file "
+            "again, or leave this row out."
+        ) from error
+
+
+def _write(
+    path: Path, images: Iterator[NDArray[np.uint8]], shape: tuple[int, ...]
+) -> tuple[Any, NDArray[np.int64]]:
+    """Write an array file piece by piece.
+
+    Not into a memory map: on a full disk that ends the process in place of raising an error.
+
+    Returns:
+        the running hash of the pixels, and how often each level occurs per channel, (3, 256).
+    """
+    content, levels = sha256(), np.zeros((3, 256), np.int64)
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    with path.open("wb") as stream:
+        np.lib.format.write_array_header_1_0(stream, header)
+        while some := list(islice(images, IMAGES_AT_A_TIME)):
+            pixels = np.stack(some)
+            stream.write(pixels.data)
+            content.update(pixels.data)
+            for channel in range(3):
+                levels[channel] += np.bincount(pixels[..., channel].ravel(), minlength=256)
+    return content, levels
+
+
+def _statistics(levels: NDArray[np.int64]) -> tuple[list[float], list[float]]:
+    """Return mean and standard deviation per channel, to four digits, the latter above zero."""
+    scale = np.arange(256) / 255
+    share = levels / levels.sum(axis=1, keepdims=True)
+    mean = share @ scale
+    std = np.sqrt((share * (scale - mean[:, None]) ** 2).sum(axis=1))
+    return np.round(mean, 4).tolist(), np.round(np.maximum(std, 0.01), 4).tolist()

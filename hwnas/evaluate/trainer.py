@@ -98,8 +98,8 @@ class TrainEvaluator:
         )
         for _ in training.run(batches):
             pass
-        images, labels = data.held_out(self.split, resolution, self.recipe.validation)
-        return measure(training.result, images.to(device), labels.to(device))
+        held_out = data.held_out(self.split, resolution, self.recipe.validation, device=device)
+        return measure(training.result, held_out)
 
     @property
     def _data(self) -> Dataset:

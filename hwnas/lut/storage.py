@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from typing import TYPE_CHECKING, Any
 
-from hwnas.errors import TableError
+from hwnas.errors import TableError, UserError
 from hwnas.files import new_folder, read_json, sha256, write_json, write_text
-from hwnas.lut.table import HeldOut, Row, Table
+from hwnas.lut.accuracy import compare
+from hwnas.lut.table import SOURCES, HeldOut, Row, Table
 from hwnas.spaces import Key, RcnetSpace
 
 if TYPE_CHECKING:
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SCHEMA = 1
+
+PROVENANCE = ("source", "created", "device", "energy_source", "validation")
+"""What every meta.json tells besides what `save` adds."""
 
 COLUMNS = (
     "block",
@@ -71,14 +76,12 @@ def load(folder: Path) -> Table:
             the file, the row and the remedy.
     """
     again = f"Build it again: hwnas profile --target {folder.parent.name} --space {folder.name}"
-    meta = read_json(folder / "meta.json", again)
-    if not isinstance(meta, dict) or meta.get("schema") != SCHEMA:
-        found = meta.get("schema") if isinstance(meta, dict) else None
-        raise TableError(f"{folder / 'meta.json'}: schema {found}, expected {SCHEMA}. {again}")
+    meta = _read_meta(folder / "meta.json", again)
     try:
         space = RcnetSpace(**meta["space"])
         target, expected_hash, count = meta["target"], meta["table_sha256"], meta["rows"]
-    except (KeyError, TypeError) as error:
+        check = _check_of(meta)
+    except (KeyError, TypeError, ValueError, UserError) as error:
         raise TableError(f"{folder / 'meta.json'}: {error} is missing or wrong. {again}") from None
     rows = _read_rows(folder / "table.csv", again)
     if len(rows) != count:
@@ -91,9 +94,35 @@ def load(folder: Path) -> Table:
             f"{folder / 'table.csv'} was changed after it was made (its SHA-256 is not the one in "
             f"meta.json). {again}"
         )
-    path = folder / "validation.csv"
-    held_out = _read_held_out(path, again) if meta.get("validation") else ()
+    held_out = () if check is None else _read_held_out(folder / "validation.csv", check, again)
     return Table(target, space, rows, meta, held_out)
+
+
+def _read_meta(path: Path, again: str) -> dict[str, Any]:
+    try:
+        meta = read_json(path, again)
+    except UserError as error:
+        raise TableError(str(error)) from None
+    found = meta.get("schema") if isinstance(meta, dict) else None
+    if found != SCHEMA:
+        raise TableError(f"{path}: schema {found}, expected {SCHEMA}. {again}")
+    return dict(meta)
+
+
+def _check_of(meta: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the held-out check that a measured table states, None for an estimated one."""
+    if missing := [name for name in PROVENANCE if name not in meta]:
+        raise KeyError(missing[0])
+    if meta["source"] not in SOURCES:
+        raise ValueError(f"source {meta['source']!r}")
+    if meta["source"] == "estimated":
+        if not math.isfinite(meta["uncertainty_95pct"]):
+            raise ValueError("uncertainty_95pct")
+        return None
+    check: Mapping[str, Any] = meta["validation"]
+    if not isinstance(check["failures"], list):
+        raise TypeError("validation.failures")
+    return check
 
 
 def _to_csv(rows: Mapping[Key, Row]) -> str:
@@ -173,17 +202,40 @@ def _held_out_to_csv(networks: tuple[HeldOut, ...]) -> str:
     return stream.getvalue()
 
 
-def _read_held_out(path: Path, again: str) -> tuple[HeldOut, ...]:
+def _read_held_out(path: Path, check: Mapping[str, Any], again: str) -> tuple[HeldOut, ...]:
     networks = []
     for line, row in enumerate(_read_csv(path, _HELD_OUT_COLUMNS, again), start=2):
         try:
             network = HeldOut(row["arch"], float(row["predicted_ms"]), float(row["measured_ms"]))
         except (TypeError, ValueError) as error:
             raise TableError(f"{path}, line {line}: {error}. {again}") from None
-        if not (network.predicted_ms > 0 and network.measured_ms > 0):
-            raise TableError(f"{path}, line {line}: times must be above zero. {again}")
+        times = (network.predicted_ms, network.measured_ms)
+        if not all(math.isfinite(ms) and ms > 0 for ms in times):
+            raise TableError(f"{path}, line {line}: times must be finite and above zero. {again}")
         networks.append(network)
+    _require_stated_accuracy(path, networks, check, again)
     return tuple(networks)
+
+
+def _require_stated_accuracy(
+    path: Path, networks: list[HeldOut], check: Mapping[str, Any], again: str
+) -> None:
+    """Raise TableError if the networks do not give the figures that meta.json states.
+
+    The margin of every latency bound is drawn from these networks: one that was lost or edited
+    would move it unseen.
+    """
+    if not networks:
+        raise TableError(f"{path}: no networks. {again}")
+    found = compare([n.predicted_ms for n in networks], [n.measured_ms for n in networks])
+    for name in ("networks", "mape", "worst"):
+        value = getattr(found, name)
+        stated = check.get(name, value)
+        if not (isinstance(stated, int | float) and math.isclose(stated, value, abs_tol=1e-6)):
+            raise TableError(
+                f"{path}: {name} is {value:.6g}, but meta.json says {stated}: truncated, or "
+                f"changed after it was made. {again}"
+            )
 
 
 def _space_to_json(space: RcnetSpace) -> dict[str, Any]:

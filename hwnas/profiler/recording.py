@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from hwnas.errors import UserError
+from hwnas.files import write_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,15 +54,11 @@ def open_recording(path: Path, identity: dict[str, Any], *, fresh: bool) -> Reco
     """
     header = json.dumps(identity, sort_keys=True)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        rounds = [] if fresh or lines[:1] != [header] else _parse(lines[1:])
-        text = [header, *(json.dumps(entry) for entry in rounds)]
-        path.write_text("\n".join(text) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise UserError(
-            f"cannot write {path}: {error.strerror}. Choose another place with --workspace."
-        ) from None
+        lines = path.read_bytes().decode(errors="replace").splitlines()
+    except OSError:
+        lines = []
+    rounds = [] if fresh or lines[:1] != [header] else _parse(lines[1:])
+    write_text(path, "\n".join([header, *map(json.dumps, rounds)]) + "\n")
     return Recording(path, rounds)
 
 
@@ -71,7 +67,7 @@ def _parse(lines: list[str]) -> list[tuple[int, Round]]:
     for line in lines:
         try:
             batch, samples = json.loads(line)
-        except ValueError:
+            rounds.append((batch, [(name, ms) for name, ms in samples]))
+        except (TypeError, ValueError):
             break
-        rounds.append((batch, [(name, ms) for name, ms in samples]))
     return rounds

@@ -55,14 +55,14 @@ def find_space(
         if input_size is None or classes is None:
             raise UserError("--space rcnet needs --input (such as 3x96x96) and --classes.")
         return _custom(_resolution(input_size), classes, 1.0 if width is None else width)
-    match = re.fullmatch(r"rcnet-(\d+)px-(\d+)c(?:-w([0-9.]+))?", name)
+    match = re.fullmatch(r"rcnet-(\d+)px-(\d+)c(?:-w(\d+(?:\.\d+)?(?:e-\d+)?))?", name)
     if match:
         return _custom(int(match[1]), int(match[2]), float(match[3] or 1))
     raise one_of("space", name, [*SPACES, "rcnet"], "See `hwnas profile --help`.")
 
 
 def _custom(resolution: int, classes: int, width: float) -> RcnetSpace:
-    suffix = "" if width == 1 else f"-w{width:g}"
+    suffix = "" if width == 1 else f"-w{repr(width).removesuffix('.0')}"
     return RcnetSpace(f"rcnet-{resolution}px-{classes}c{suffix}", resolution, classes, width)
 
 

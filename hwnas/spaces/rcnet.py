@@ -208,7 +208,7 @@ class RcnetSpace:
     def parts(self, arch: Arch) -> tuple[Key, ...]:
         """Return the lookup keys of the network, stem first, head last."""
         channels = scaled(FIXED_CHANNELS, self.width)
-        resolution = self._stem_key().resolution // self.stem_stride
+        resolution = -(-self.resolution // self.stem_stride)
         parts = [self._stem_key()]
         for stage in range(STAGES):
             types = tuple(t for t in _stage(arch, stage) if t)

@@ -164,9 +164,9 @@ class _Run:
     def score(self, resolution: int) -> TrainResult:
         """Measure the result and write the finished checkpoint."""
         training, recipe = self._training, self._training.recipe
-        images, labels = self._dataset.held_out("final", resolution, recipe.validation)
         device = training.device
-        metrics = measure(training.result, images.to(device), labels.to(device))
+        held_out = self._dataset.held_out("final", resolution, recipe.validation, device=device)
+        metrics = measure(training.result, held_out)
         result = TrainResult(
             metrics.accuracy,
             metrics.accuracy_stderr,

@@ -10,7 +10,11 @@ import torch
 from torch.nn import functional
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from collections.abc import Iterable
+
+    from torch import nn
+
+    from hwnas.data.dataset import Batch
 
 BATCH = 500
 
@@ -35,18 +39,21 @@ class Metrics:
 
 
 @torch.inference_mode()
-def measure(network: nn.Module, images: Tensor, labels: Tensor) -> Metrics:
+def measure(network: nn.Module, batches: Iterable[Batch]) -> Metrics:
     """Score `network` in evaluation mode (its mode is left as it was).
 
     Args:
         network: gives logits (n, classes).
-        images: (n, 3, r, r), normalised.
-        labels: (n,), int64.
+        batches: held-out images, where the network is.
     """
     was_training = network.training
     network.eval()
-    logits = torch.cat([network(part).float() for part in torch.split(images, BATCH)])
+    all_logits, all_labels = [], []
+    for images, some in batches:
+        all_logits += [network(part).float() for part in torch.split(images, BATCH)]
+        all_labels.append(some)
     network.train(was_training)
+    logits, labels = torch.cat(all_logits), torch.cat(all_labels)
     losses = functional.cross_entropy(logits, labels, reduction="none").double()
     count = len(labels)
     accuracy = (logits.argmax(1) == labels).double().mean().item()

@@ -1,0 +1,66 @@
+"""Which training images are held out: for scoring candidates and, without test files, for all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hwnas.errors import UserError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SEED = 0
+SEARCH_PER_CLASS = 10
+"""Held out of training for candidate scores (Xiong et al., ICCV 2019)."""
+SEARCH_MINIMUM = 2_000
+"""With few classes ten images each are too noisy a score: hold out at least so many ..."""
+SEARCH_SHARE = 0.1
+"""... but no more than this share of any class, nor more of it for "final" if that is needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Splits:
+    """Rows of the training files by purpose; no row has two."""
+
+    train: NDArray[np.int64]
+    search: NDArray[np.int64]
+    final: NDArray[np.int64]
+
+
+def split_rows(classes: NDArray[np.int64], source: str, *, final: bool) -> Splits:
+    """Hold out images, the same ones every time; in what is held out, classes take turns.
+
+    Args:
+        classes: class number of every row.
+        source: what the rows are of, for the message.
+        final: whether "final" takes images too; else it stays empty.
+
+    Raises:
+        UserError: no class has the three images that it takes to hold any out.
+    """
+    sizes = np.bincount(classes)
+    per_class = max(SEARCH_PER_CLASS, -(-SEARCH_MINIMUM // len(sizes)))
+    shares = np.ceil(SEARCH_SHARE * sizes).astype(np.int64)
+    # A class of one or two images is for training alone.
+    limits = np.minimum(np.minimum(shares, per_class), (sizes - 1) // 2)
+    if not limits.any():
+        raise UserError(f"{source} has too few images: give at least three of a class.")
+    rows, turns = _in_turn(classes)
+    search = turns < limits[classes[rows]]
+    later = ~search & (turns < 2 * limits[classes[rows]]) & final
+    return Splits(np.sort(rows[~search & ~later]), rows[search], rows[later])
+
+
+def _in_turn(classes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return shuffled rows, first one of each class, then a second, and so on; and their turns."""
+    order = np.random.default_rng(SEED).permutation(len(classes))
+    labels = classes[order]
+    by_class = np.argsort(labels, kind="stable")
+    starts = np.searchsorted(labels[by_class], labels[by_class])
+    turns = np.empty(len(order), np.int64)
+    turns[by_class] = np.arange(len(order)) - starts
+    by_turn = np.lexsort((labels, turns))
+    return order[by_turn], turns[by_turn]
