@@ -6,7 +6,7 @@ see the same images in the same order. "noise" is the standard deviation of a ga
 pooled over the additions, and "t" the mean gain divided by it.
 
     python benchmarks/candidate_scores.py            recipes around the default one, 3 seeds
-    python benchmarks/candidate_scores.py --quick    the default one, 2 seeds, half a minute
+    python benchmarks/candidate_scores.py --quick    the default one, 2 seeds, 1.5 minutes
 """
 
 from __future__ import annotations
