@@ -31,6 +31,9 @@ REFERENCE_SPACING = 12
 DRIFT_WINDOW = 9
 """Reference runs whose median is the local speed: one slow run does not count."""
 
+BUSY = 1.15
+"""Median over 10th percentile of a network's runs from which on the machine counts as busy."""
+
 WARM_UP_S = 0.5
 WARM_UP_RUNS = 3
 

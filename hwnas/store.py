@@ -49,13 +49,23 @@ class EvaluationStore:
         return None if row is None else json.loads(row[0])
 
     def put(self, network: str, replicate: int, result: Any) -> None:
-        """Commit a result; a power cut after this returns does not lose it."""
-        with self._connection:
-            self._connection.execute(
-                "INSERT OR REPLACE INTO evaluations (network, context, replicate, result)"
-                " VALUES (?, ?, ?, ?)",
-                (network, self._context, replicate, json.dumps(result)),
-            )
+        """Commit a result; a power cut after this returns does not lose it.
+
+        Raises:
+            UserError: the disk is full, or cannot be written any more.
+        """
+        try:
+            with self._connection:
+                self._connection.execute(
+                    "INSERT OR REPLACE INTO evaluations (network, context, replicate, result)"
+                    " VALUES (?, ?, ?, ?)",
+                    (network, self._context, replicate, json.dumps(result)),
+                )
+        except sqlite3.Error as error:
+            raise UserError(
+                f"a score could not be kept ({error}). Make room or mend permissions in the "
+                "workspace; the same command then goes on where it stopped."
+            ) from None
 
 
 def _use_write_ahead_log(connection: sqlite3.Connection) -> None:

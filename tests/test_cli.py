@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import sqlite3
@@ -151,6 +152,7 @@ MISTAKES = [
     (("search", "--budget-latency", "190ms", "--strategy", "luck"), "unknown strategy"),
     (("search", "--budget-latency", "190ms", "--space", "rcnet-cifar10"), "hwnas profile"),
     (("search", "--budget-latency", "190ms", "--max-evaluations", "0"), "at least 1"),
+    (("search", "--budget-latency", "190ms", "--max-evaluations", "36"), "Give at least 37"),
     (("search", "--budget-latency", "190ms", "--confidence", "2"), "between 0.5 and 1"),
     (("search", "--budget-energy", "5mJ"), "energy on iphone5s is unknown"),
     (("search", "--budget-latency", "190ms", "--budget-latency", "180ms"), "two budgets"),
@@ -200,6 +202,38 @@ def test_a_place_that_cannot_be_written_is_told_before_any_work(shell: Shell) ->
     (shell.folder / "taken").write_text("a file, not a folder")
     done = shell("profile", "--target", "onnx-cpu", "--workspace", "taken").must(2)
     assert "cannot write" in done.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("search", "--budget-latency", "190ms", "--evaluator", "fake"),
+        ("profile", "--target", "onnx-cpu", "--space", "rcnet-digits"),
+    ],
+)
+def test_a_full_disk_is_one_clear_line(estimated: Shell, arguments: tuple[str, ...]) -> None:
+    """Files cannot grow beyond 100 blocks, which ends in the same system errors."""
+    command = f"ulimit -f 100; exec {shlex.join([*COMMAND, *arguments])}"
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=estimated.folder,
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=120,
+        check=False,
+    )
+    Done(done.returncode, done.stdout, done.stderr).must(2)
+    assert "goes on where it stopped" in done.stderr.splitlines()[-1]
+
+
+def test_a_damaged_table_is_told_by_bench_too(searched: Shell) -> None:
+    folder = searched.folder / "lut/onnx-cpu/rcnet-imagenet"
+    shutil.copytree(searched.folder / "lut/iphone5s/rcnet-imagenet", folder)
+    copied = searched("bench", "--target", "onnx-cpu").must(2).err
+    assert "holds the table of iphone5s" in copied
+    (folder / "table.csv").write_text("nothing")
+    assert "table.csv" in searched("bench", "--target", "onnx-cpu").must(2).err
 
 
 def test_train_refuses_data_with_other_classes(searched: Shell) -> None:

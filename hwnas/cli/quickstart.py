@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hwnas.cli import deploy, options, search, train
 from hwnas.cli.console import TerminalReporter, print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def quickstart(
@@ -27,32 +30,38 @@ def quickstart(
     from hwnas.spaces import find_space
     from hwnas.units import LATENCY
     from hwnas.workflows import winner as winners
+    from hwnas.workflows.budgets import parse_limit
     from hwnas.workflows.profile import profile_target
     from hwnas.workflows.quickstart import EVALUATIONS, SPACE, TARGET, budget_ms
+    from hwnas.workflows.request import Request
+    from hwnas.workflows.start_search import start_search
     from hwnas.workflows.train import train_winner
+
+    def show(present: Callable[[Any], None], found: Any) -> None:
+        if not json:
+            present(found)
 
     reporter = TerminalReporter()
     target, space = find_target(TARGET), find_space(SPACE)
     reporter.info(f"1/5  hwnas profile --target {TARGET} --space {SPACE}")
     profiled = profile_target(target, space, workspace, reporter)
-    profile_command.show(profiled)
+    show(profile_command.show, profiled)
     limit = LATENCY.format(budget_ms(target, space, reporter))
     reporter.info(f"2/5  hwnas search --budget-latency {limit} --max-evaluations {EVALUATIONS}")
-    found = search.run_search(
-        workspace,
-        {"latency": [limit]},
-        target=TARGET,
+    request = Request(
         space=SPACE,
+        target=TARGET,
+        limits=(parse_limit("latency", limit),),
         max_evaluations=EVALUATIONS,
     )
-    search.show(found)
+    show(search.show, start_search(workspace, request, reporter))
     run = find_run(workspace, None)
     reporter.info("3/5  hwnas train")
-    train.show(train_winner(run, reporter))
+    show(train.show, train_winner(run, reporter))
     reporter.info("4/5  hwnas export --format onnx")
     winner = winners.of_run(run)
     origin = {"run": run.path.name}
-    deploy.show_export(deploy.export_winner(winner, "onnx", run.path / "export", origin))
+    show(deploy.show_export, deploy.export_winner(winner, "onnx", run.path / "export", origin))
     reporter.info("5/5  hwnas bench")
     result = deploy.bench_run(workspace, run, TARGET, ["mobilenet_v2"])
     if json:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from hwnas.cli import options
 from hwnas.cli.console import TerminalReporter, print_json, stdout
-
-if TYPE_CHECKING:
-    from hwnas.cost import Problem
+from hwnas.search import defaults
+from hwnas.train.recipe import QUICK
 
 _Limits = list[str] | None
-DEFAULT_REFRESHES = 2
-"""With noisy scores the largest of many old gains is mostly luck."""
 
 
 def search(
@@ -45,7 +42,9 @@ def search(
     width: options.Width = None,
     dataset: options.Dataset = None,
     data_dir: options.DataDir = None,
-    strategy: Annotated[str, typer.Option(help="rcas: lazy greedy under several rules.")] = "rcas",
+    strategy: Annotated[str, typer.Option(help="rcas: lazy greedy under several rules.")] = (
+        defaults.STRATEGY
+    ),
     rules: Annotated[
         str | None,
         typer.Option(
@@ -57,10 +56,12 @@ def search(
         "train"
     ),
     images: Annotated[
-        int | None, typer.Option(help="Training images per candidate.", show_default="6000")
+        int | None,
+        typer.Option(help="Training images per candidate.", show_default=str(QUICK.images)),
     ] = None,
     max_evaluations: Annotated[
-        int | None, typer.Option(help="Networks to score at most.", show_default="90")
+        int | None,
+        typer.Option(help="Networks to score at most.", show_default=str(defaults.MAX_EVALUATIONS)),
     ] = None,
     refreshes: Annotated[
         int,
@@ -69,7 +70,7 @@ def search(
             "(exact lazy greedy).",
             min=0,
         ),
-    ] = DEFAULT_REFRESHES,
+    ] = defaults.MAX_REFRESHES,
     workers: Annotated[
         int | None, typer.Option(help="Processes.", show_default="one per core")
     ] = None,
@@ -93,7 +94,13 @@ def search(
 
     Example: hwnas search --budget-latency 190ms
     """
-    limits = {
+    from hwnas.lut.library import Library
+    from hwnas.workflows.budgets import parse_limit
+    from hwnas.workflows.predict import check_confidence, choose
+    from hwnas.workflows.request import Request
+    from hwnas.workflows.start_search import start_search
+
+    texts = {
         "latency": budget_latency,
         "params": budget_params,
         "madds": budget_madds,
@@ -101,103 +108,34 @@ def search(
         "memory": budget_memory,
         "size": budget_size,
     }
-    result = run_search(
-        workspace,
-        limits,
-        target=target,
-        space=space,
-        geometry={"input_size": input_size, "classes": classes, "width": width},
-        dataset=dataset,
-        data_dir=data_dir,
-        strategy=strategy,
-        rules=rules,
-        evaluator=evaluator,
-        images=images,
-        max_evaluations=max_evaluations,
-        refreshes=refreshes,
-        workers=workers,
-        seed=seed,
-        confidence=confidence,
-        folder=run,
-        force=force,
-    )
-    if json:
-        print_json(result)
-    else:
-        show(result)
-
-
-def run_search(
-    workspace: Path,
-    texts: dict[str, list[str] | None],
-    *,
-    target: str | None = None,
-    space: str | None = None,
-    geometry: dict[str, Any] | None = None,
-    dataset: str | None = None,
-    data_dir: Path | None = None,
-    strategy: str = "rcas",
-    rules: str | None = None,
-    evaluator: str = "train",
-    images: int | None = None,
-    max_evaluations: int | None = None,
-    refreshes: int = DEFAULT_REFRESHES,
-    workers: int | None = None,
-    seed: int = 0,
-    confidence: float | None = None,
-    folder: Path | None = None,
-    force: bool = False,
-) -> dict[str, Any]:
-    """Do what `hwnas search` does and return the content of search.json."""
-    from hwnas.errors import one_of
-    from hwnas.lut.library import Library
-    from hwnas.runs import run_for
-    from hwnas.workflows.budgets import check_tables, find_tables, parse_limit
-    from hwnas.workflows.predict import check_confidence, choose
-    from hwnas.workflows.request import DEFAULT_EVALUATIONS, Request, require_positive
-
-    if strategy != "rcas":
-        raise one_of("strategy", strategy, ["rcas"])
-    reporter, library = TerminalReporter(), Library(workspace)
     limits = tuple(parse_limit(name, text) for name, given in texts.items() for text in given or ())
-    named = [limit.target for limit in limits if limit.target]
-    wanted, chosen = choose(library, target or (named[0] if named else None), space, geometry or {})
+    named = target or next((limit.target for limit in limits if limit.target), None)
+    geometry = {"input_size": input_size, "classes": classes, "width": width}
+    wanted, chosen = choose(Library(workspace), named, space, geometry)
+    noisy = evaluator != "fake"
     request = Request(
         space=chosen.name,
         target=wanted,
         limits=limits,
-        dataset=dataset or "cluttered-digits",
+        strategy=strategy,
+        dataset=dataset or defaults.DATASET,
         data_dir=data_dir,
         evaluator=evaluator,
-        images=require_positive("--images", images),
+        images=images,
         rules=tuple(rules.replace(" ", "").split(",")) if rules else (),
-        max_evaluations=require_positive("--max-evaluations", max_evaluations)
-        or (DEFAULT_EVALUATIONS if evaluator == "train" else None),
-        max_refreshes=refreshes if refreshes and evaluator == "train" else None,
+        max_evaluations=defaults.MAX_EVALUATIONS
+        if max_evaluations is None and noisy
+        else max_evaluations,
+        max_refreshes=(refreshes or None) if noisy else None,
         confidence=check_confidence(confidence),
         seed=seed,
     )
-    tables = find_tables(library, list(limits), wanted, chosen)
-    problem = request.problem(chosen, tables)
-    problem.start()
-    check_tables(tables, reporter, force=force)
-    prepared = request.search(problem, tables, require_positive("--workers", workers))
-    run = run_for(workspace, request.run_name, request.to_json(tables), folder)
-    _announce(problem, request.dataset, prepared.max_evaluations, prepared.workers, run.path)
-    return prepared.run(run, workspace / "runs" / "evaluations.sqlite", reporter)
-
-
-def _announce(
-    problem: Problem, dataset: str, limit: int | None, workers: int, folder: Path
-) -> None:
     reporter = TerminalReporter()
-    budgets = "; ".join(str(budget) for budget in problem.budgets)
-    reporter.info(f"searching {problem.space.name} within {budgets}")
-    count = f"at most {limit} networks" if limit else "networks until nothing fits"
-    reporter.info(
-        f"scoring {count} on {dataset} at proxy size, {max(1, workers)} at a time; "
-        f"run folder {folder}"
-    )
+    result = start_search(workspace, request, reporter, workers=workers, folder=run, force=force)
+    if json:
+        print_json(result)
+    else:
+        show(result)
 
 
 def show(result: dict[str, Any]) -> None:

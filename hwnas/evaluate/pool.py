@@ -1,7 +1,7 @@
 """Many evaluations at a time, in worker processes that may die.
 
-One thread per process: for networks this small, two processes of one thread train 1.4 to 1.8
-times as much as one process of two threads (2-core x86).
+One thread per process: networks this small hardly gain from a second thread, while a second process
+trains a second network.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ class Library:
         for root in self._roots():
             folder = root / target / space
             if folder.is_dir():
-                return load(folder)
+                return _of(load(folder), folder, target, space)
         if target not in target_names():
             raise one_of("target", target, target_names())
         known = [f"{t} / {s}" for t, s in self.names() if t == target]
@@ -47,6 +47,10 @@ class Library:
             f"no lookup table of {target} for {space}{beside}. Build it: "
             f"{profile_command(target, space)}"
         )
+
+    def has(self, target: str, space: str) -> bool:
+        """Return whether there is a table, damaged or not."""
+        return any((root / target / space).is_dir() for root in self._roots())
 
     def names(self) -> list[tuple[str, str]]:
         """Return (target, space) of every table, without reading them."""
@@ -67,3 +71,17 @@ class Library:
         if home := os.environ.get("HWNAS_HOME"):
             roots.append(Path(home) / "lut")
         return [*roots, shipped("lut")]
+
+
+def _of(table: Table, folder: Path, target: str, space: str) -> Table:
+    """Return the table if it is what its folder says.
+
+    Raises:
+        TableError: it was copied from another device or space.
+    """
+    if (table.target, table.space.name) != (target, space):
+        raise TableError(
+            f"{folder} holds the table of {table.target} for {table.space.name}, not of {target} "
+            f"for {space}. Build the right one: {profile_command(target, space)}"
+        )
+    return table

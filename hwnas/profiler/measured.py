@@ -16,6 +16,7 @@ from hwnas.lut.accuracy import compare, conformal_margin
 from hwnas.lut.correction import Correction, correct, count_matrix
 from hwnas.lut.table import HeldOut, Row, Table
 from hwnas.measure import (
+    BUSY,
     REFERENCE,
     Statistic,
     measure_round,
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
 QUANTILE = 0.10
 """A low quantile, which other load on the machine hardly moves."""
 STATISTIC = "10th percentile of runs, drift removed, times typical_factor"
-BUSY = 1.15
-"""Median over low quantile from which on the machine counts as busy."""
 CONFIDENCE = 0.95
 UNSTABLE = 0.05
 """Relative half-width of an interval above which a part is called unstable."""

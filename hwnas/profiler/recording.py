@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from hwnas.errors import UserError
 from hwnas.files import write_text
 
 if TYPE_CHECKING:
@@ -32,9 +33,19 @@ class Recording:
         return sum(number == batch for number, _ in self.rounds)
 
     def append(self, batch: int, samples: Round) -> None:
-        """Keep one round."""
-        with self.path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps([batch, samples]) + "\n")
+        """Keep one round.
+
+        Raises:
+            UserError: the disk is full, or cannot be written any more.
+        """
+        try:
+            with self.path.open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps([batch, samples]) + "\n")
+        except OSError as error:
+            raise UserError(
+                f"cannot write {self.path}: {error.strerror}. Make room or mend permissions; the "
+                "same command then goes on where it stopped."
+            ) from None
         self.rounds.append((batch, samples))
 
     def discard(self) -> None:

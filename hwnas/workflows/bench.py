@@ -9,7 +9,7 @@ import numpy as np
 
 from hwnas.errors import UserError, one_of
 from hwnas.graph import random_weights
-from hwnas.measure import Round, measure_round, pinned, warm_up
+from hwnas.measure import BUSY, Round, measure_round, pinned, warm_up
 from hwnas.spaces import mobilenet_v2
 from hwnas.targets.backend import local_backend
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 ROUNDS = 150
 ATTEMPTS = 3
-BUSY = 1.15
-"""Median over 10th percentile from which on other load disturbed the measurement."""
 
 BASELINES = ("mobilenet_v2",)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hwnas.device import find_target
-from hwnas.errors import TableError, UserError
+from hwnas.errors import UserError
 from hwnas.lut.library import Library
 from hwnas.workflows import bench as benches
 from hwnas.workflows.winner import of_run
@@ -26,7 +26,7 @@ def bench_winner(
     """Time the winner beside baselines, write bench.json, return its content.
 
     Raises:
-        UserError: no target is known, or it cannot be timed here.
+        UserError: no target is known, or it cannot be timed here, or its table is damaged.
     """
     winner = of_run(run)
     name = target or winner.target
@@ -34,7 +34,8 @@ def bench_winner(
         raise UserError("this run was searched without a device: name one with --target.")
     profile = find_target(name)
     backend = benches.backend_for(profile)
-    table = _table(Library(workspace), name, winner)
+    library, space = Library(workspace), winner.space.name
+    table = library.find(name, space) if library.has(name, space) else None
     candidates = [
         _winner_candidate(run, winner, name, backend, table),
         *(benches.baseline(other, winner.space, backend) for other in baselines),
@@ -43,13 +44,6 @@ def bench_winner(
     content = {"run": str(run.path), **found.to_json()}
     run.write("bench.json", content)
     return content
-
-
-def _table(library: Library, target: str, winner: Winner) -> Table | None:
-    try:
-        return library.find(target, winner.space.name)
-    except TableError:
-        return None
 
 
 def _winner_candidate(

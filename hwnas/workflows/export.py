@@ -199,10 +199,11 @@ def parity_images(winner: Winner) -> NDArray[np.uint8]:
 
 
 def _torch_outputs(network: Any, values: NDArray[np.float32], outputs: str) -> NDArray[Any]:
+    """Return what torch computes in float64: only the file's own rounding is then compared."""
     import torch
 
     with torch.no_grad():
-        logits = network(torch.from_numpy(values))
+        logits = network.double()(torch.from_numpy(values).double())
         result = logits if outputs == "logits" else logits.softmax(dim=1)
     array: NDArray[Any] = result.numpy()
     return array

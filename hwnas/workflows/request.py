@@ -9,6 +9,7 @@ from hwnas.errors import UserError, one_of
 from hwnas.evaluate.fake import FakeEvaluator
 from hwnas.evaluate.proxy import proxy_space
 from hwnas.files import fingerprint
+from hwnas.search import defaults
 from hwnas.search.rules import default_rules, make_rules
 from hwnas.workflows.budgets import Limit, all_costs, make_problem
 from hwnas.workflows.search import Search
@@ -22,9 +23,8 @@ if TYPE_CHECKING:
     from hwnas.lut.table import Table
     from hwnas.spaces import RcnetSpace
 
+STRATEGIES = ("rcas",)
 EVALUATORS = ("train", "fake")
-DEFAULT_EVALUATIONS = 90
-"""Of a search on a CPU: keeps the default search within ten minutes on two cores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,7 @@ class Request:
         space: name of the deployment space.
         target: the run's own target, or None.
         limits: the budgets.
+        strategy: "rcas".
         dataset: data that candidates are scored on.
         data_dir: where it lies.
         evaluator: "train" or "fake".
@@ -49,15 +50,24 @@ class Request:
     space: str
     target: str | None
     limits: tuple[Limit, ...]
-    dataset: str
-    data_dir: Path | None
-    evaluator: str
-    images: int | None
-    rules: tuple[str, ...]
-    max_evaluations: int | None
-    max_refreshes: int | None
-    confidence: float | None
-    seed: int
+    strategy: str = defaults.STRATEGY
+    dataset: str = defaults.DATASET
+    data_dir: Path | None = None
+    evaluator: str = "train"
+    images: int | None = None
+    rules: tuple[str, ...] = ()
+    max_evaluations: int | None = defaults.MAX_EVALUATIONS
+    max_refreshes: int | None = defaults.MAX_REFRESHES
+    confidence: float | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require_positive("--images", self.images)
+        require_positive("--max-evaluations", self.max_evaluations)
+        if self.strategy not in STRATEGIES:
+            raise one_of("strategy", self.strategy, list(STRATEGIES))
+        if self.evaluator not in EVALUATORS:
+            raise one_of("evaluator", self.evaluator, list(EVALUATORS))
 
     def to_json(self, tables: Mapping[str, Table]) -> dict[str, Any]:
         """Return the request with the identity of its tables, as JSON."""
@@ -103,8 +113,6 @@ class Request:
     def _evaluators(self, space: RcnetSpace) -> tuple[Evaluator, Evaluator | None]:
         if self.evaluator == "fake":
             return FakeEvaluator(self.seed), None
-        if self.evaluator != "train":
-            raise one_of("evaluator", self.evaluator, list(EVALUATORS))
         from hwnas.data.catalog import find_dataset
         from hwnas.evaluate.trainer import TrainEvaluator
         from hwnas.train import recipe
