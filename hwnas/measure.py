@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 Run: TypeAlias = "Callable[[], None]"
 
+Timer: TypeAlias = "Callable[[], float]"
+"""Runs something and returns how long one run took, in milliseconds; see `elapsed_ms`."""
+
 Round: TypeAlias = "list[tuple[str, float]]"
 """(name, milliseconds) in the order of execution."""
 
@@ -35,7 +38,7 @@ BUSY = 1.15
 """Median over 10th percentile of a network's runs from which on the machine counts as busy."""
 
 WARM_UP_S = 0.5
-WARM_UP_RUNS = 3
+WARM_UP_ROUNDS = 2
 
 
 @contextmanager
@@ -64,26 +67,26 @@ def elapsed_ms(run: Run) -> float:
     return (time.perf_counter_ns() - start) / 1e6
 
 
-def warm_up(runs: Mapping[str, Run]) -> None:
+def warm_up(timers: Mapping[str, Timer]) -> None:
     """Run everything a few times: first calls allocate, fill caches and raise the clock."""
     start = time.monotonic()
-    for _ in range(WARM_UP_RUNS):
-        for run in runs.values():
-            run()
+    for _ in range(WARM_UP_ROUNDS):
+        for timer in timers.values():
+            timer()
     while time.monotonic() - start < WARM_UP_S:
-        for run in runs.values():
-            run()
+        for timer in timers.values():
+            timer()
 
 
-def measure_round(runs: Mapping[str, Run], reference: Run, rng: np.random.Generator) -> Round:
+def measure_round(timers: Mapping[str, Timer], reference: Timer, rng: np.random.Generator) -> Round:
     """Time everything once in random order, the reference first, in between and last."""
-    names = list(runs)
-    samples: Round = [(REFERENCE, elapsed_ms(reference))]
+    names = list(timers)
+    samples: Round = [(REFERENCE, reference())]
     for position, index in enumerate(rng.permutation(len(names)), start=1):
-        samples.append((names[index], elapsed_ms(runs[names[index]])))
+        samples.append((names[index], timers[names[index]]()))
         if position % REFERENCE_SPACING == 0:
-            samples.append((REFERENCE, elapsed_ms(reference)))
-    samples.append((REFERENCE, elapsed_ms(reference)))
+            samples.append((REFERENCE, reference()))
+    samples.append((REFERENCE, reference()))
     return samples
 
 

@@ -7,7 +7,16 @@ import os
 import numpy as np
 import pytest
 
-from hwnas.measure import REFERENCE, Round, measure_round, pinned, quantile, without_drift
+from hwnas.measure import (
+    REFERENCE,
+    Round,
+    Timer,
+    elapsed_ms,
+    measure_round,
+    pinned,
+    quantile,
+    without_drift,
+)
 
 
 def _rounds(speed: np.ndarray, truth: dict[str, float], spacing: int) -> list[Round]:
@@ -53,11 +62,14 @@ def test_a_single_slow_reference_run_does_not_count() -> None:
 def test_every_part_is_timed_once_a_round_after_an_untimed_run() -> None:
     calls = dict.fromkeys([*"abcdefghijklmnopqrstuvwxyz", REFERENCE], 0)
 
-    def counting(name: str) -> None:
-        calls[name] += 1
+    def timer(name: str) -> Timer:
+        def count() -> None:
+            calls[name] += 1
 
-    runs = {name: (lambda name=name: counting(name)) for name in calls if name != REFERENCE}
-    samples = measure_round(runs, lambda: counting(REFERENCE), np.random.default_rng(0))
+        return lambda: elapsed_ms(count)
+
+    runs = {name: timer(name) for name in calls if name != REFERENCE}
+    samples = measure_round(runs, timer(REFERENCE), np.random.default_rng(0))
     names = [name for name, _ in samples]
     assert sorted(n for n in names if n != REFERENCE) == sorted(runs)
     assert names[0] == names[-1] == REFERENCE

@@ -113,11 +113,11 @@ class Profiler:
         if done >= plan.rounds:
             return
         networks = {self.space.format(arch): self._load(self.space.graph(arch)) for arch in batch}
-        runs = {name: session.run for name, session in (parts | networks).items()}
-        warm_up(runs)
+        timers = {name: session.elapsed_ms for name, session in (parts | networks).items()}
+        warm_up(timers)
         rng = np.random.default_rng([number, done])
         for _ in range(done, plan.rounds):
-            recording.append(number, measure_round(runs, reference.run, rng))
+            recording.append(number, measure_round(timers, reference.elapsed_ms, rng))
             step(1, f"batch {number + 1} of {len(plan.batches)}")
 
     def _load(self, graph: Graph) -> Session:

@@ -20,6 +20,9 @@ class Session(Protocol):
     def run(self) -> None:
         """Run once on an input that stays the same."""
 
+    def elapsed_ms(self) -> float:
+        """Return the time of one run in milliseconds, as `measure.elapsed_ms` takes it."""
+
     def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the logits (n, classes) of normalised images (n, C, H, W)."""
 

@@ -141,16 +141,16 @@ def bench(
     A disturbed attempt is repeated, up to `ATTEMPTS` times; the calmest one counts.
     """
     sessions = [backend.load(candidate.model, profile.threads) for candidate in candidates]
-    runs = {str(index): session.run for index, session in enumerate(sessions)}
+    timers = {str(index): session.elapsed_ms for index, session in enumerate(sessions)}
     reference = _reference(profile, backend, space)
     attempts: list[dict[str, list[float]]] = []
     with pinned(profile.threads), reporter.task(f"timing on {profile.name}", ROUNDS) as step:
         for attempt in range(ATTEMPTS):
-            warm_up(runs | {"reference": reference.run})
+            warm_up(timers | {"reference": reference.elapsed_ms})
             rounds = []
             for number in range(ROUNDS):
                 rng = np.random.default_rng([attempt, number])
-                rounds.append(measure_round(runs, reference.run, rng))
+                rounds.append(measure_round(timers, reference.elapsed_ms, rng))
                 step(attempt == 0)
             attempts.append(_by_name(rounds))
             if _disturbance(attempts[-1]) <= BUSY:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hwnas.errors import MissingPackage
+from hwnas.measure import elapsed_ms
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,6 +48,10 @@ class OnnxRuntime:
     def run(self) -> None:
         """Run once on the bound input."""
         self._session.run_with_iobinding(self._binding)
+
+    def elapsed_ms(self) -> float:
+        """Return the time of one run in milliseconds, right after an untimed one."""
+        return elapsed_ms(self.run)
 
     def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the logits (n, classes) of normalised images (n, C, H, W)."""
