@@ -29,6 +29,7 @@ def table(space: RcnetSpace = DIGITS, *, error: float = 0.01, watts: float | Non
             weight_bytes=graph.weight_bytes,
             samples=100,
             source="measured",
+            energy_source="unknown" if watts is None else "estimated",
         )
     archs = [space.sample(rng) for _ in range(40)]
     predicted = [sum(rows[key].latency_ms for key in space.parts(arch)) for arch in archs]
@@ -38,6 +39,9 @@ def table(space: RcnetSpace = DIGITS, *, error: float = 0.01, watts: float | Non
         "source": "measured",
         "created": "2026-01-01T00:00:00+00:00",
         "device": {"cpu": "test"},
+        "runtime": {"name": "onnxruntime", "version": "test"},
+        "precision": "fp32",
+        "threads": 1,
         "energy_source": "unknown" if watts is None else "estimated",
         "validation": {**accuracy.to_json(), "failures": accuracy.gate()},
     }

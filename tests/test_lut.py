@@ -118,7 +118,7 @@ def test_a_wrong_meta_file_is_refused(folder: Path, text: str) -> None:
 
 
 META_DAMAGE = {
-    "another schema": {"schema": 2},
+    "another schema": {"schema": 1},
     "no such source": {"source": "guessed"},
     "no device check": {"validation": None},
     "a check without its verdict": {"validation": {"mape": 0.01}},

@@ -14,36 +14,28 @@ from typing import TYPE_CHECKING, Any
 from hwnas.errors import TableError, UserError
 from hwnas.files import new_folder, read_json, sha256, write_json, write_text
 from hwnas.lut.accuracy import compare
-from hwnas.lut.table import SOURCES, HeldOut, Row, Table
-from hwnas.spaces import Key, RcnetSpace
+from hwnas.lut.rows import read_csv, read_rows, to_csv
+from hwnas.lut.table import SOURCES, HeldOut, Table
+from hwnas.spaces import RcnetSpace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-SCHEMA = 1
+SCHEMA = 2
+"""1 had no column `energy_source`, and its provenance might lack runtime, precision and threads."""
 
-PROVENANCE = ("source", "created", "device", "energy_source", "validation")
-"""What every meta.json tells besides what `save` adds."""
-
-COLUMNS = (
-    "block",
-    "in_channels",
-    "out_channels",
-    "stride",
-    "resolution",
-    "params",
-    "madds",
-    "latency_ms",
-    "latency_low_ms",
-    "latency_high_ms",
-    "raw_ms",
-    "energy_mj",
-    "peak_bytes",
-    "weight_bytes",
-    "samples",
+PROVENANCE = (
     "source",
+    "created",
+    "device",
+    "runtime",
+    "precision",
+    "threads",
+    "energy_source",
+    "validation",
 )
+"""What every meta.json tells besides what `save` adds."""
 
 
 def save(table: Table, folder: Path) -> None:
@@ -52,7 +44,7 @@ def save(table: Table, folder: Path) -> None:
     Raises:
         UserError: the place cannot be written.
     """
-    content = _to_csv(table.rows)
+    content = to_csv(table.rows)
     meta = {
         "schema": SCHEMA,
         "target": table.target,
@@ -83,7 +75,7 @@ def load(folder: Path) -> Table:
         check = _check_of(meta)
     except (KeyError, TypeError, ValueError, UserError) as error:
         raise TableError(f"{folder / 'meta.json'}: {error} is missing or wrong. {again}") from None
-    rows = _read_rows(folder / "table.csv", again)
+    rows = read_rows(folder / "table.csv", space, str(meta["energy_source"]), again)
     if len(rows) != count:
         raise TableError(
             f"{folder / 'table.csv'}: {len(rows)} rows, but meta.json says {count}: truncated. "
@@ -95,7 +87,10 @@ def load(folder: Path) -> Table:
             f"meta.json). {again}"
         )
     held_out = () if check is None else _read_held_out(folder / "validation.csv", check, again)
-    return Table(target, space, rows, meta, held_out)
+    try:
+        return Table(target, space, rows, meta, held_out)
+    except TableError as error:
+        raise TableError(f"{folder / 'table.csv'}: {error}") from None
 
 
 def _read_meta(path: Path, again: str) -> dict[str, Any]:
@@ -105,7 +100,9 @@ def _read_meta(path: Path, again: str) -> dict[str, Any]:
         raise TableError(str(error)) from None
     found = meta.get("schema") if isinstance(meta, dict) else None
     if found != SCHEMA:
-        raise TableError(f"{path}: schema {found}, expected {SCHEMA}. {again}")
+        raise TableError(
+            f"{path}: schema {found}, but this version of hwnas reads schema {SCHEMA}. {again}"
+        )
     return dict(meta)
 
 
@@ -125,72 +122,6 @@ def _check_of(meta: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return check
 
 
-def _to_csv(rows: Mapping[Key, Row]) -> str:
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for key, row in rows.items():
-        energy = "" if row.energy_mj is None else f"{row.energy_mj:.6g}"
-        writer.writerow(
-            [
-                *(key.block, key.in_channels, key.out_channels, key.stride, key.resolution),
-                *(row.params, row.madds),
-                *(f"{value:.9g}" for value in (row.latency_ms, row.latency_low_ms)),
-                *(f"{value:.9g}" for value in (row.latency_high_ms, row.raw_ms)),
-                *(energy, row.peak_bytes, row.weight_bytes, row.samples, row.source),
-            ]
-        )
-    return stream.getvalue()
-
-
-def _read_csv(path: Path, columns: tuple[str, ...], again: str) -> list[dict[str, str]]:
-    try:
-        reader = csv.DictReader(path.read_text(encoding="utf-8").splitlines())
-    except FileNotFoundError:
-        raise TableError(f"{path} is missing. {again}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise TableError(f"{path} cannot be read ({error}). {again}") from None
-    if tuple(reader.fieldnames or ()) != columns:
-        wrong = next((name for name in columns if name not in (reader.fieldnames or ())), "order")
-        raise TableError(f"{path}: the header is not right (see column {wrong!r}). {again}")
-    return list(reader)
-
-
-def _read_rows(path: Path, again: str) -> dict[Key, Row]:
-    rows: dict[Key, Row] = {}
-    for line, text in enumerate(_read_csv(path, COLUMNS, again), start=2):
-        try:
-            key, row = _parse_row(text)
-        except (TypeError, ValueError) as error:
-            raise TableError(f"{path}, line {line}: {error}. {again}") from None
-        if key in rows:
-            raise TableError(f"{path}, line {line}: {key} is there twice. {again}")
-        rows[key] = row
-    return rows
-
-
-def _parse_row(text: Mapping[str, str]) -> tuple[Key, Row]:
-    if None in text or any(value is None for value in text.values()):
-        raise ValueError(f"expected {len(COLUMNS)} fields")
-    geometry = (int(text[name]) for name in COLUMNS[1:5])
-    key = Key(text["block"], *geometry)
-    energy = text["energy_mj"]
-    row = Row(
-        params=int(text["params"]),
-        madds=int(text["madds"]),
-        latency_ms=float(text["latency_ms"]),
-        latency_low_ms=float(text["latency_low_ms"]),
-        latency_high_ms=float(text["latency_high_ms"]),
-        raw_ms=float(text["raw_ms"]),
-        energy_mj=float(energy) if energy else None,
-        peak_bytes=int(text["peak_bytes"]),
-        weight_bytes=int(text["weight_bytes"]),
-        samples=int(text["samples"]),
-        source=text["source"],
-    )
-    return key, row
-
-
 _HELD_OUT_COLUMNS = ("arch", "predicted_ms", "measured_ms")
 
 
@@ -204,7 +135,7 @@ def _held_out_to_csv(networks: tuple[HeldOut, ...]) -> str:
 
 def _read_held_out(path: Path, check: Mapping[str, Any], again: str) -> tuple[HeldOut, ...]:
     networks = []
-    for line, row in enumerate(_read_csv(path, _HELD_OUT_COLUMNS, again), start=2):
+    for line, row in enumerate(read_csv(path, _HELD_OUT_COLUMNS, again), start=2):
         try:
             network = HeldOut(row["arch"], float(row["predicted_ms"]), float(row["measured_ms"]))
         except (TypeError, ValueError) as error:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hwnas.spaces import Arch, Key, RcnetSpace
 
 SOURCES = ("measured", "estimated", "fitted")
+ENERGY_SOURCES = ("measured", "estimated", "unknown")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +29,13 @@ class Row:
         latency_low_ms: lower end of the 95% interval of its timing.
         latency_high_ms: upper end.
         raw_ms: time of the part alone, before correction (for an estimate, the estimate).
-        energy_mj: energy that the part adds, or None when unknown.
-        peak_bytes: largest live float32 activations inside the part.
-        weight_bytes: float32 weights with batch norm folded.
+        energy_mj: energy that the part adds (mean power while it runs times its latency, idle
+            power not subtracted), or None when unknown.
+        peak_bytes: largest live activations inside the part, in the table's precision.
+        weight_bytes: weights with batch norm folded, in the table's precision.
         samples: timed runs (0 for an estimate).
         source: "measured", "estimated" or "fitted".
+        energy_source: "measured" by a power counter, "estimated" from assumed watts, or "unknown".
     """
 
     params: int
@@ -46,6 +49,7 @@ class Row:
     weight_bytes: int
     samples: int
     source: str
+    energy_source: str = "unknown"
 
     def __post_init__(self) -> None:
         times = (self.latency_ms, self.latency_low_ms, self.latency_high_ms, self.raw_ms)
@@ -64,6 +68,20 @@ class Row:
             raise ValueError("counts must not be negative")
         if self.source not in SOURCES:
             raise ValueError(f"source must be one of {SOURCES}, but got {self.source!r}")
+        if self.energy_source not in ENERGY_SOURCES:
+            raise ValueError(
+                f"energy_source must be one of {ENERGY_SOURCES}, but got {self.energy_source!r}"
+            )
+        if (self.energy_mj is None) != (self.energy_source == "unknown"):
+            raise ValueError(
+                "energy_mj must be empty if and only if energy_source is unknown, but got "
+                f"{self.energy_mj} and {self.energy_source}"
+            )
+
+    @property
+    def relative_half_width(self) -> float:
+        """Half the interval of the latency over the latency."""
+        return (self.latency_high_ms - self.latency_low_ms) / 2 / self.latency_ms
 
 
 @dataclass(frozen=True, slots=True)

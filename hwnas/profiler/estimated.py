@@ -67,6 +67,7 @@ def _row(profile: DeviceProfile, space: RcnetSpace, key: Key, model: AnalyticalM
         weight_bytes=graph.weight_bytes,
         samples=0,
         source="estimated",
+        energy_source="unknown" if profile.watts is None else "estimated",
     )
 
 

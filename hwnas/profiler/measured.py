@@ -168,6 +168,7 @@ class Profiler:
             weight_bytes=graph.weight_bytes,
             samples=raw.samples,
             source="measured",
+            energy_source="unknown" if watts is None else "estimated",
         )
 
     def _meta(
