@@ -78,6 +78,8 @@ class DeviceProfile:
         local: whether the target can be measured on the machine hwnas runs on.
         watts: mean power while it runs, if known; makes energy estimates possible.
         watts_source: where that figure comes from.
+        power_sensors: hwmon sensors whose sum is the power of the device, e.g. "ina3221/VDD_IN";
+            needed only where there are several.
         default_space: space of `hwnas profile` when none is given.
         anchors: whole-network times, for an estimated table.
         estimation: assumptions, for an estimated table.
@@ -93,6 +95,7 @@ class DeviceProfile:
     local: bool = False
     watts: float | None = None
     watts_source: str | None = None
+    power_sensors: tuple[str, ...] = field(default=())
     anchors: tuple[Anchor, ...] = field(default=())
     estimation: Estimation | None = None
 
@@ -103,6 +106,8 @@ class DeviceProfile:
             raise UserError(f"threads must be at least 1, but got {self.threads!r}")
         if self.watts is not None:
             _require_positive("watts", self.watts)
+        if not all(isinstance(name, str) for name in self.power_sensors):
+            raise UserError(f"power_sensors must be a list of names, but is {self.power_sensors}")
 
 
 def _require_positive(name: str, value: object) -> None:
@@ -141,9 +146,11 @@ def _read(path: Path) -> DeviceProfile:
         values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
         anchors = tuple(Anchor(**anchor) for anchor in values.pop("anchors", ()))
         estimation = values.pop("estimation", None)
+        sensors = tuple(values.pop("power_sensors", ()))
         return DeviceProfile(
             name=path.stem,
             anchors=anchors,
+            power_sensors=sensors,
             estimation=Estimation(**estimation) if estimation else None,
             **values,
         )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hwnas.device import describe_host
+from hwnas.energy.counter import SYSFS, survey
 
 PACKAGES = {
     "torch": "pip install torch",
@@ -20,7 +21,6 @@ PACKAGES = {
     "pyarrow": 'pip install "hwnas[data]"',
     "pillow": 'pip install "hwnas[data]"',
 }
-RAPL = Path("/sys/class/powercap")
 MINIMUM_FREE_BYTES = 2 * 10**9
 
 
@@ -54,7 +54,7 @@ def examine() -> list[Finding]:
         *(_package(name, remedy) for name, remedy in PACKAGES.items()),
         _core_ml(),
         _gpu(),
-        _energy_counter(),
+        *energy_counters(),
         _governor(host["governor"]),
         _disk(),
     ]
@@ -88,11 +88,21 @@ def _gpu() -> Finding:
     return Finding("GPU", "note", "none: training and search run on the CPU")
 
 
-def _energy_counter() -> Finding:
-    counters = [p for p in RAPL.glob("*/energy_uj") if os.access(p, os.R_OK)]
-    if counters:
-        return Finding("energy", "note", "a RAPL counter is readable, but not used yet")
-    return Finding("energy", "note", "no counter: energy is estimated from `watts` in the profile")
+def energy_counters(root: Path = SYSFS) -> list[Finding]:
+    """Return one finding for each power counter under `root`, usable or not."""
+    found = survey(root)
+    usable = [
+        Finding("energy", "ok", f"{counter.name}: `hwnas profile` measures energy")
+        for counter in found.counters
+    ]
+    closed = [Finding("energy", "missing", problem) for problem in found.unusable]
+    none = Finding(
+        "energy",
+        "note",
+        "no counter here",
+        "a meter's log (`hwnas profile --power-log`), or `watts` in the profile for an estimate",
+    )
+    return [*usable, *closed] or [none]
 
 
 def _governor(governor: str) -> Finding:

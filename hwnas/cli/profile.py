@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -25,24 +26,54 @@ def profile(
     require_device: Annotated[
         bool, typer.Option("--require-device", help="Fail rather than estimate.")
     ] = False,
+    power_log: Annotated[
+        Path | None,
+        typer.Option(
+            "--power-log",
+            metavar="CSV",
+            help="Log of an external power meter: timestamp and watts, or volts and amps.",
+        ),
+    ] = None,
+    power_offset: Annotated[
+        float, typer.Option(metavar="SECONDS", help="Added to the log's timestamps.")
+    ] = 0.0,
+    power_block: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            min=0.1,
+            help="How long each part runs for the meter.",
+            show_default="1",
+        ),
+    ] = None,
     workspace: options.Workspace = options.HERE,
     json: options.Json = False,
 ) -> None:
     """Build a device's lookup table (params, MAdds, latency, energy).
 
+    Energy is measured where this machine has a counter that can be read (`hwnas doctor` tells), or
+    by a meter whose log is given; the log may be saved while this runs or after it.
+
     Example: hwnas profile --target onnx-cpu --space rcnet-cifar10
     """
     from hwnas.device import find_target
     from hwnas.spaces import find_space
-    from hwnas.workflows.profile import profile_target
+    from hwnas.workflows.profile import MeterLog, profile_target
 
     device = find_target(target)
     chosen = find_space(
         space or device.default_space, input_size=input_size, classes=classes, width=width
     )
     reporter = TerminalReporter()
+    meter_log = MeterLog(power_log, power_offset, power_block) if power_log else None
     done = profile_target(
-        device, chosen, workspace, reporter, fresh=fresh, require_device=require_device
+        device,
+        chosen,
+        workspace,
+        reporter,
+        fresh=fresh,
+        require_device=require_device,
+        meter_log=meter_log,
     )
     if json:
         print_json(_to_json(done))
@@ -59,6 +90,8 @@ def _to_json(done: Profiled) -> dict[str, Any]:
         "rows": len(table.rows),
         "source": table.meta["source"],
         "validation": table.meta["validation"],
+        "energy_source": table.meta["energy_source"],
+        "energy": table.meta.get("energy"),
         "anchors": table.meta.get("anchors"),
         "uncertainty_95pct": table.meta.get("uncertainty_95pct"),
     }
@@ -84,10 +117,26 @@ def show(done: Profiled) -> None:
         )
         if failures := check["failures"]:
             out.print(f"GATE FAILED: {'; '.join(failures)}: `search` will refuse this table.")
+    if about := table.meta.get("energy"):
+        _show_energy(about)
     start_ms = table.latency_ms(table.space.start())
     example = f"{2 * start_ms:.2g}ms" if not table.estimated else "190ms"
     out.print(f"start network: {start_ms:.4g} ms ({table.label})")
     out.print(f"next: hwnas search --budget-latency {example}")
+
+
+def _show_energy(about: dict[str, Any]) -> None:
+    check = about["check"]
+    out = stdout()
+    out.print(
+        f"energy measured by {about['meter']}: {about['running_watts']:.3g} W while parts run "
+        f"(idle {about['idle_watts']:.3g} W, included), passes differ by {about['spread']:.1%}"
+    )
+    if check["networks"]:
+        out.print(
+            f"energy of {check['networks']} held-out networks: MAPE {check['mape']:.1%}, worst "
+            f"{check['worst']:.1%}"
+        )
 
 
 def _show_estimate(done: Profiled) -> None:

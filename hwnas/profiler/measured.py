@@ -29,7 +29,7 @@ from hwnas.profiler.plan import Plan, make_plan
 from hwnas.profiler.recording import Recording, open_recording
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -57,8 +57,22 @@ class Profiler:
     backend: Backend
     reporter: Reporter
 
-    def run(self, partial: Path, *, fresh: bool = False, plan: Plan | None = None) -> Table:
+    def run(
+        self,
+        partial: Path,
+        *,
+        fresh: bool = False,
+        plan: Plan | None = None,
+        finish: Callable[[Table], Table] | None = None,
+    ) -> Table:
         """Measure and return the table; `partial` keeps the rounds until it is complete.
+
+        Args:
+            partial: JSON lines.
+            fresh: do not go on with an interrupted profile.
+            plan: what to time.
+            finish: what is still to be added to the table (energies); while it fails, the rounds
+                are kept.
 
         Raises:
             UserError: `partial` cannot be written, or the runtime is missing.
@@ -67,6 +81,8 @@ class Profiler:
         recording = open_recording(partial, self._identity(plan), fresh=fresh)
         self._time_everything(plan, recording)
         table = self._to_table(plan, recording)
+        if finish is not None:
+            table = finish(table)
         recording.discard()
         return table
 

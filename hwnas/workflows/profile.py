@@ -15,8 +15,24 @@ if TYPE_CHECKING:
 
     from hwnas.device import DeviceProfile
     from hwnas.lut.table import Table
+    from hwnas.profiler.energy import PowerSource
     from hwnas.progress import Reporter
     from hwnas.spaces import RcnetSpace
+
+
+@dataclass(frozen=True, slots=True)
+class MeterLog:
+    """The log of an external power meter.
+
+    Attributes:
+        path: CSV; may appear while the profile runs, or after it.
+        offset_s: added to its timestamps.
+        block_s: seconds that each part runs for the meter, or None for the default.
+    """
+
+    path: Path
+    offset_s: float = 0.0
+    block_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +51,7 @@ def profile_target(
     *,
     fresh: bool = False,
     require_device: bool = False,
+    meter_log: MeterLog | None = None,
 ) -> Profiled:
     """Measure the target where it can be measured here, else estimate; write the table.
 
@@ -45,6 +62,7 @@ def profile_target(
         reporter: told what happens.
         fresh: do not go on with an interrupted profile.
         require_device: fail rather than estimate.
+        meter_log: of an external power meter.
 
     Raises:
         UserError: the workspace cannot be written, the runtime is missing, or there is neither
@@ -53,7 +71,11 @@ def profile_target(
     folder = Library(workspace).folder(profile.name, space.name)
     require_writable(folder.parent)
     if profile.local:
-        table = _measure(profile, space, workspace, reporter, fresh=fresh)
+        table = _measure(profile, space, workspace, reporter, fresh=fresh, meter_log=meter_log)
+    elif meter_log is not None:
+        raise UserError(
+            f"--power-log needs parts that run on this machine, but {profile.title} is another one."
+        )
     elif require_device:
         raise UserError(
             f"{profile.title} is not attached, and this version measures only targets that run "
@@ -74,7 +96,9 @@ def _measure(
     reporter: Reporter,
     *,
     fresh: bool,
+    meter_log: MeterLog | None,
 ) -> Table:
+    from hwnas.profiler.energy import EnergyProfiler
     from hwnas.profiler.measured import Profiler
     from hwnas.targets.backend import local_backend
 
@@ -84,5 +108,49 @@ def _measure(
             f"profiles/{profile.name}.toml says local = true, but runtime {profile.runtime!r} "
             "does not run on this machine."
         )
+    power = power_source(profile, meter_log, reporter)
     partial = workspace / "lut" / ".partial" / f"{profile.name}-{space.name}.jsonl"
-    return Profiler(profile, space, backend, reporter).run(partial, fresh=fresh)
+
+    def with_energies(table: Table) -> Table:
+        if power is None:
+            return table
+        energies = EnergyProfiler(profile, backend, power, reporter)
+        return energies.complete(table, partial.with_suffix(".power.jsonl"), fresh=fresh)
+
+    return Profiler(profile, space, backend, reporter).run(
+        partial, fresh=fresh, finish=with_energies
+    )
+
+
+def power_source(
+    profile: DeviceProfile, meter_log: MeterLog | None, reporter: Reporter, root: Path | None = None
+) -> PowerSource | None:
+    """Return what tells the power: the meter's log, else a counter of this machine, else None.
+
+    A counter that is there but cannot be used is told once.
+
+    Args:
+        profile: the target.
+        meter_log: of an external power meter.
+        reporter: told what cannot be used.
+        root: /sys/class, unless in a test.
+
+    Raises:
+        UserError: the log is there and not right, or a sensor that the profile names is missing.
+    """
+    from hwnas.energy.counter import SYSFS, survey
+    from hwnas.energy.log import read_log
+    from hwnas.profiler.energy import PowerSource, table_energy
+
+    if meter_log is not None:
+        if meter_log.path.exists():
+            read_log(meter_log.path)
+        return PowerSource(
+            log=meter_log.path, offset_s=meter_log.offset_s, block_s=meter_log.block_s
+        )
+    found = survey(root or SYSFS, profile.power_sensors)
+    if found.counters:
+        return PowerSource(found.counters[0])
+    for problem in found.unusable:
+        reporter.info(f"energy is {table_energy(profile)}: {problem}")
+    return None

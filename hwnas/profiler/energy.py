@@ -1,0 +1,286 @@
+"""Energy of every part: measure the power while it runs, multiply by the table's latency."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hwnas.device import describe_host
+from hwnas.energy.blocks import IDLE, Block, run_block
+from hwnas.energy.log import read_log
+from hwnas.errors import UserError
+from hwnas.files import write_text
+from hwnas.graph import random_weights
+from hwnas.measure import pinned
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from hwnas.device import DeviceProfile
+    from hwnas.energy.blocks import Work
+    from hwnas.energy.counter import Counter
+    from hwnas.graph import Graph
+    from hwnas.lut.table import Row, Table
+    from hwnas.progress import Reporter
+    from hwnas.targets.backend import Backend
+
+PASSES = 2
+CHECKED = 8
+"""Held-out whole networks whose energy is measured too, and compared with the sum of parts."""
+LOG_BLOCK_S = 1.0
+QUANTITY = "mean total power while the part runs back to back, idle power included, times latency"
+
+
+@dataclass(frozen=True, slots=True)
+class PowerSource:
+    """What tells the power: a counter of this machine, or the log of an external meter.
+
+    Attributes:
+        counter: read while parts run.
+        log: CSV that is read when they have run.
+        offset_s: added to the log's timestamps.
+        block_s: seconds that each part runs, or None for what suits the counter.
+    """
+
+    counter: Counter | None = None
+    log: Path | None = None
+    offset_s: float = 0.0
+    block_s: float | None = None
+
+    def __post_init__(self) -> None:
+        if (self.counter is None) == (self.log is None):
+            raise ValueError("power comes from either a counter or a log")
+
+    @property
+    def name(self) -> str:
+        """What is read."""
+        return f"log {self.log}" if self.counter is None else self.counter.name
+
+    @property
+    def seconds(self) -> float:
+        """How long each part runs per pass."""
+        own = LOG_BLOCK_S if self.counter is None else self.counter.block_s
+        return own if self.block_s is None else self.block_s
+
+    def watts(self, blocks: Sequence[Block]) -> list[float]:
+        """Return the power of each block.
+
+        Raises:
+            UserError: the log is missing, not right, or does not cover the blocks.
+        """
+        if self.log is None:
+            return [block.watts or 0.0 for block in blocks]
+        log = read_log(self.log, self.offset_s)
+        return [log.mean_watts(block.start_s, block.end_s) for block in blocks]
+
+
+@dataclass(frozen=True, slots=True)
+class EnergyProfiler:
+    """Everything that the energies of one table need."""
+
+    profile: DeviceProfile
+    backend: Backend
+    power: PowerSource
+    reporter: Reporter
+
+    def complete(self, table: Table, path: Path, *, fresh: bool = False) -> Table:
+        """Return the table with measured energies.
+
+        Blocks that ran are kept in `path` until the energies are known: when the log is not there
+        yet, the same command goes on with it.
+
+        Raises:
+            UserError: the log or the counter cannot be used.
+        """
+        graphs = self._graphs(table)
+        order = list(_order(list(graphs)))
+        blocks = _recorded(path, self._identity(table), order, fresh=fresh)
+        if not self._run(graphs, order, blocks, path):
+            return table
+        watts = self.power.watts(blocks)
+        measured = _Powers.of(blocks, watts)
+        if self.power.log is not None and not measured.idle < measured.typical:
+            raise UserError(
+                f"{self.power.log}: no more power while parts ran ({measured.typical:.3g} W) than "
+                f"in idle pauses ({measured.idle:.3g} W). If the meter's clock differs from this "
+                "machine's, give --power-offset SECONDS with the same command."
+            )
+        path.unlink(missing_ok=True)
+        return _with_energies(table, measured, self._about(measured))
+
+    def _graphs(self, table: Table) -> dict[str, Graph]:
+        space, held_out = table.space, table.held_out
+        chosen = held_out[:: max(1, len(held_out) // CHECKED)][:CHECKED]
+        parts = {str(key): space.part_graph(key) for key in table.rows}
+        return parts | {n.arch: space.graph(space.parse(n.arch)) for n in chosen}
+
+    def _identity(self, table: Table) -> dict[str, Any]:
+        return {
+            "target": table.target,
+            "space": table.space.name,
+            "threads": self.profile.threads,
+            "runtime": self.backend.version(),
+            "host": describe_host(),
+            "meter": "log" if self.power.log else self.power.name,
+            "seconds": self.power.seconds,
+        }
+
+    def _run(
+        self, graphs: Mapping[str, Graph], order: Sequence[str], blocks: list[Block], path: Path
+    ) -> bool:
+        """Run the blocks that are missing; return whether the counter moves at all."""
+        missing = order[len(blocks) :]
+        if not missing:
+            return True
+        works: dict[str, Work | None] = {name: self._load(g) for name, g in graphs.items()}
+        works[IDLE] = None
+        with (
+            self.reporter.task(f"power by {self.power.name}", len(order)) as step,
+            pinned(self.profile.threads),
+        ):
+            step(len(blocks))
+            for name in missing:
+                block = run_block(name, works[name], self.power.seconds, self.power.counter)
+                if block.watts is not None and not block.watts > 0:
+                    path.unlink(missing_ok=True)
+                    self.reporter.warn(
+                        f"{self.power.name} does not move: energy is not measured, but "
+                        f"{table_energy(self.profile)}."
+                    )
+                    return False
+                _append(path, block)
+                blocks.append(block)
+                step(1, name)
+        return True
+
+    def _load(self, graph: Graph) -> Work:
+        model = self.backend.emit(graph, random_weights(graph, seed=0))
+        return self.backend.load(model, self.profile.threads).elapsed_ms
+
+    def _about(self, measured: _Powers) -> dict[str, Any]:
+        return {
+            "meter": self.power.name,
+            "quantity": QUANTITY,
+            "idle_watts": measured.idle,
+            "running_watts": measured.typical,
+            "seconds_per_block": self.power.seconds,
+            "passes": PASSES,
+            "spread": measured.spread,
+            "offset_s": self.power.offset_s if self.power.log else None,
+        }
+
+
+def table_energy(profile: DeviceProfile) -> str:
+    """Return what the energies of a target are without a counter, in words."""
+    if profile.watts is None:
+        return "unknown (set `watts` in the target's profile for an estimate)"
+    return f"estimated as {profile.watts:g} W times latency"
+
+
+def _order(names: Sequence[str]) -> Iterator[str]:
+    """Yield what runs: in each pass everything in random order, between two idle pauses."""
+    for number in range(PASSES):
+        yield IDLE
+        yield from (names[i] for i in np.random.default_rng(number).permutation(len(names)))
+        yield IDLE
+
+
+def _recorded(
+    path: Path, identity: dict[str, Any], order: Sequence[str], *, fresh: bool
+) -> list[Block]:
+    """Return the blocks of an interrupted measurement; start the file anew if there are none."""
+    header = json.dumps(identity, sort_keys=True)
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        lines = []
+    blocks: list[Block] = []
+    for line in [] if fresh or lines[:1] != [header] else lines[1:]:
+        try:
+            blocks.append(Block(*json.loads(line)))
+        except (TypeError, ValueError):
+            break
+    if [block.name for block in blocks] != list(order[: len(blocks)]):
+        blocks = []
+    rows = [json.dumps(dataclasses.astuple(block)) for block in blocks]
+    write_text(path, "\n".join([header, *rows]) + "\n")
+    return blocks
+
+
+def _append(path: Path, block: Block) -> None:
+    try:
+        with path.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(dataclasses.astuple(block)) + "\n")
+    except OSError as error:
+        raise UserError(
+            f"cannot write {path}: {error.strerror}. Make room or mend permissions; the same "
+            "command then goes on where it stopped."
+        ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Powers:
+    """Mean power by name, in watts.
+
+    Attributes:
+        by_name: of parts and whole networks.
+        idle: of the pauses.
+        typical: median over what ran.
+        spread: median relative difference between the passes.
+    """
+
+    by_name: Mapping[str, float]
+    idle: float
+    typical: float
+    spread: float
+
+    @classmethod
+    def of(cls, blocks: Sequence[Block], watts: Sequence[float]) -> _Powers:
+        found: dict[str, list[float]] = {}
+        for block, power in zip(blocks, watts, strict=True):
+            found.setdefault(block.name, []).append(power)
+        idle = float(np.mean(found.pop(IDLE)))
+        means = {name: float(np.mean(values)) for name, values in found.items()}
+        spread = [(max(v) - min(v)) / means[name] for name, v in found.items() if means[name] > 0]
+        return cls(means, idle, float(np.median(list(means.values()))), float(np.median(spread)))
+
+
+def _with_energies(table: Table, measured: _Powers, about: dict[str, Any]) -> Table:
+    watts = measured.by_name
+    if dead := [str(key) for key in table.rows if not watts[str(key)] > 0]:
+        raise UserError(
+            f"the meter saw no power while {dead[0]} ran ({about['meter']}). Check the meter and "
+            "profile again (--fresh)."
+        )
+    rows = {
+        key: dataclasses.replace(
+            row, energy_mj=watts[str(key)] * row.latency_ms, energy_source="measured"
+        )
+        for key, row in table.rows.items()
+    }
+    meta = {
+        **table.meta,
+        "energy_source": "measured",
+        "energy": about | {"check": _check(table, rows, watts)},
+    }
+    return dataclasses.replace(table, rows=rows, meta=meta)
+
+
+def _check(table: Table, rows: Mapping[Any, Row], watts: Mapping[str, float]) -> dict[str, Any]:
+    """Return how well sums of parts predict the measured energy of held-out networks."""
+    networks = [network for network in table.held_out if network.arch in watts]
+    errors = []
+    for network in networks:
+        parts = table.space.parts(table.space.parse(network.arch))
+        predicted = sum(rows[key].energy_mj or 0.0 for key in parts)
+        errors.append(predicted / (watts[network.arch] * network.measured_ms) - 1)
+    return {
+        "networks": len(errors),
+        "mape": float(np.mean(np.abs(errors))) if errors else None,
+        "worst": float(np.max(np.abs(errors))) if errors else None,
+    }
