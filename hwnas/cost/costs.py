@@ -98,9 +98,9 @@ def energy(table: Table, *, name: str = "energy") -> Cost:
     known = {key: value for key, value in per_key.items() if value is not None}
     if len(known) < len(per_key):
         raise UserError(
-            f"energy on {table.target} is unknown: its table has none. Measure it (a power counter, "
-            f"or --power-log) or set `watts` in profiles/{table.target}.toml, and build the table "
-            f"again ({table.remedy})."
+            f"energy on {table.target} is unknown: its table has none. Measure it (with a "
+            f"power counter or --power-log) or set `watts` in profiles/{table.target}.toml, and "
+            f"build the table again ({table.remedy})."
         )
     label = str(table.meta["energy_source"])
     return Cost(name, units.ENERGY, table.space, known, label=label)

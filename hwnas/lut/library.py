@@ -35,10 +35,8 @@ class Library:
             UserError: unknown target.
             TableError: no such table, or a damaged one.
         """
-        for root in self._roots():
-            folder = root / target / space
-            if folder.is_dir():
-                return _of(load(folder), folder, target, space)
+        if (folder := self.locate(target, space)) is not None:
+            return _of(load(folder), folder, target, space)
         if target not in target_names():
             raise one_of("target", target, target_names())
         known = [f"{t} / {s}" for t, s in self.names() if t == target]
@@ -50,7 +48,12 @@ class Library:
 
     def has(self, target: str, space: str) -> bool:
         """Return whether there is a table, damaged or not."""
-        return any((root / target / space).is_dir() for root in self._roots())
+        return self.locate(target, space) is not None
+
+    def locate(self, target: str, space: str) -> Path | None:
+        """Return the folder of the table that `find` reads, damaged or not, or None."""
+        folders = (root / target / space for root in self._roots())
+        return next((folder for folder in folders if folder.is_dir()), None)
 
     def names(self) -> list[tuple[str, str]]:
         """Return (target, space) of every table, without reading them."""
@@ -61,9 +64,14 @@ class Library:
         }
         return sorted(found)
 
-    def latest(self) -> tuple[str, str] | None:
-        """Return (target, space) of the newest table of the workspace itself, if there is one."""
-        metas = sorted(self.own.glob("*/*/meta.json"), key=lambda meta: meta.stat().st_mtime_ns)
+    def latest(self, space: str = "*") -> tuple[str, str] | None:
+        """Return (target, space) of the newest table of the workspace itself, if there is one.
+
+        Args:
+            space: only tables for this one.
+        """
+        found = self.own.glob(f"*/{space}/meta.json")
+        metas = sorted(found, key=lambda meta: meta.stat().st_mtime_ns)
         return (metas[-1].parent.parent.name, metas[-1].parent.name) if metas else None
 
     def _roots(self) -> list[Path]:

@@ -1,0 +1,21 @@
+"""`hwnas lut ...`: commands on lookup tables."""
+
+from __future__ import annotations
+
+import typer
+
+from hwnas.cli import lut_diff, lut_show
+from hwnas.cli.console import guarded
+
+app = typer.Typer(
+    name="lut",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Look at lookup tables: where they come from, how far to trust them, how they differ.",
+)
+
+for _name, _command in (
+    ("show", lut_show.show),
+    ("diff", lut_diff.diff),
+):
+    app.command(_name)(guarded(_command))

@@ -1,0 +1,67 @@
+"""`hwnas lut diff`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hwnas.cli import options
+from hwnas.cli.console import print_json, stdout
+
+if TYPE_CHECKING:
+    from hwnas.workflows.lut_diff import Difference
+
+WORST = 5
+
+
+def diff(
+    a: Annotated[str, typer.Argument(help="Folder of a table, or a target.")],
+    b: Annotated[str, typer.Argument(help="The same; its latencies are divided by those of A.")],
+    space: options.Space = None,
+    workspace: options.Workspace = options.HERE,
+    json: options.Json = False,
+) -> None:
+    """Compare two tables of one space, key by key.
+
+    Example: hwnas lut diff onnx-cpu tflite --space rcnet-imagenet
+    """
+    from hwnas.workflows.lut_diff import compare_tables
+
+    found = compare_tables(workspace, a, b, space)
+    if json:
+        print_json(found.to_json())
+        return
+    _show(found)
+
+
+def _show(found: Difference) -> None:
+    from hwnas.cli.heat_map import Scale, can_show_bars, heat_map
+    from hwnas.lut.stages import places
+
+    out, told = stdout(), found.to_json()
+    for side in ("a", "b"):
+        about = told[side]
+        runtime = about["runtime"]
+        out.print(
+            f"{side.upper()}  {about['name']}: {about['target']}, {about['label']} "
+            f"{about['created']}, {runtime['name']} {runtime['version']}, {about['precision']}",
+            markup=False,
+        )
+    out.print(
+        f"B over A, {told['keys']} keys of {told['space']}: median {told['median_ratio']:.3f} "
+        f"(median change {told['median_change']:.1%}), "
+        f"from {told['smallest_ratio']:.2f} to {told['largest_ratio']:.2f}; Kendall tau of keys "
+        f"{told['kendall_tau']:.3f}"
+    )
+    for name, blocks in (("cheaper", "cheaper_in_b"), ("dearer", "dearer_in_b")):
+        listed = [f"{block} ({told['by_block'][block] - 1:+.0%})" for block in told[blocks]]
+        out.print(f"relatively {name} in B: {', '.join(listed) or 'none'}")
+    out.print("largest changes:")
+    for key in found.worst(WORST):
+        before, after = found.a.rows[key].latency_ms, found.b.rows[key].latency_ms
+        out.print(f"  {key!s:<22} {before:.4g} ms -> {after:.4g} ms  ({after / before:.2f})")
+    at, ratios = places(found.a.space), found.ratios
+    scale = Scale.around(found.median, [ratios[key] for p in at for key in p.keys.values()])
+    out.print(f"\nlatency of B over A; white is the median, {found.median:.2f}:")
+    out.print(heat_map(at, ratios, scale, lambda r: f"{r:.2f}", bars=can_show_bars(out)))

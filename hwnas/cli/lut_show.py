@@ -1,0 +1,164 @@
+"""`hwnas lut show`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hwnas.cli import options
+from hwnas.cli.console import print_json, stdout
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hwnas.workflows.lut_show import Shown
+
+MICROSECONDS_BELOW = 0.1
+"""Tables whose typical key takes less (milliseconds) are shown in microseconds."""
+
+
+def show(
+    target: options.Target = None,
+    space: options.Space = None,
+    effects: Annotated[
+        bool,
+        typer.Option(
+            "--effects", help="Corrected over raw latency: what placement and layout add or save."
+        ),
+    ] = False,
+    workspace: options.Workspace = options.HERE,
+    json: options.Json = False,
+) -> None:
+    """Show a lookup table: provenance, its check, a heat map of its keys.
+
+    The newest table of the workspace, unless one is named.
+
+    Example: hwnas lut show --target onnx-cpu --effects
+    """
+    from hwnas.workflows.lut_show import show_table
+
+    shown = show_table(workspace, target, space)
+    if json:
+        print_json(shown.to_json())
+        return
+    for line in provenance(shown):
+        stdout().print(line, markup=False)
+    stdout().print()
+    if effects:
+        _show_effects(shown)
+    else:
+        _show_latencies(shown)
+
+
+def provenance(shown: Shown) -> list[str]:
+    """Return where a table comes from and how far to trust it, in a few lines."""
+    table, meta = shown.table, shown.table.meta
+    runtime, device = meta["runtime"], meta["device"]
+    threads = f"{meta['threads']} thread{'s' if meta['threads'] != 1 else ''}"
+    return [
+        f"{shown.folder}: {len(table.rows)} keys, {table.label}, {meta['created']}",
+        f"device    {', '.join(_device(device))}",
+        f"runtime   {runtime['name']} {runtime['version']}, {meta['precision']}, {threads}",
+        *_timing(shown),
+        *_check(shown),
+        _energy(meta),
+    ]
+
+
+def _device(device: dict[str, str]) -> list[str]:
+    governor = device.get("governor")
+    told = [device.get("title") or device.get("cpu"), device.get("os")]
+    if governor is not None:
+        told.append(f"governor {governor}")
+    return [text for text in told if text]
+
+
+def _timing(shown: Shown) -> list[str]:
+    if shown.table.estimated:
+        return []
+    meta, unstable = shown.table.meta, shown.unstable
+    lines = [f"timing    {meta['statistic']}"] if "statistic" in meta else []
+    if unstable:
+        named = ", ".join(map(str, unstable[:3])) + (", ..." if len(unstable) > 3 else "")
+        lines.append(f"unstable  {len(unstable)} keys, marked !: {named}")
+    return lines
+
+
+def _check(shown: Shown) -> list[str]:
+    meta = shown.table.meta
+    check: dict[str, Any] | None = meta["validation"]
+    if check is None:
+        doubt = f"+-{meta['uncertainty_95pct']:.0%} at 95% if the model's form holds"
+        anchors = len(meta.get("anchors", ()))
+        return [f"check     none: estimated from {anchors} published networks, {doubt}"]
+    mapes = {"raw": "mape_raw", "affine": "mape_affine", "corrected": "mape"}
+    sides = ", ".join(f"{name} {check[k]:.2%}" for name, k in mapes.items() if k in check)
+    lines = [f"check     {check.get('networks', 0)} held-out networks, MAPE: {sides}"]
+    if "within_5pct" in check:
+        lines.append(
+            f"          within 5%: {check['within_5pct']:.0%}, within 10%: "
+            f"{check['within_10pct']:.0%}, Kendall tau {check['kendall_tau']:.3f}, worst "
+            f"{check['worst']:.1%}"
+        )
+    if shown.margin is not None:
+        lines.append(f"margin    {shown.margin:.1%} covers 95% of networks")
+    if check["failures"]:
+        lines.append(f"GATE      FAILED: {'; '.join(check['failures'])}")
+    return lines
+
+
+def _energy(meta: Any) -> str:
+    about = meta.get("energy")
+    if about is None:
+        return f"energy    {meta['energy_source']}"
+    return (
+        f"energy    measured by {about['meter']}: {about['running_watts']:.3g} W while parts run, "
+        f"idle {about['idle_watts']:.3g} W included"
+    )
+
+
+def _show_latencies(shown: Shown) -> None:
+    values = {key: row.latency_ms for key, row in shown.table.rows.items()}
+    small = sorted(values.values())[len(values) // 2] < MICROSECONDS_BELOW
+    unit, factor = ("us", 1e3) if small else ("ms", 1.0)
+    _show_map(shown, values, lambda ms: _digits(factor * ms), f"latency in {unit}", middle=None)
+
+
+def _digits(value: float) -> str:
+    """Return three digits, so that a column's numbers line up."""
+    return f"{value:#.3g}".rstrip(".")
+
+
+def _show_effects(shown: Shown) -> None:
+    from statistics import median
+
+    effects = shown.effects
+    middle = median(effects.values())
+    title = f"corrected over raw latency; white is the median, {middle:.2f}"
+    _show_map(shown, effects, lambda ratio: f"{ratio:.2f}", title, middle=middle)
+
+
+def _show_map(
+    shown: Shown,
+    values: dict[Any, float],
+    write: Callable[[float], str],
+    title: str,
+    middle: float | None,
+) -> None:
+    from hwnas.cli.heat_map import Scale, can_show_bars, heat_map
+    from hwnas.lut.stages import ends, places
+
+    out, at = stdout(), places(shown.table.space)
+    inside = [values[key] for place in at for key in place.keys.values()]
+    scale = Scale.over(inside) if middle is None else Scale.around(middle, inside)
+    out.print(f"{title}:")
+    bars = can_show_bars(out)
+    out.print(heat_map(at, values, scale, write, bars=bars, marked=shown.unstable))
+    out.print(
+        "  ".join(
+            f"{key.block} {key.in_channels}-{key.out_channels} {key.resolution}px: "
+            f"{write(values[key])}{'!' if key in shown.unstable else ''}"
+            for key in ends(shown.table.space)
+        )
+    )
