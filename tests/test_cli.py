@@ -244,7 +244,6 @@ def test_a_failed_gate_is_refused_unless_forced(estimated: Shell) -> None:
     meta = estimated.folder / "lut/iphone5s/rcnet-imagenet/meta.json"
     values = json.loads(meta.read_text())
     values["source"] = "measured"
-    values["device"] = {"cpu": "another"}
     values["validation"] = {"failures": ["MAPE 20% > 5%"]}
     meta.write_text(json.dumps(values))
     (meta.parent / "validation.csv").write_text(
@@ -252,7 +251,7 @@ def test_a_failed_gate_is_refused_unless_forced(estimated: Shell) -> None:
     )
     search = ("search", "--budget-latency", "190ms", "--evaluator", "fake")
     assert "MAPE 20% > 5%" in estimated(*search).must(2).err
-    assert "another machine" in estimated(*search, "--force").must().err
+    estimated(*search, "--force").must()
 
 
 def _scored(folder: Path) -> dict[tuple[str, str], int]:

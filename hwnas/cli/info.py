@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from hwnas.cli import options
-from hwnas.cli.console import print_json, stdout
+from hwnas.cli.console import TerminalReporter, print_json, stdout
 
 
 def predict(
@@ -42,6 +42,7 @@ def predict(
         space=space,
         geometry={"input_size": input_size, "classes": classes, "width": width},
         confidence=confidence,
+        reporter=TerminalReporter(),
     )
     if json:
         print_json(costs)

@@ -8,6 +8,7 @@ from hwnas.device import find_target
 from hwnas.errors import UserError
 from hwnas.lut.library import Library
 from hwnas.workflows import bench as benches
+from hwnas.workflows.trust import check_table
 from hwnas.workflows.winner import of_run
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ def bench_winner(
     backend = benches.backend_for(profile)
     library, space = Library(workspace), winner.space.name
     table = library.find(name, space) if library.has(name, space) else None
+    if table is not None:
+        check_table(table, reporter)
     candidates = [
         _winner_candidate(run, winner, name, backend, table),
         *(benches.baseline(other, winner.space, backend) for other in baselines),

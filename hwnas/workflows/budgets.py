@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from hwnas import cost, units
 from hwnas.cost import Budget, Cost, Problem
-from hwnas.device import describe_host
-from hwnas.errors import TableError, UserError
+from hwnas.errors import UserError
+from hwnas.workflows.trust import check_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,7 +78,7 @@ def check_tables(tables: Mapping[str, Table], reporter: Reporter, *, force: bool
     """Say what weakens a table, and refuse one that failed its validation.
 
     Raises:
-        TableError: a failed validation gate, unless `force`.
+        TableError: made for another set-up; or a failed validation gate, unless `force`.
     """
     for table in tables.values():
         if table.estimated:
@@ -87,26 +87,7 @@ def check_tables(tables: Mapping[str, Table], reporter: Reporter, *, force: bool
                 f"published networks (+-{table.meta['uncertainty_95pct']:.0%}), no device was "
                 "measured."
             )
-            continue
-        failures = table.meta["validation"]["failures"]
-        if failures and not force:
-            raise TableError(
-                f"the table of {table.target} failed its held-out check ({'; '.join(failures)}). "
-                f"Measure again on an idle machine ({table.remedy} --fresh), or add --force."
-            )
-        _warn_of_another_machine(table, reporter)
-
-
-def _warn_of_another_machine(table: Table, reporter: Reporter) -> None:
-    here, there = describe_host(), table.meta["device"]
-    changed = [
-        f"{n} {there.get(n)!r}, here {here[n]!r}" for n in ("cpu",) if there.get(n) != here[n]
-    ]
-    if changed:
-        reporter.warn(
-            f"{table.target}: the table was measured on another machine ({'; '.join(changed)}). "
-            f"Measure here: {table.remedy}"
-        )
+        check_table(table, reporter, strict=not force)
 
 
 def make_problem(

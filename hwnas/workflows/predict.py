@@ -9,11 +9,13 @@ from hwnas.errors import UserError
 from hwnas.lut.library import Library
 from hwnas.spaces import PUBLISHED, RcnetSpace, find_space
 from hwnas.workflows.budgets import DEFAULT_CONFIDENCE
+from hwnas.workflows.trust import check_table
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from hwnas.lut.table import Table
+    from hwnas.progress import Reporter
 
 
 def choose(
@@ -46,11 +48,13 @@ def predict_costs(
     space: str | None,
     geometry: dict[str, Any],
     confidence: float | None,
+    reporter: Reporter,
 ) -> dict[str, Any]:
     """Return all costs of a network; what is unknown is None.
 
     Raises:
-        UserError: unknown architecture, space or target, or no table for the target.
+        UserError: unknown architecture, space or target, no table for the target, or one that
+            does not describe it.
     """
     library = Library(workspace)
     published = PUBLISHED.get(arch)
@@ -60,6 +64,8 @@ def predict_costs(
     network = chosen.canonical(chosen.parse(published or arch))
     graph = chosen.graph(network)
     table = None if wanted is None else library.find(wanted, chosen.name)
+    if table is not None:
+        check_table(table, reporter)
     return {
         "arch": chosen.format(network),
         "space": chosen.name,
