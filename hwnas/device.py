@@ -14,7 +14,7 @@ from typing import Any
 from hwnas.errors import UserError, one_of
 from hwnas.resources import shipped
 
-RUNTIMES = ("onnxruntime", "coreml")
+RUNTIMES = ("onnxruntime", "tflite", "coreml")
 
 
 @dataclass(frozen=True, slots=True)

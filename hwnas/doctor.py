@@ -17,6 +17,8 @@ PACKAGES = {
     "torch": "pip install torch",
     "onnx": 'pip install "hwnas[onnx]"',
     "onnxruntime": 'pip install "hwnas[onnx]"',
+    "ai-edge-litert": 'pip install "hwnas[tflite]"',
+    "flatbuffers": 'pip install "hwnas[tflite]"',
     "coremltools": 'pip install "hwnas[coreml]"',
     "pyarrow": 'pip install "hwnas[data]"',
     "pillow": 'pip install "hwnas[data]"',

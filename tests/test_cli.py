@@ -19,7 +19,8 @@ from conftest import COMMAND, Done, Shell, environment
 if TYPE_CHECKING:
     from pathlib import Path
 
-HEAVY = ("torch", "onnx", "onnxruntime", "coremltools", "pandas", "scipy", "sklearn", "numpy")
+RUNTIMES = ("ai_edge_litert", "coremltools", "flatbuffers", "onnx", "onnxruntime", "torch")
+HEAVY = (*RUNTIMES, "numpy", "pandas", "scipy", "sklearn")
 TINY = ("--budget-latency", "81ms", "--images", "64")
 
 
@@ -111,6 +112,13 @@ def test_onnx_export_and_bench_of_a_table_that_is_not_there(searched: Shell) -> 
     assert timed["networks"][0]["budget_ms"] is None
 
 
+def test_tflite_export(searched: Shell) -> None:
+    about = searched("export", "--format", "tflite", "--json").must().json
+    assert about["parity"]["max_rel"] <= 1e-4
+    assert about["parity"]["executor"].startswith("LiteRT ")
+    assert "hwnas bench --target tflite" in searched("export", "--format", "tflite").must().out
+
+
 def test_export_by_hand_needs_weights(shell: Shell) -> None:
     assert "--random-weights" in shell("export", "--arch", "s0").must(2).err
     by_hand = ("export", "--arch", "s0", "--space", "rcnet-digits", "--random-weights")
@@ -186,7 +194,7 @@ def test_an_infeasible_budget_is_told_at_once_with_the_cheapest_value(estimated:
 
 
 def test_unknown_formats_and_runs_leave_nothing(searched: Shell) -> None:
-    assert "unknown format 'tflite'" in searched("export", "--format", "tflite").must(2).err
+    assert "unknown format 'tensorrt'" in searched("export", "--format", "tensorrt").must(2).err
     assert not list(searched.folder.rglob("export"))
 
 

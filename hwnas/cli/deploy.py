@@ -96,7 +96,11 @@ def show_export(result: dict[str, Any]) -> None:
         f"{parity['outputs']} differ by {parity['max_abs']:.1e} absolute, "
         f"{parity['max_rel']:.1e} relative; same class on top for {parity['top1_agreement']:.0%}"
     )
-    use = {"coreml": "add the file to an Xcode project", "onnx": "hwnas bench"}
+    use = {
+        "coreml": "add the file to an Xcode project",
+        "onnx": "hwnas bench",
+        "tflite": "hwnas bench --target tflite",
+    }
     out.print(f"runs on: {result['target_os']}\nnext: {use[result['format']]}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 Triple = tuple[float, float, float]
@@ -23,6 +24,16 @@ class ImageInput:
             raise ValueError(f"std must be above zero, but got {self.std}")
         if len(set(self.labels)) != len(self.labels):
             raise ValueError("class labels must be distinct")
+
+    def properties(self) -> dict[str, str]:
+        """Return all of it as texts by name, for a file's metadata."""
+        return {
+            "image.color": "RGB",
+            "image.scale": "pixel / 255, then (value - mean) / std per channel",
+            "image.mean": json.dumps(self.mean),
+            "image.std": json.dumps(self.std),
+            "labels": json.dumps(self.labels),
+        }
 
 
 IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)

@@ -51,4 +51,9 @@ def local_backend(runtime: str) -> Backend | None:
         from hwnas.targets.onnx import runtime as onnx_runtime
 
         return Backend(runtime, emitter.emit, onnx_runtime.OnnxRuntime, onnx_runtime.version)
+    if runtime == "tflite":
+        from hwnas.targets.tflite import emitter as tflite_emitter
+        from hwnas.targets.tflite import runtime as litert
+
+        return Backend(runtime, tflite_emitter.emit, litert.LiteRt, litert.version)
     return None

@@ -73,7 +73,7 @@ class Format:
     gate: Callable[[bytes], None]
 
 
-FORMATS = ("onnx", "coreml")
+FORMATS = ("onnx", "tflite", "coreml")
 
 
 def find_format(name: str) -> Format:
@@ -85,6 +85,8 @@ def find_format(name: str) -> Format:
     """
     if name == "onnx":
         return _onnx()
+    if name == "tflite":
+        return _tflite()
     if name == "coreml":
         return _coreml()
     raise one_of("format", name, list(FORMATS))
@@ -101,6 +103,23 @@ def _onnx() -> Format:
         executor=f"ONNX Runtime {runtime.version()}",
         emit=emitter.emit,
         execute=lambda model, pixels, images: runtime.OnnxRuntime(model).predict(
+            normalised(pixels, images)
+        ),
+        gate=lambda _model: None,
+    )
+
+
+def _tflite() -> Format:
+    from hwnas.targets.tflite import emitter, runtime
+
+    return Format(
+        name="tflite",
+        suffix=".tflite",
+        target_os="any with LiteRT, or TensorFlow Lite 2.14",
+        outputs="logits",
+        executor=f"LiteRT {runtime.version()}",
+        emit=emitter.emit,
+        execute=lambda model, pixels, images: runtime.LiteRt(model).predict(
             normalised(pixels, images)
         ),
         gate=lambda _model: None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -59,7 +58,8 @@ def emit(
         ir_version=IR_VERSION,
         producer_name="hwnas",
     )
-    onnx.helper.set_model_props(model, _properties(images) | dict(metadata or {}))
+    properties = images.properties() if images else {}
+    onnx.helper.set_model_props(model, properties | dict(metadata or {}))
     serialised: bytes = model.SerializeToString()
     return serialised
 
@@ -72,18 +72,6 @@ def _import_onnx() -> Any:
     except ImportError:
         raise MissingPackage('the onnx package is missing: pip install "hwnas[onnx]"') from None
     return onnx
-
-
-def _properties(images: ImageInput | None) -> dict[str, str]:
-    if images is None:
-        return {}
-    return {
-        "image.color": "RGB",
-        "image.scale": "pixel / 255, then (value - mean) / std per channel",
-        "image.mean": json.dumps(images.mean),
-        "image.std": json.dumps(images.std),
-        "labels": json.dumps(images.labels),
-    }
 
 
 class _Writer:

@@ -1,0 +1,105 @@
+"""LiteRT, XNNPACK included, as something that runs and can be timed."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hwnas.errors import MissingPackage
+from hwnas.measure import elapsed_ms
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+PACKAGE = "ai-edge-litert"
+
+
+class LiteRt:
+    """One loaded model.
+
+    The input is written once, so that `run` measures the network alone.
+    """
+
+    def __init__(self, model: bytes, threads: int = 1) -> None:
+        """Load a serialised model.
+
+        Raises:
+            MissingPackage: ai-edge-litert is not installed.
+        """
+        with _without_notice():
+            self._interpreter = _import_interpreter()(model_content=model, num_threads=threads)
+            self._interpreter.allocate_tensors()
+        (source,) = self._interpreter.get_input_details()
+        (result,) = self._interpreter.get_output_details()
+        self._source, self._result = source["index"], result["index"]
+        rng = np.random.default_rng(0)
+        self._feed(np.abs(rng.standard_normal(source["shape"])).astype(np.float32))
+
+    def run(self) -> None:
+        """Run once on the input that was written last."""
+        self._interpreter.invoke()
+
+    def elapsed_ms(self) -> float:
+        """Return the time of one run in milliseconds, right after an untimed one."""
+        return elapsed_ms(self.run)
+
+    def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the logits (n, classes) of normalised images (n, C, H, W).
+
+        A part of a network returns its feature map (n, C, H, W).
+        """
+        rows = []
+        for image in images:
+            self._feed(np.ascontiguousarray(image.transpose(1, 2, 0))[None])
+            self.run()
+            rows.append(self._interpreter.get_tensor(self._result))
+        values = np.concatenate(rows)
+        return values.transpose(0, 3, 1, 2) if values.ndim == 4 else values
+
+    def _feed(self, values: NDArray[np.float32]) -> None:
+        self._interpreter.set_tensor(self._source, values)
+
+
+@contextmanager
+def _without_notice() -> Iterator[None]:
+    """Keep the line with which the first model of a process announces XNNPACK off the terminal.
+
+    The library writes it to the file descriptor itself. Failures come as exceptions.
+    """
+    try:
+        kept = os.dup(2)
+    except OSError:  # standard error is closed
+        yield
+        return
+    try:
+        with Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def version() -> str:
+    """Return LiteRT's version.
+
+    Raises:
+        MissingPackage: ai-edge-litert is not installed.
+    """
+    _import_interpreter()
+    return importlib.metadata.version(PACKAGE)
+
+
+def _import_interpreter() -> Any:
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError:
+        raise MissingPackage('LiteRT is missing: pip install "hwnas[tflite]"') from None
+    return Interpreter
