@@ -1,12 +1,14 @@
-"""The one timing protocol: interleaved rounds, with drift divided out by a reference network.
+"""The one timing protocol: interleaved rounds, with drift divided out by a panel of parts.
 
-A machine's speed wanders (frequency, temperature, other tenants). So every round runs all parts
-once, in random order, with the reference network in between; a sample counts relative to the
-reference runs around it. Comparing two parts is then comparing times of the same minute.
+A machine's speed wanders (frequency, temperature, other tenants). So every round runs everything
+once, in random order. What is in every round, the panel, tells the machine's speed at each moment:
+how much longer than usual its members just took. Every sample is divided by that. A single
+reference network would not do: its own noise would go into everything (measured: 2% to 4%).
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from contextlib import contextmanager
@@ -16,7 +18,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -29,10 +31,12 @@ Round: TypeAlias = "list[tuple[str, float]]"
 """(name, milliseconds) in the order of execution."""
 
 REFERENCE = "reference"
-REFERENCE_SPACING = 12
-"""Runs between two reference runs: at most some ten milliseconds of unseen drift."""
-DRIFT_WINDOW = 9
-"""Reference runs whose median is the local speed: one slow run does not count."""
+"""Name of the reference network, by which one session's speed is compared with another's."""
+
+DRIFT_WINDOW = 81
+"""Samples of the panel whose median deviation is the local speed."""
+DRIFT_PASSES = 3
+"""How often deviations and speed are refined in turn."""
 
 BUSY = 1.15
 """Median over 10th percentile of a network's runs from which on the machine counts as busy."""
@@ -43,16 +47,19 @@ WARM_UP_ROUNDS = 2
 
 @contextmanager
 def pinned(threads: int) -> Iterator[None]:
-    """Keep this process on `threads` cores while measuring, where the system allows it."""
-    if not hasattr(os, "sched_setaffinity"):
-        yield
-        return
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, set(sorted(before)[-threads:]))
+    """Keep this process on `threads` cores while measuring, and its garbage where it is."""
+    collecting = gc.isenabled()
+    gc.disable()
+    before = os.sched_getaffinity(0) if hasattr(os, "sched_setaffinity") else None
+    if before is not None:
+        os.sched_setaffinity(0, set(sorted(before)[-threads:]))
     try:
         yield
     finally:
-        os.sched_setaffinity(0, before)
+        if before is not None:
+            os.sched_setaffinity(0, before)
+        if collecting:
+            gc.enable()
 
 
 def elapsed_ms(run: Run) -> float:
@@ -67,48 +74,65 @@ def elapsed_ms(run: Run) -> float:
     return (time.perf_counter_ns() - start) / 1e6
 
 
-def warm_up(timers: Mapping[str, Timer]) -> None:
+def warm_up(timers: Iterable[Timer]) -> None:
     """Run everything a few times: first calls allocate, fill caches and raise the clock."""
-    start = time.monotonic()
+    start, everything = time.monotonic(), list(timers)
     for _ in range(WARM_UP_ROUNDS):
-        for timer in timers.values():
+        for timer in everything:
             timer()
-    while time.monotonic() - start < WARM_UP_S:
-        for timer in timers.values():
+    while everything and time.monotonic() - start < WARM_UP_S:
+        for timer in everything:
             timer()
 
 
-def measure_round(timers: Mapping[str, Timer], reference: Timer, rng: np.random.Generator) -> Round:
-    """Time everything once in random order, the reference first, in between and last."""
+def measure_round(timers: Mapping[str, Timer], rng: np.random.Generator) -> Round:
+    """Time everything once in random order."""
     names = list(timers)
-    samples: Round = [(REFERENCE, reference())]
-    for position, index in enumerate(rng.permutation(len(names)), start=1):
-        samples.append((names[index], timers[names[index]]()))
-        if position % REFERENCE_SPACING == 0:
-            samples.append((REFERENCE, reference()))
-    samples.append((REFERENCE, reference()))
-    return samples
+    return [(names[index], timers[names[index]]()) for index in rng.permutation(len(names))]
 
 
-def without_drift(rounds: Sequence[Round]) -> dict[str, NDArray[np.float64]]:
-    """Return the samples of each name in milliseconds at the machine's median speed.
+def without_drift(rounds: Sequence[Round], panel: Container[str]) -> list[Round]:
+    """Return the rounds with every sample at the machine's median speed.
 
-    Each sample is divided by the local speed: the median of the `DRIFT_WINDOW` reference runs
-    around it over the median of all reference runs.
+    The logarithm of the speed at a sample is the median, over the `DRIFT_WINDOW` samples of the
+    panel around it, of how far each is from the median of its own name.
+
+    Args:
+        rounds: in order of time.
+        panel: names that tell the speed; each should be in most rounds.
     """
-    sequence = [sample for samples in rounds for sample in samples]
-    times = np.array([ms for _, ms in sequence])
-    is_reference = np.array([name == REFERENCE for name, _ in sequence])
-    reference = times[is_reference]
-    half = DRIFT_WINDOW // 2
-    padded = np.pad(reference, half, mode="edge")
-    local = np.median(np.lib.stride_tricks.sliding_window_view(padded, DRIFT_WINDOW), axis=1)
-    drift = np.interp(np.arange(len(times)), np.flatnonzero(is_reference), local)
-    steady = times / drift * np.median(reference)
+    names = [name for samples in rounds for name, _ in samples]
+    logs = np.log([ms for samples in rounds for _, ms in samples])
+    members = np.flatnonzero([name in panel for name in names])
+    if not len(members):
+        raise ValueError("no sample of the panel in any round")
+    by_name: dict[str, list[int]] = {}
+    for index in members:
+        by_name.setdefault(names[index], []).append(int(index))
+    drift = np.zeros(len(logs))
+    for _ in range(DRIFT_PASSES):
+        deviation = logs.copy()
+        for indices in by_name.values():
+            deviation[indices] -= np.median(logs[indices] - drift[indices])
+        local = _running_median(deviation[members])
+        drift = np.interp(np.arange(len(logs)), members, local)
+    steady = iter(np.exp(logs - (drift - np.median(drift))).tolist())
+    return [[(name, next(steady)) for name, _ in samples] for samples in rounds]
+
+
+def _running_median(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    window = min(DRIFT_WINDOW, (len(values) - 1) // 2 * 2 + 1)
+    padded = np.pad(values, window // 2, mode="reflect" if window > 1 else "edge")
+    return np.asarray(np.median(np.lib.stride_tricks.sliding_window_view(padded, window), axis=1))
+
+
+def by_name(rounds: Iterable[Round]) -> dict[str, NDArray[np.float64]]:
+    """Return the samples of each name in milliseconds, in order of time."""
     found: dict[str, list[float]] = {}
-    for (name, _), value in zip(sequence, steady, strict=True):
-        found.setdefault(name, []).append(float(value))
-    return {name: np.array(values) for name, values in found.items()}
+    for samples in rounds:
+        for name, ms in samples:
+            found.setdefault(name, []).append(ms)
+    return {name: np.array(times) for name, times in found.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from hwnas.measure import (
     REFERENCE,
     Round,
     Timer,
+    by_name,
     elapsed_ms,
     measure_round,
     pinned,
@@ -37,7 +38,7 @@ def _rounds(speed: np.ndarray, truth: dict[str, float], spacing: int) -> list[Ro
 def test_drift_of_thirty_percent_is_divided_out() -> None:
     truth = {f"part{index}": 0.1 * (index + 1) for index in range(40)}
     speed = 1 + 0.3 * np.sin(np.linspace(0, 9, 12_000))
-    steady = without_drift(_rounds(speed, truth, spacing=10))
+    steady = by_name(without_drift(_rounds(speed, truth, spacing=10), {*truth, REFERENCE}))
     reference = np.median(steady[REFERENCE])
     ratios = {name: np.median(steady[name]) / reference * 5 / ms for name, ms in truth.items()}
     assert max(abs(ratio - 1) for ratio in ratios.values()) < 0.01
@@ -45,22 +46,38 @@ def test_drift_of_thirty_percent_is_divided_out() -> None:
     assert max(spread.values()) < 0.02  # of samples that vary by 1% on a steady machine
 
 
-def test_a_part_timed_in_a_slow_minute_alone_comes_out_right() -> None:
-    """Equal parts, the second one timed when the machine took 1.4 times as long."""
-    early: list[Round] = [[(REFERENCE, 5.0), ("a", 1.0), (REFERENCE, 5.0)]] * 30
-    late: list[Round] = [[(REFERENCE, 7.0), ("b", 1.4), (REFERENCE, 7.0)]] * 30
-    steady = without_drift([*early, *late])
+def test_a_network_timed_in_a_slow_minute_alone_comes_out_right() -> None:
+    """Equal networks, the second one timed when the machine took 1.4 times as long."""
+    early: list[Round] = [[("p", 5.0), ("a", 1.0), ("q", 2.0)]] * 60
+    late: list[Round] = [[("p", 7.0), ("b", 1.4), ("q", 2.8)]] * 60
+    steady = by_name(without_drift([*early, *late], {"p", "q"}))
     assert np.median(steady["a"]) == pytest.approx(np.median(steady["b"]))
 
 
-def test_a_single_slow_reference_run_does_not_count() -> None:
-    rounds: list[Round] = [[(REFERENCE, 5.0), ("a", 1.0), (REFERENCE, 5.0)] for _ in range(20)]
-    rounds[10][0] = (REFERENCE, 500.0)
-    assert np.allclose(without_drift(rounds)["a"], 1.0)
+def test_the_noise_of_one_member_of_the_panel_does_not_go_into_the_others() -> None:
+    """A reference that jumps by itself would move everything, if it alone told the speed."""
+    rng, names = np.random.default_rng(0), [f"part{index}" for index in range(40)]
+    rounds: list[Round] = []
+    for number in range(100):
+        jump = 1.05 if number < 50 else 1.0
+        samples = [(REFERENCE, 5.0 * jump), *((name, 1.0) for name in names)]
+        rounds.append([samples[index] for index in rng.permutation(len(samples))])
+    rounds[10][0] = (rounds[10][0][0], 500.0)
+    steady = by_name(without_drift(rounds, {REFERENCE, *names}))
+    assert all(np.allclose(np.median(steady[name]), 1.0) for name in names)
+    assert np.allclose(steady[REFERENCE][60:], 5.0, rtol=1e-6)
 
 
-def test_every_part_is_timed_once_a_round_after_an_untimed_run() -> None:
-    calls = dict.fromkeys([*"abcdefghijklmnopqrstuvwxyz", REFERENCE], 0)
+def test_samples_keep_their_names_and_order() -> None:
+    rounds: list[Round] = [[("a", 1.0), ("x", 3.0)], [("x", 3.0), ("a", 1.0), ("y", 2.0)]]
+    steady = without_drift(rounds, {"a"})
+    assert [[name for name, _ in samples] for samples in steady] == [["a", "x"], ["x", "a", "y"]]
+    with pytest.raises(ValueError, match="panel"):
+        without_drift(rounds, {"z"})
+
+
+def test_everything_is_timed_once_a_round_in_random_order_after_an_untimed_run() -> None:
+    calls = dict.fromkeys("abcdefghijklmnopqrstuvwxyz", 0)
 
     def timer(name: str) -> Timer:
         def count() -> None:
@@ -68,14 +85,13 @@ def test_every_part_is_timed_once_a_round_after_an_untimed_run() -> None:
 
         return lambda: elapsed_ms(count)
 
-    runs = {name: timer(name) for name in calls if name != REFERENCE}
-    samples = measure_round(runs, timer(REFERENCE), np.random.default_rng(0))
-    names = [name for name, _ in samples]
-    assert sorted(n for n in names if n != REFERENCE) == sorted(runs)
-    assert names[0] == names[-1] == REFERENCE
-    assert names.count(REFERENCE) == 4
-    assert all(calls[name] == 2 * names.count(name) for name in calls)
-    assert all(ms >= 0 for _, ms in samples)
+    timers = {name: timer(name) for name in calls}
+    rng = np.random.default_rng(0)
+    first, second = (measure_round(timers, rng) for _ in range(2))
+    assert sorted(name for name, _ in first) == sorted(calls)
+    assert [name for name, _ in first] != [name for name, _ in second]
+    assert set(calls.values()) == {4}
+    assert all(ms >= 0 for _, ms in first)
 
 
 def test_the_interval_of_a_quantile_covers_the_truth() -> None:

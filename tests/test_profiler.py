@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,10 +15,12 @@ from hypothesis import strategies as st
 
 from hwnas.device import find_target
 from hwnas.errors import UserError
+from hwnas.lut.correction import count_matrix
 from hwnas.lut.storage import load, save
 from hwnas.profiler.measured import Profiler
-from hwnas.profiler.plan import make_plan
+from hwnas.profiler.plan import check_plan, make_plan
 from hwnas.profiler.recording import open_recording
+from hwnas.profiler.timing import EXTRA_SHARE
 from hwnas.progress import Advance, Silent
 from hwnas.spaces import SPACES
 from hwnas.targets.backend import local_backend
@@ -26,11 +29,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SPACE = SPACES["rcnet-digits"]
-PLAN = dataclasses.replace(make_plan(SPACE, calibration=20, validation=30), rounds=6)
+PLAN = dataclasses.replace(
+    make_plan(SPACE, calibration=20, validation=30), passes=2, batch=25, rounds=6
+)
 TOTAL = len(PLAN.batches) * PLAN.rounds
+MOST = TOTAL + PLAN.rounds + int(EXTRA_SHARE * TOTAL)
 
 
-class Counting(Silent):
+class CountedRounds(Silent):
     """Counts timed rounds and stops, like Ctrl-C, after some of them."""
 
     def __init__(self, stop_after: int = 10**9) -> None:
@@ -58,14 +64,16 @@ def profiler(reporter: Silent) -> Profiler:
 def test_a_profile_is_complete_checked_and_resumable(tmp_path: Path) -> None:
     partial = tmp_path / ".partial" / "p.jsonl"
     with pytest.raises(KeyboardInterrupt):
-        profiler(Counting(stop_after=8)).run(partial, plan=PLAN)
+        profiler(CountedRounds(stop_after=8)).run(partial, plan=PLAN)
     partial.write_text(partial.read_text() + '[0, [["cut by a k')
-    reporter = Counting()
+    reporter = CountedRounds()
     table = profiler(reporter).run(partial, plan=PLAN)
-    assert (reporter.resumed, reporter.rounds) == (8, TOTAL - 8)
+    assert reporter.resumed == 8
+    assert TOTAL - 8 <= reporter.rounds <= MOST - 8
     assert not partial.parent.exists()
     assert set(table.rows) == set(SPACE.lookup_keys())
-    assert all(row.samples == TOTAL and row.source == "measured" for row in table.rows.values())
+    assert all(TOTAL <= row.samples <= MOST for row in table.rows.values())
+    assert all(row.source == "measured" for row in table.rows.values())
     check = table.meta["validation"]
     assert check["networks"] == len(table.held_out) == 30
     assert check["mape"] < 0.5
@@ -73,6 +81,8 @@ def test_a_profile_is_complete_checked_and_resumable(tmp_path: Path) -> None:
     save(table, tmp_path / "table")
     loaded = load(tmp_path / "table")
     assert loaded.meta["validation"] == check
+    assert [n.arch for n in loaded.calibration] == [n.arch for n in table.calibration]
+    assert len(loaded.calibration) == 20
     arch = SPACE.parse(table.held_out[0].arch)
     assert loaded.latency_ms(arch) == pytest.approx(table.held_out[0].predicted_ms, rel=1e-6)
 
@@ -82,7 +92,26 @@ def test_the_check_never_sees_a_network_of_the_correction() -> None:
         plan = make_plan(space)
         assert not set(plan.calibration) & set(plan.validation)
         assert len(set(plan.validation)) == len(plan.validation) >= 30
-        assert sum(map(len, plan.batches)) == len(plan.calibration) + len(plan.validation)
+        assert sum(map(len, plan.batches)) == plan.passes * len(plan.networks)
+        times = Counter(arch for batch in plan.batches for arch in batch)
+        assert set(times.values()) == {plan.passes}
+
+
+def test_every_key_is_in_several_networks_of_the_correction() -> None:
+    for space in SPACES.values():
+        counts = count_matrix(
+            space.lookup_keys(), [space.parts(arch) for arch in make_plan(space).calibration]
+        )
+        assert (counts > 0).sum(axis=0).min() >= 3
+
+
+def test_a_fresh_check_draws_networks_that_the_table_has_never_seen() -> None:
+    plan = make_plan(SPACE)
+    seen = frozenset(plan.networks)
+    first, second = (check_plan(SPACE, 50, seed, seen).validation for seed in range(2))
+    assert not seen & {*first, *second}
+    assert len(set(first)) == 50
+    assert first != second
 
 
 @settings(max_examples=60, deadline=None)

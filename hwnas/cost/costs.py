@@ -9,9 +9,10 @@ from hwnas import units
 from hwnas.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from hwnas.graph import Graph
+    from hwnas.lut.curve import Curve
     from hwnas.lut.table import Table
     from hwnas.spaces import Arch, Key, RcnetSpace
 
@@ -28,6 +29,7 @@ class Cost:
         combine: parts of a network add up, or only the largest counts (memory).
         margin: share added to a prediction for the bound that is compared with a budget.
         label: how the numbers are to be read: "exact", "measured", "ESTIMATED".
+        curve: applied to the sum; monotone. None: the sum is the cost.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Cost:
     combine: Literal["sum", "max"] = "sum"
     margin: float = 0.0
     label: str = "exact"
+    curve: Curve | None = None
 
     def of(self, arch: Arch) -> float:
         """Return the point estimate for a whole network."""
@@ -45,8 +48,12 @@ class Cost:
     def of_parts(self, parts: tuple[Key, ...]) -> float:
         """Return the point estimate for the keys of a whole network."""
         per_key = self.per_key
-        values = [per_key[key] for key in parts]
-        return sum(values) if self.combine == "sum" else max(values)
+        return self.total([per_key[key] for key in parts])
+
+    def total(self, values: Sequence[float]) -> float:
+        """Return the cost of a network from those of its parts; larger parts never cost less."""
+        total = sum(values) if self.combine == "sum" else max(values)
+        return total if self.curve is None else self.curve.time_ms(total)
 
     def upper(self, arch: Arch) -> float:
         """Return the bound that a budget is compared with."""
@@ -85,7 +92,15 @@ def latency(table: Table, confidence: float | None, *, name: str = "latency") ->
     """Return the latency by a table, bounded at `confidence` (None: the point estimate)."""
     margin = 0.0 if confidence is None else table.margin(confidence)
     per_key = {key: row.latency_ms for key, row in table.rows.items()}
-    return Cost(name, units.LATENCY, table.space, per_key, margin=margin, label=table.label)
+    return Cost(
+        name,
+        units.LATENCY,
+        table.space,
+        per_key,
+        margin=margin,
+        label=table.label,
+        curve=table.curve,
+    )
 
 
 def energy(table: Table, *, name: str = "energy") -> Cost:
@@ -103,7 +118,16 @@ def energy(table: Table, *, name: str = "energy") -> Cost:
             f"build the table again ({table.remedy})."
         )
     label = str(table.meta["energy_source"])
-    return Cost(name, units.ENERGY, table.space, known, label=label)
+    return Cost(name, units.ENERGY, table.space, known, label=label, curve=_energy_curve(table))
+
+
+def _energy_curve(table: Table) -> Curve | None:
+    """Return the curve of the latency at the table's mean power: energy is power times time."""
+    if table.curve is None:
+        return None
+    rows = table.rows.values()
+    mean_watts = sum(row.energy_mj or 0 for row in rows) / sum(row.latency_ms for row in rows)
+    return table.curve.scaled(mean_watts)
 
 
 def _from_graphs(space: RcnetSpace, count: Callable[[Graph], int]) -> dict[Key, float]:

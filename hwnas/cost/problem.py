@@ -66,5 +66,5 @@ class Problem:
         for skeleton in self.space.skeletons():
             alternatives = zip(*(self.space.parts(arch) for arch in skeleton), strict=True)
             cheapest = [min(cost.per_key[key] for key in keys) for keys in alternatives]
-            values.append(sum(cheapest) if cost.combine == "sum" else max(cheapest))
+            values.append(cost.total(cheapest))
         return min(values)

@@ -1,10 +1,11 @@
 """Correct part timings by whole networks, so that the table sums to what a network takes.
 
 Parts timed alone miss what happens between them: fused operations, layouts, warm caches, the cost
-of a call. A few dozen whole networks tell the difference. Two steps, both on relative residuals:
-an affine map (one scale, one offset per part), then ridge regression of a relative change per
-part, shrunk towards zero, with effects shared by block name and by resolution so that few
-networks inform many parts. The penalty is chosen by cross-validation.
+of a call. A few dozen whole networks tell the difference. Three steps, all on relative residuals:
+an affine map (one scale, one offset per part); ridge regression of a relative change per part,
+shrunk towards zero, with effects shared by block name and by resolution so that few networks
+inform many parts; and, where cross-validation says that it helps, a curve for networks that are
+much smaller or larger than the typical one.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from hwnas.lut.curve import Curve, fit_curve
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
 
 PENALTIES = np.logspace(-5, 1, 25)
 FOLDS = 10
+CURVE_PASSES = 3
+"""How often curve and parts are fitted in turn."""
 SMALLEST_SHARE = 0.05
 """A corrected entry keeps at least this share of its own timing: latencies stay positive."""
 
@@ -34,18 +39,27 @@ class Correction:
     Attributes:
         affine_ms: times after the affine step, by key.
         corrected_ms: final times, by key.
+        curve: from the sum of final times to a network's time; None: they are equal.
         scale: factor of the affine step.
         offset_ms: offset of the affine step, per part.
         penalty: chosen ridge penalty.
         networks: whole networks used.
+        cross_validated_mape: error on networks left out of the fit, ten folds.
     """
 
     affine_ms: NDArray[np.float64]
     corrected_ms: NDArray[np.float64]
+    curve: Curve | None
     scale: float
     offset_ms: float
     penalty: float
     networks: int
+    cross_validated_mape: float
+
+    def predict_ms(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the times of networks, given how often each contains each key."""
+        sums = counts @ self.corrected_ms
+        return sums if self.curve is None else self.curve.times_ms(sums)
 
 
 def count_matrix(keys: Sequence[Key], networks: Sequence[Sequence[Key]]) -> NDArray[np.float64]:
@@ -72,16 +86,106 @@ def correct(
         networks: keys of each whole network.
         measured_ms: time of each whole network.
     """
-    counts = count_matrix(keys, networks)
-    scale, offset = _affine(counts, raw_ms, measured_ms)
-    affine = np.maximum(scale * raw_ms + offset, SMALLEST_SHARE * raw_ms)
-    shared = _shared_effects(keys)
-    design = (counts * affine / measured_ms[:, None]) @ shared
-    residual = 1 - (counts @ affine) / measured_ms
-    penalty = _cross_validate(design, residual)
-    change = shared @ _ridge(design, residual, penalty)
-    corrected = affine * np.maximum(1 + change, SMALLEST_SHARE)
-    return Correction(affine, corrected, scale, offset, penalty, len(networks))
+    counts, shared = count_matrix(keys, networks), _shared_effects(keys)
+    straight = _Fit.of(counts, raw_ms, measured_ms, shared)
+    curved = _Fit.of(counts, raw_ms, measured_ms, shared, curved=True)
+    errors = [_errors(counts, raw_ms, measured_ms, shared, fit) for fit in (straight, curved)]
+    gain = errors[0] - errors[1]
+    helps = gain.mean() > gain.std(ddof=1) / np.sqrt(len(gain))
+    chosen, error = (curved, errors[1]) if helps else (straight, errors[0])
+    return Correction(
+        affine_ms=straight.affine_ms,
+        corrected_ms=chosen.corrected_ms,
+        curve=chosen.curve,
+        scale=straight.scale,
+        offset_ms=straight.offset_ms,
+        penalty=chosen.penalty,
+        networks=len(networks),
+        cross_validated_mape=float(error.mean()),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    affine_ms: NDArray[np.float64]
+    corrected_ms: NDArray[np.float64]
+    curve: Curve | None
+    scale: float
+    offset_ms: float
+    penalty: float
+
+    @classmethod
+    def of(
+        cls,
+        counts: NDArray[np.float64],
+        raw_ms: NDArray[np.float64],
+        measured_ms: NDArray[np.float64],
+        shared: NDArray[np.float64],
+        *,
+        curved: bool = False,
+        penalty: float | None = None,
+    ) -> _Fit:
+        """Fit parts, then in turn a curve over their sums and parts under that curve."""
+        fit = cls._parts(counts, raw_ms, measured_ms, shared, None, penalty)
+        for _ in range(CURVE_PASSES if curved else 0):
+            curve = fit_curve(counts @ fit.corrected_ms, measured_ms)
+            if curve is None:
+                break
+            fit = cls._parts(counts, raw_ms, measured_ms, shared, curve, penalty)
+        return fit
+
+    @classmethod
+    def _parts(
+        cls,
+        counts: NDArray[np.float64],
+        raw_ms: NDArray[np.float64],
+        measured_ms: NDArray[np.float64],
+        shared: NDArray[np.float64],
+        curve: Curve | None,
+        penalty: float | None,
+    ) -> _Fit:
+        sums = measured_ms if curve is None else curve.sums_ms(measured_ms)
+        scale, offset = _affine(counts, raw_ms, sums)
+        affine = np.maximum(scale * raw_ms + offset, SMALLEST_SHARE * raw_ms)
+        design = (counts * affine / sums[:, None]) @ shared
+        residual = 1 - (counts @ affine) / sums
+        if penalty is None:
+            penalty = _cross_validate(design, residual)
+        change = shared @ _ridge(design, residual, penalty)
+        corrected = affine * np.maximum(1 + change, SMALLEST_SHARE)
+        return cls(affine, corrected, curve, scale, offset, penalty)
+
+    def predict_ms(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
+        sums = counts @ self.corrected_ms
+        return sums if self.curve is None else self.curve.times_ms(sums)
+
+
+def _errors(
+    counts: NDArray[np.float64],
+    raw_ms: NDArray[np.float64],
+    measured_ms: NDArray[np.float64],
+    shared: NDArray[np.float64],
+    like: _Fit,
+) -> NDArray[np.float64]:
+    """Return the absolute relative error of each network when the fit does not see it."""
+    fold = _folds(len(measured_ms))
+    errors = np.zeros(len(measured_ms))
+    for held_out in np.unique(fold):
+        train = fold != held_out
+        fit = _Fit.of(
+            counts[train],
+            raw_ms,
+            measured_ms[train],
+            shared,
+            curved=like.curve is not None,
+            penalty=like.penalty,
+        )
+        errors[~train] = np.abs(fit.predict_ms(counts[~train]) / measured_ms[~train] - 1)
+    return errors
+
+
+def _folds(count: int) -> NDArray[np.int64]:
+    return np.arange(count) % min(FOLDS, count)
 
 
 def _affine(
@@ -111,7 +215,7 @@ def _ridge(
 
 
 def _cross_validate(design: NDArray[np.float64], residual: NDArray[np.float64]) -> float:
-    fold = np.arange(len(residual)) % min(FOLDS, len(residual))
+    fold = _folds(len(residual))
     errors = np.zeros(len(PENALTIES))
     for index, penalty in enumerate(PENALTIES):
         for held_out in np.unique(fold):

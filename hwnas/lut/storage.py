@@ -1,21 +1,21 @@
 """Tables on disk: text files, read with every doubt.
 
 A table is a folder: `table.csv` (rows), `meta.json` (provenance) and, for a measured table,
-`validation.csv` (held-out networks, predicted and measured).
+`validation.csv` (held-out networks, predicted and measured) and `calibration.csv` (networks that
+the rows were corrected by).
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from typing import TYPE_CHECKING, Any
 
 from hwnas.errors import TableError, UserError
 from hwnas.files import new_folder, read_json, sha256, write_json, write_text
-from hwnas.lut.accuracy import compare
-from hwnas.lut.rows import read_csv, read_rows, to_csv
-from hwnas.lut.table import SOURCES, HeldOut, Table
+from hwnas.lut.curve import Curve
+from hwnas.lut.networks import held_out_to_csv, read_held_out, read_timed, timed_to_csv
+from hwnas.lut.rows import read_rows, to_csv
+from hwnas.lut.table import SOURCES, Table
 from hwnas.spaces import RcnetSpace
 
 if TYPE_CHECKING:
@@ -51,13 +51,16 @@ def save(table: Table, folder: Path) -> None:
         "space": _space_to_json(table.space),
         **table.meta,
         "rows": len(table.rows),
+        "calibration_networks": len(table.calibration),
         "table_sha256": sha256(content.encode()),
     }
     with new_folder(folder) as temporary:
         write_text(temporary / "table.csv", content)
         write_json(temporary / "meta.json", meta)
         if table.held_out:
-            write_text(temporary / "validation.csv", _held_out_to_csv(table.held_out))
+            write_text(temporary / "validation.csv", held_out_to_csv(table.held_out))
+        if table.calibration:
+            write_text(temporary / "calibration.csv", timed_to_csv(table.calibration))
 
 
 def load(folder: Path) -> Table:
@@ -73,6 +76,7 @@ def load(folder: Path) -> Table:
         space = RcnetSpace(**meta["space"])
         target, expected_hash, count = meta["target"], meta["table_sha256"], meta["rows"]
         check = _check_of(meta)
+        _check_curve(meta)
     except (KeyError, TypeError, ValueError, UserError) as error:
         raise TableError(f"{folder / 'meta.json'}: {error} is missing or wrong. {again}") from None
     rows = read_rows(folder / "table.csv", space, str(meta["energy_source"]), again)
@@ -86,9 +90,11 @@ def load(folder: Path) -> Table:
             f"{folder / 'table.csv'} was changed after it was made (its SHA-256 is not the one in "
             f"meta.json). {again}"
         )
-    held_out = () if check is None else _read_held_out(folder / "validation.csv", check, again)
+    held_out = () if check is None else read_held_out(folder / "validation.csv", check, again)
+    networks = meta.get("calibration_networks", 0)
+    timed = read_timed(folder / "calibration.csv", networks, again) if networks else ()
     try:
-        return Table(target, space, rows, meta, held_out)
+        return Table(target, space, rows, meta, held_out, timed)
     except TableError as error:
         raise TableError(f"{folder / 'table.csv'}: {error}") from None
 
@@ -122,51 +128,10 @@ def _check_of(meta: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return check
 
 
-_HELD_OUT_COLUMNS = ("arch", "predicted_ms", "measured_ms")
-
-
-def _held_out_to_csv(networks: tuple[HeldOut, ...]) -> str:
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(_HELD_OUT_COLUMNS)
-    writer.writerows((n.arch, f"{n.predicted_ms:.9g}", f"{n.measured_ms:.9g}") for n in networks)
-    return stream.getvalue()
-
-
-def _read_held_out(path: Path, check: Mapping[str, Any], again: str) -> tuple[HeldOut, ...]:
-    networks = []
-    for line, row in enumerate(read_csv(path, _HELD_OUT_COLUMNS, again), start=2):
-        try:
-            network = HeldOut(row["arch"], float(row["predicted_ms"]), float(row["measured_ms"]))
-        except (TypeError, ValueError) as error:
-            raise TableError(f"{path}, line {line}: {error}. {again}") from None
-        times = (network.predicted_ms, network.measured_ms)
-        if not all(math.isfinite(ms) and ms > 0 for ms in times):
-            raise TableError(f"{path}, line {line}: times must be finite and above zero. {again}")
-        networks.append(network)
-    _require_stated_accuracy(path, networks, check, again)
-    return tuple(networks)
-
-
-def _require_stated_accuracy(
-    path: Path, networks: list[HeldOut], check: Mapping[str, Any], again: str
-) -> None:
-    """Raise TableError if the networks do not give the figures that meta.json states.
-
-    The margin of every latency bound is drawn from these networks: one that was lost or edited
-    would move it unseen.
-    """
-    if not networks:
-        raise TableError(f"{path}: no networks. {again}")
-    found = compare([n.predicted_ms for n in networks], [n.measured_ms for n in networks])
-    for name in ("networks", "mape", "worst"):
-        value = getattr(found, name)
-        stated = check.get(name, value)
-        if not (isinstance(stated, int | float) and math.isclose(stated, value, abs_tol=1e-6)):
-            raise TableError(
-                f"{path}: {name} is {value:.6g}, but meta.json says {stated}: truncated, or "
-                f"changed after it was made. {again}"
-            )
+def _check_curve(meta: Mapping[str, Any]) -> None:
+    curve = (meta.get("correction") or {}).get("curve")
+    if curve is not None:
+        Curve.from_json(curve)
 
 
 def _space_to_json(space: RcnetSpace) -> dict[str, Any]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from hwnas.errors import TableError
 from hwnas.lut.accuracy import conformal_margin
+from hwnas.lut.curve import Curve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 
 SOURCES = ("measured", "estimated", "fitted")
 ENERGY_SOURCES = ("measured", "estimated", "unknown")
+
+UNSTABLE = 0.05
+"""Relative half-width of an interval above which a part is called unstable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,19 @@ class Row:
         """Half the interval of the latency over the latency."""
         return (self.latency_high_ms - self.latency_low_ms) / 2 / self.latency_ms
 
+    @property
+    def unstable(self) -> bool:
+        """Whether its timing is too uncertain to be relied on."""
+        return self.source == "measured" and self.relative_half_width > UNSTABLE
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """One whole network that the table was corrected by."""
+
+    arch: str
+    measured_ms: float
+
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
@@ -103,6 +121,7 @@ class Table:
         rows: the costs.
         meta: provenance; see `meta.json` of any table.
         held_out: networks of the validation, empty for an estimate.
+        calibration: networks of the correction, empty for an estimate.
     """
 
     target: str
@@ -110,6 +129,7 @@ class Table:
     rows: Mapping[Key, Row]
     meta: Mapping[str, Any]
     held_out: tuple[HeldOut, ...] = field(default=())
+    calibration: tuple[Timed, ...] = field(default=())
 
     def __post_init__(self) -> None:
         missing = [key for key in self.space.lookup_keys() if key not in self.rows]
@@ -137,7 +157,14 @@ class Table:
 
     def latency_ms(self, arch: Arch) -> float:
         """Return the predicted latency of a whole network."""
-        return sum(self.rows[key].latency_ms for key in self.space.parts(arch))
+        sum_ms = sum(self.rows[key].latency_ms for key in self.space.parts(arch))
+        return sum_ms if self.curve is None else self.curve.time_ms(sum_ms)
+
+    @cached_property
+    def curve(self) -> Curve | None:
+        """From the sum of the rows to a network's time; None: they are equal."""
+        values = (self.meta.get("correction") or {}).get("curve")
+        return None if values is None else Curve.from_json(values)
 
     def margin(self, confidence: float) -> float:
         """Return m so that predicted * (1 + m) is an upper bound at this confidence.

@@ -142,15 +142,15 @@ def bench(
     """
     sessions = [backend.load(candidate.model, profile.threads) for candidate in candidates]
     timers = {str(index): session.elapsed_ms for index, session in enumerate(sessions)}
-    reference = _reference(profile, backend, space)
+    timers["reference"] = _reference(profile, backend, space).elapsed_ms
     attempts: list[dict[str, list[float]]] = []
     with pinned(profile.threads), reporter.task(f"timing on {profile.name}", ROUNDS) as step:
         for attempt in range(ATTEMPTS):
-            warm_up(timers | {"reference": reference.elapsed_ms})
+            warm_up(timers.values())
             rounds = []
             for number in range(ROUNDS):
                 rng = np.random.default_rng([attempt, number])
-                rounds.append(measure_round(timers, reference.elapsed_ms, rng))
+                rounds.append(measure_round(timers, rng))
                 step(attempt == 0)
             attempts.append(_by_name(rounds))
             if _disturbance(attempts[-1]) <= BUSY:

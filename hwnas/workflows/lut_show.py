@@ -10,7 +10,6 @@ import numpy as np
 from hwnas.errors import TableError
 from hwnas.lut.library import Library
 from hwnas.lut.stages import places
-from hwnas.profiler.measured import UNSTABLE
 from hwnas.workflows.budgets import DEFAULT_CONFIDENCE
 from hwnas.workflows.predict import choose
 
@@ -35,7 +34,7 @@ class Shown:
         """Keys whose interval is wider than +-5%; none of an estimate, whose doubt is stated."""
         if self.table.estimated:
             return []
-        return [key for key, row in self.table.rows.items() if row.relative_half_width > UNSTABLE]
+        return [key for key, row in self.table.rows.items() if row.unstable]
 
     @property
     def effects(self) -> dict[Key, float]:

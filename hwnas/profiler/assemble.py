@@ -1,0 +1,167 @@
+"""From timings to a table: correct the parts by whole networks, check them on held-out ones."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hwnas import __version__
+from hwnas.device import describe_host
+from hwnas.lut.accuracy import compare, conformal_margin
+from hwnas.lut.correction import Correction, correct, count_matrix
+from hwnas.lut.table import HeldOut, Row, Table, Timed
+from hwnas.profiler.timings import QUANTILE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from hwnas.device import DeviceProfile
+    from hwnas.measure import Statistic
+    from hwnas.profiler.plan import Plan
+    from hwnas.profiler.timings import Timings
+    from hwnas.spaces import Key, RcnetSpace
+    from hwnas.targets.backend import Backend
+
+STATISTIC = f"{QUANTILE:.0%} quantile of runs, drift removed, times typical_factor"
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a measured table is made of.
+
+    Attributes:
+        parts: time of every part alone.
+        calibration: whole networks that correct them.
+        validation: whole networks that check the result.
+        facts: about the measurement, for meta.json.
+        split_half_noise: of the held-out networks, see `Timings.split_half_noise`.
+    """
+
+    parts: Mapping[Key, Statistic]
+    calibration: tuple[Timed, ...]
+    validation: tuple[Timed, ...]
+    facts: Mapping[str, Any]
+    split_half_noise: float
+
+
+def evidence(space: RcnetSpace, plan: Plan, timings: Timings) -> Evidence:
+    """Return what the timings of a plan say."""
+
+    def timed(archs: tuple[tuple[int, ...], ...]) -> tuple[Timed, ...]:
+        return tuple(Timed(space.format(a), timings.networks[a].value) for a in archs)
+
+    runs = [statistic.samples for statistic in timings.networks.values()]
+    return Evidence(
+        parts=timings.parts,
+        calibration=timed(plan.calibration),
+        validation=timed(plan.validation),
+        facts={
+            "statistic": STATISTIC,
+            "typical_factor": timings.typical_factor,
+            "samples_per_part": min(part.samples for part in timings.parts.values()),
+            "samples_per_network": [min(runs), max(runs)],
+            "loads_per_network": plan.passes,
+            "reference": {
+                "arch": space.format(space.start()),
+                "median_ms": timings.reference_ms,
+            },
+        },
+        split_half_noise=timings.split_half_noise(plan.validation),
+    )
+
+
+def assemble(profile: DeviceProfile, space: RcnetSpace, backend: Backend, found: Evidence) -> Table:
+    """Return the table that the evidence supports."""
+    keys = space.lookup_keys()
+    raw_ms = np.array([found.parts[key].value for key in keys])
+    correction = correct(
+        keys,
+        raw_ms,
+        [space.parts(space.parse(network.arch)) for network in found.calibration],
+        np.array([network.measured_ms for network in found.calibration]),
+    )
+    counts = count_matrix(
+        keys, [space.parts(space.parse(network.arch)) for network in found.validation]
+    )
+    predicted_ms = correction.predict_ms(counts)
+    rows = {
+        key: _row(profile, space, key, found.parts[key], float(corrected_ms))
+        for key, corrected_ms in zip(keys, correction.corrected_ms, strict=True)
+    }
+    held_out = tuple(
+        HeldOut(network.arch, float(ms), network.measured_ms)
+        for network, ms in zip(found.validation, predicted_ms, strict=True)
+    )
+    meta = {
+        "source": "measured",
+        "created": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        "hwnas": __version__,
+        "device": describe_host(),
+        "runtime": {"name": backend.name, "version": backend.version()},
+        "precision": profile.precision,
+        "threads": profile.threads,
+        "energy_source": "unknown" if profile.watts is None else "estimated",
+        **found.facts,
+        "unstable_parts": sum(row.unstable for row in rows.values()),
+        "correction": _correction_json(correction),
+        "validation": _validation(found, correction, raw_ms, counts),
+    }
+    return Table(profile.name, space, rows, meta, held_out, found.calibration)
+
+
+def _row(
+    profile: DeviceProfile, space: RcnetSpace, key: Key, raw: Statistic, corrected_ms: float
+) -> Row:
+    graph, factor = space.part_graph(key), corrected_ms / raw.value
+    watts = profile.watts
+    return Row(
+        params=graph.params,
+        madds=graph.madds,
+        latency_ms=corrected_ms,
+        latency_low_ms=raw.low * factor,
+        latency_high_ms=raw.high * factor,
+        raw_ms=raw.value,
+        energy_mj=None if watts is None else watts * corrected_ms,
+        peak_bytes=graph.peak_bytes,
+        weight_bytes=graph.weight_bytes,
+        samples=raw.samples,
+        source="measured",
+        energy_source="unknown" if watts is None else "estimated",
+    )
+
+
+def _correction_json(correction: Correction) -> dict[str, Any]:
+    return {
+        "networks": correction.networks,
+        "scale": correction.scale,
+        "offset_ms": correction.offset_ms,
+        "ridge_penalty": correction.penalty,
+        "curve": None if correction.curve is None else correction.curve.to_json(),
+        "cross_validated_mape": correction.cross_validated_mape,
+    }
+
+
+def _validation(
+    found: Evidence,
+    correction: Correction,
+    raw_ms: NDArray[np.float64],
+    counts: NDArray[np.float64],
+) -> dict[str, Any]:
+    measured_ms = [network.measured_ms for network in found.validation]
+    predicted_ms = correction.predict_ms(counts)
+    accuracy = compare(predicted_ms, measured_ms)
+    return {
+        **accuracy.to_json(),
+        "mape_raw": compare(counts @ raw_ms, measured_ms).mape,
+        "mape_affine": compare(counts @ correction.affine_ms, measured_ms).mape,
+        "split_half_noise": found.split_half_noise,
+        "confidence": CONFIDENCE,
+        "margin": conformal_margin(predicted_ms, measured_ms, CONFIDENCE),
+        "failures": accuracy.gate(),
+    }
