@@ -40,6 +40,12 @@ def test_sums_are_found_back_from_times(curve: Curve, sum_ms: float) -> None:
     assert curve.sums_ms(time_ms)[0] == pytest.approx(sum_ms, rel=1e-6)
 
 
+@given(curves(), st.lists(st.floats(1e-3, 1e3), min_size=1))
+def test_many_networks_take_what_each_takes(curve: Curve, sums_ms: list[float]) -> None:
+    each = [curve.time_ms(ms) for ms in sums_ms]
+    assert curve.times_ms(np.array(sums_ms)) == pytest.approx(each, rel=1e-9)
+
+
 @given(curves(), st.floats(1e-3, 1e3), st.floats(0.1, 10))
 def test_a_curve_means_the_same_in_other_units(curve: Curve, sum_ms: float, unit: float) -> None:
     scaled = curve.scaled(unit).time_ms(unit * sum_ms)

@@ -110,6 +110,11 @@ class HeldOut:
     predicted_ms: float
     measured_ms: float
 
+    @property
+    def timed(self) -> Timed:
+        """The measurement alone."""
+        return Timed(self.arch, self.measured_ms)
+
 
 @dataclass(frozen=True)
 class Table:

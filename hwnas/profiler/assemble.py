@@ -30,6 +30,16 @@ if TYPE_CHECKING:
 STATISTIC = f"{QUANTILE:.0%} quantile of runs, drift removed, times typical_factor"
 CONFIDENCE = 0.95
 
+FACTS = (
+    "statistic",
+    "typical_factor",
+    "samples_per_part",
+    "samples_per_network",
+    "loads_per_network",
+    "reference",
+)
+"""What meta.json tells of the measurement itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:

@@ -11,6 +11,7 @@ from hwnas.device import describe_host
 from hwnas.files import fingerprint
 from hwnas.graph import Graph, random_weights
 from hwnas.measure import REFERENCE, measure_round, pinned, warm_up
+from hwnas.profiler.plan import Plan
 from hwnas.profiler.timings import Timings
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from hwnas.device import DeviceProfile
     from hwnas.measure import Timer
-    from hwnas.profiler.plan import Plan
     from hwnas.profiler.recording import Recording
     from hwnas.progress import Advance, Reporter
     from hwnas.spaces import Arch, RcnetSpace
@@ -44,6 +44,13 @@ class Stopwatch:
     def identity(self, plan: Plan) -> dict[str, Any]:
         """Return what must be equal for a recording to be gone on with."""
         batches = [[self.space.format(arch) for arch in batch] for batch in plan.batches]
+        return self._identity([batches, plan.rounds])
+
+    def parts_identity(self, rounds: int) -> dict[str, Any]:
+        """Return the same for parts alone."""
+        return self._identity(["parts", rounds])
+
+    def _identity(self, plan: Any) -> dict[str, Any]:
         return {
             "target": self.profile.name,
             "space": self.space.name,
@@ -51,7 +58,7 @@ class Stopwatch:
             "precision": self.profile.precision,
             "runtime": self.backend.version(),
             "host": describe_host(),
-            "plan": fingerprint([batches, plan.rounds]),
+            "plan": fingerprint(plan),
         }
 
     def time_everything(self, plan: Plan, recording: Recording) -> Timings:
@@ -73,6 +80,15 @@ class Stopwatch:
                 note = f"batch {number + 1} of {len(plan.batches)}"
                 self._time_batch(recording, number, batch, missing, panel, step, note)
             return self._settle(plan, recording, panel, step)
+
+    def time_parts(self, rounds: int, recording: Recording) -> Timings:
+        """Time every part `rounds` times, and no network but the reference."""
+        title = f"timing the parts of {self.space.name} on {self.profile.name}"
+        with self.reporter.task(title, rounds) as step, pinned(self.profile.threads):
+            done = recording.done(0)
+            step(done)
+            self._time_batch(recording, 0, [], rounds - done, self._load_panel(), step, "parts")
+        return Timings.of(self.space, Plan((), ()), recording.rounds)
 
     def _load_panel(self) -> dict[str, Timer]:
         panel = {

@@ -60,6 +60,10 @@ class Timings:
             reference_ms=typical(samples[REFERENCE]).value,
         )
 
+    def network_ms(self, archs: Sequence[Arch]) -> NDArray[np.float64]:
+        """Return the times of some networks."""
+        return np.array([self.networks[arch].value for arch in archs])
+
     def split_half_noise(self, archs: Sequence[Arch]) -> float:
         """Return the mean noise of some networks.
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hwnas.errors import UserError
+from hwnas.device import describe_host
+from hwnas.errors import TableError, UserError
 from hwnas.files import require_writable
 from hwnas.lut.library import Library
-from hwnas.lut.storage import save
+from hwnas.lut.storage import load, save
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from hwnas.profiler.energy import PowerSource
     from hwnas.progress import Reporter
     from hwnas.spaces import RcnetSpace
+    from hwnas.targets.backend import Backend
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,8 @@ def profile_target(
     folder = Library(workspace).folder(profile.name, space.name)
     require_writable(folder.parent)
     if profile.local:
-        table = _measure(profile, space, workspace, reporter, fresh=fresh, meter_log=meter_log)
+        measuring = _Measuring(profile, space, workspace, reporter)
+        table = measuring.run(folder, fresh=fresh, meter_log=meter_log)
     elif meter_log is not None:
         raise UserError(
             f"--power-log needs parts that run on this machine, but {profile.title} is another one."
@@ -89,37 +92,86 @@ def profile_target(
     return Profiled(table, folder)
 
 
-def _measure(
-    profile: DeviceProfile,
-    space: RcnetSpace,
-    workspace: Path,
-    reporter: Reporter,
-    *,
-    fresh: bool,
-    meter_log: MeterLog | None,
-) -> Table:
-    from hwnas.profiler.energy import EnergyProfiler
-    from hwnas.profiler.measured import Profiler
-    from hwnas.targets.backend import local_backend
+@dataclass(frozen=True, slots=True)
+class _Measuring:
+    """A target that runs on this machine, and where its table goes."""
 
-    backend = local_backend(profile.runtime)
-    if backend is None:
-        raise UserError(
-            f"profiles/{profile.name}.toml says local = true, but runtime {profile.runtime!r} "
-            "does not run on this machine."
+    profile: DeviceProfile
+    space: RcnetSpace
+    workspace: Path
+    reporter: Reporter
+
+    def run(self, folder: Path, *, fresh: bool, meter_log: MeterLog | None) -> Table:
+        """Measure everything, or only what an earlier profile left unstable."""
+        backend = self._backend()
+        finished = None if fresh or meter_log else self._finished(folder, backend)
+        if finished is None:
+            return self._everything(backend, fresh=fresh, meter_log=meter_log)
+        unstable = sum(row.unstable for row in finished.rows.values())
+        if not unstable:
+            self.reporter.info(
+                f"{folder} was measured here on {finished.meta['created']} and none of its parts "
+                "is unstable: nothing to do. --fresh measures everything again."
+            )
+            return finished
+        from hwnas.profiler.replace import replace_unstable
+
+        self.reporter.info(
+            f"{unstable} of {len(finished.rows)} parts of {folder} are unstable: only they are "
+            "replaced. --fresh measures everything again."
         )
-    power = power_source(profile, meter_log, reporter)
-    partial = workspace / "lut" / ".partial" / f"{profile.name}-{space.name}.jsonl"
+        partial = self._partial.with_suffix(".parts.jsonl")
+        return replace_unstable(finished, self.profile, backend, self.reporter, partial)
 
-    def with_energies(table: Table) -> Table:
-        if power is None:
-            return table
-        energies = EnergyProfiler(profile, backend, power, reporter)
-        return energies.complete(table, partial.with_suffix(".power.jsonl"), fresh=fresh)
+    @property
+    def _partial(self) -> Path:
+        name = f"{self.profile.name}-{self.space.name}.jsonl"
+        return self.workspace / "lut" / ".partial" / name
 
-    return Profiler(profile, space, backend, reporter).run(
-        partial, fresh=fresh, finish=with_energies
-    )
+    def _backend(self) -> Backend:
+        from hwnas.targets.backend import local_backend
+
+        backend = local_backend(self.profile.runtime)
+        if backend is None:
+            raise UserError(
+                f"profiles/{self.profile.name}.toml says local = true, but runtime "
+                f"{self.profile.runtime!r} does not run on this machine."
+            )
+        return backend
+
+    def _finished(self, folder: Path, backend: Backend) -> Table | None:
+        """Return the table that an earlier profile of the same set-up made, if there is one."""
+        if self._partial.exists() or not folder.is_dir():
+            return None
+        try:
+            table = load(folder)
+        except TableError:
+            return None
+        made = {
+            "source": "measured",
+            "device": describe_host(),
+            "runtime": {"name": backend.name, "version": backend.version()},
+            "precision": self.profile.precision,
+            "threads": self.profile.threads,
+        }
+        same = all(table.meta[name] == value for name, value in made.items())
+        return table if same and table.calibration else None
+
+    def _everything(self, backend: Backend, *, fresh: bool, meter_log: MeterLog | None) -> Table:
+        from hwnas.profiler.energy import EnergyProfiler
+        from hwnas.profiler.measured import Profiler
+
+        power = power_source(self.profile, meter_log, self.reporter)
+        path = self._partial.with_suffix(".power.jsonl")
+
+        def with_energies(table: Table) -> Table:
+            if power is None:
+                return table
+            energies = EnergyProfiler(self.profile, backend, power, self.reporter)
+            return energies.complete(table, path, fresh=fresh)
+
+        profiler = Profiler(self.profile, self.space, backend, self.reporter)
+        return profiler.run(self._partial, fresh=fresh, finish=with_energies)
 
 
 def power_source(
