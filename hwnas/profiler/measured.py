@@ -11,7 +11,7 @@ import numpy as np
 from hwnas import __version__
 from hwnas.device import describe_host
 from hwnas.files import fingerprint
-from hwnas.graph import Graph, random_weights
+from hwnas.graph import Graph, find_precision, random_weights
 from hwnas.lut.accuracy import compare, conformal_margin
 from hwnas.lut.correction import Correction, correct, count_matrix
 from hwnas.lut.table import HeldOut, Row, Table
@@ -180,8 +180,8 @@ class Profiler:
             latency_high_ms=raw.high * factor,
             raw_ms=raw.value,
             energy_mj=None if watts is None else watts * corrected_ms,
-            peak_bytes=graph.peak_bytes,
-            weight_bytes=graph.weight_bytes,
+            peak_bytes=graph.live_bytes(find_precision(self.profile.precision)),
+            weight_bytes=graph.stored_bytes(find_precision(self.profile.precision)),
             samples=raw.samples,
             source="measured",
             energy_source="unknown" if watts is None else "estimated",
