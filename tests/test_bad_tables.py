@@ -34,11 +34,10 @@ LINE = 4
 
 COMMANDS = {
     "show": ("lut", "show", "--target", "onnx-cpu", "--space", "rcnet-digits"),
-    "diff": ("lut", "diff", "onnx-cpu", "onnx-cpu", "--space", "rcnet-digits"),
     "predict": ("predict", "s0", "--target", "onnx-cpu", "--space", "rcnet-digits"),
     "search": (
         *("search", "--target", "onnx-cpu", "--space", "rcnet-digits"),
-        *("--budget-latency", "9ms", "--evaluator", "fake"),
+        *("--budget-latency", "9ms", "--evaluator", "fake", "--max-evaluations", "50"),
     ),
 }
 

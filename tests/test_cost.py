@@ -40,14 +40,15 @@ def test_costs_are_those_of_the_whole_graph() -> None:
         "params": cost.params(SPACE),
         "madds": cost.madds(SPACE),
         "peak_bytes": cost.memory(SPACE),
-        "weight_bytes": cost.size(SPACE),
     }
+    size = cost.size(SPACE)
     for _ in range(30):
         arch = SPACE.sample(rng)
         graph = SPACE.graph(arch)
         for name, function in exact.items():
             assert function.of(arch) == getattr(graph, name)
             assert function.upper(arch) == function.of(arch)
+        assert size.of(arch) == cost.file_bytes(graph, "onnx") > graph.weight_bytes
 
 
 def test_latency_is_the_sum_of_rows_and_its_bound_has_the_margin() -> None:

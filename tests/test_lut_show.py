@@ -153,6 +153,21 @@ def test_diff_of_a_table_with_itself_is_one(workspace: Path) -> None:
     assert {row["ratio"] for row in told["rows"]} == {1.0}
 
 
+def test_diff_refuses_tables_of_two_schemas(workspace: Path) -> None:
+    older = workspace / "older"
+    save(table(), older)
+    meta = json.loads((older / "meta.json").read_text())
+    (older / "meta.json").write_text(json.dumps(meta | {"schema": 1}))
+    (line,) = lut(workspace, "diff", "onnx-cpu", str(older), code=2).stderr.splitlines()
+    assert f"{older / 'meta.json'}: schema 1, but this version of hwnas reads schema" in line
+
+
+@pytest.mark.parametrize("command", ["show", "diff"])
+def test_every_command_has_help_with_an_example(command: str) -> None:
+    done = CliRunner().invoke(app, ["lut", command, "--help"])
+    assert f"hwnas lut {command}" in done.stdout.split("Example:")[1]
+
+
 def test_diff_refuses_other_spaces_and_unknown_names(workspace: Path) -> None:
     other = workspace / "other"
     save(table(SPACES["rcnet-cifar10"]), other)

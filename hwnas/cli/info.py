@@ -57,7 +57,9 @@ def _show_costs(costs: dict[str, Any]) -> None:
     out.print(f"{costs['arch']}  ({costs['space']})")
     out.print(f"params    {costs['params']:,}")
     out.print(f"MAdds     {costs['madds']:,}")
-    out.print(f"weights   {units.SIZE.format(costs['size_bytes'])} (float32)")
+    if costs["size_bytes"] is not None:
+        size = units.SIZE.format(costs["size_bytes"])
+        out.print(f"file      at most {size} ({costs['size_format']}, {costs['precision']})")
     out.print(f"memory    {units.MEMORY.format(costs['peak_memory_bytes'])} (peak activations)")
     if costs["latency_ms"] is None:
         out.print("latency   unknown: name a device with --target")

@@ -33,7 +33,7 @@ def search(
         _Limits, typer.Option(metavar="QUANTITY", help='Peak activations, "4MB".')
     ] = None,
     budget_size: Annotated[
-        _Limits, typer.Option(metavar="QUANTITY", help='Float32 weights, "15MB".')
+        _Limits, typer.Option(metavar="QUANTITY", help='Exported file, "15MB".')
     ] = None,
     target: options.Target = None,
     space: options.Space = None,

@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from hwnas import units
+from hwnas.cost.file_size import file_bytes
 from hwnas.errors import UserError
+from hwnas.graph import FP32
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from hwnas.graph import Graph
+    from hwnas.graph import Graph, Precision
     from hwnas.lut.curve import Curve
     from hwnas.lut.table import Table
     from hwnas.spaces import Arch, Key, RcnetSpace
@@ -28,7 +30,7 @@ class Cost:
         per_key: cost of each part, in the base unit.
         combine: parts of a network add up, or only the largest counts (memory).
         margin: share added to a prediction for the bound that is compared with a budget.
-        label: how the numbers are to be read: "exact", "measured", "ESTIMATED".
+        label: how the numbers are to be read: "exact", "measured", "ESTIMATED", "at most, ...".
         curve: applied to the sum; monotone. None: the sum is the cost.
     """
 
@@ -74,18 +76,23 @@ def madds(space: RcnetSpace) -> Cost:
     return Cost("madds", units.MADDS, space, _from_graphs(space, lambda g: g.madds))
 
 
-def memory(space: RcnetSpace) -> Cost:
-    """Return the peak of live float32 activations.
+def memory(space: RcnetSpace, precision: Precision = FP32) -> Cost:
+    """Return the peak of live activations.
 
     Between two parts only one value lives, so the peak of a network is that of its worst part.
     """
-    per_key = _from_graphs(space, lambda g: g.peak_bytes)
+    per_key = _from_graphs(space, lambda g: g.live_bytes(precision))
     return Cost("memory", units.MEMORY, space, per_key, combine="max")
 
 
-def size(space: RcnetSpace) -> Cost:
-    """Return the bytes of the float32 weights; a file adds a few kilobytes of structure."""
-    return Cost("size", units.SIZE, space, _from_graphs(space, lambda g: g.weight_bytes))
+def size(space: RcnetSpace, form: str = "onnx", precision: Precision = FP32) -> Cost:
+    """Return an upper bound on the bytes of the exported file.
+
+    Raises:
+        UserError: a format whose files were never measured.
+    """
+    per_key = _from_graphs(space, lambda g: file_bytes(g, form, precision))
+    return Cost("size", units.SIZE, space, per_key, label=f"at most, as {form} {precision.name}")
 
 
 def latency(table: Table, confidence: float | None, *, name: str = "latency") -> Cost:

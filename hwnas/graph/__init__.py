@@ -3,10 +3,12 @@
 from hwnas.graph.graph import FLOAT_BYTES, INPUT, Graph, GraphBuilder, Node
 from hwnas.graph.inputs import ImageInput, unnamed
 from hwnas.graph.ops import Add, Conv, GlobalAvgPool, Linear, Op, Shape, Shuffle
+from hwnas.graph.precision import FP32, Precision, find_precision
 from hwnas.graph.weights import Weights, random_weights, weight_shape
 
 __all__ = [
     "FLOAT_BYTES",
+    "FP32",
     "INPUT",
     "Add",
     "Conv",
@@ -17,9 +19,11 @@ __all__ = [
     "Linear",
     "Node",
     "Op",
+    "Precision",
     "Shape",
     "Shuffle",
     "Weights",
+    "find_precision",
     "random_weights",
     "unnamed",
     "weight_shape",

@@ -118,6 +118,17 @@ def deployed_params(op: Op) -> int:
     return params(op) - op.out_channels if isinstance(op, Conv) else params(op)
 
 
+def biases(op: Op) -> int:
+    """Return how many of the deployed parameters are biases."""
+    match op:
+        case Conv():
+            return op.out_channels
+        case Linear():
+            return op.out_features
+        case _:
+            return 0
+
+
 def madds(op: Op, output: Shape) -> int:
     """Return the multiply-accumulates of `op` for its output shape."""
     match op:

@@ -10,6 +10,7 @@ import numpy as np
 
 from hwnas import __version__
 from hwnas.device import describe_host
+from hwnas.graph import find_precision
 from hwnas.lut.accuracy import compare, conformal_margin
 from hwnas.lut.correction import Correction, correct, count_matrix
 from hwnas.lut.table import HeldOut, Row, Table, Timed
@@ -129,7 +130,7 @@ def _row(
     profile: DeviceProfile, space: RcnetSpace, key: Key, raw: Statistic, corrected_ms: float
 ) -> Row:
     graph, factor = space.part_graph(key), corrected_ms / raw.value
-    watts = profile.watts
+    watts, precision = profile.watts, find_precision(profile.precision)
     return Row(
         params=graph.params,
         madds=graph.madds,
@@ -138,8 +139,8 @@ def _row(
         latency_high_ms=raw.high * factor,
         raw_ms=raw.value,
         energy_mj=None if watts is None else watts * corrected_ms,
-        peak_bytes=graph.peak_bytes,
-        weight_bytes=graph.weight_bytes,
+        peak_bytes=graph.live_bytes(precision),
+        weight_bytes=graph.stored_bytes(precision),
         samples=raw.samples,
         source="measured",
         energy_source="unknown" if watts is None else "estimated",

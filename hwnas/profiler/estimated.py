@@ -9,6 +9,7 @@ import numpy as np
 
 from hwnas import __version__
 from hwnas.errors import UserError
+from hwnas.graph import find_precision
 from hwnas.lut.analytical import AnalyticalModel, features, fit
 from hwnas.lut.table import Row, Table
 from hwnas.spaces import PUBLISHED, find_space, mobilenet_v2
@@ -63,8 +64,8 @@ def _row(profile: DeviceProfile, space: RcnetSpace, key: Key, model: AnalyticalM
         latency_high_ms=latency_ms * (1 + half_width),
         raw_ms=latency_ms,
         energy_mj=None if profile.watts is None else profile.watts * latency_ms,
-        peak_bytes=graph.peak_bytes,
-        weight_bytes=graph.weight_bytes,
+        peak_bytes=graph.live_bytes(find_precision(profile.precision)),
+        weight_bytes=graph.stored_bytes(find_precision(profile.precision)),
         samples=0,
         source="estimated",
         energy_source="unknown" if profile.watts is None else "estimated",

@@ -7,24 +7,22 @@ from typing import TYPE_CHECKING
 
 from hwnas import cost, units
 from hwnas.cost import Budget, Cost, Problem
+from hwnas.device import find_target, target_names
 from hwnas.errors import UserError
+from hwnas.graph import FP32, find_precision
 from hwnas.workflows.trust import check_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from hwnas.graph import Precision
     from hwnas.lut.library import Library
     from hwnas.lut.table import Table
     from hwnas.progress import Reporter
     from hwnas.spaces import RcnetSpace
 
 DEFAULT_CONFIDENCE = 0.95
-EXACT = {
-    "params": cost.params,
-    "madds": cost.madds,
-    "memory": cost.memory,
-    "size": cost.size,
-}
+EXACT = ("params", "madds", "memory", "size")
 MEASURED = ("latency", "energy")
 
 
@@ -127,13 +125,41 @@ def _cost(
     space: RcnetSpace, limit: Limit, tables: Mapping[str, Table], confidence: float | None
 ) -> Cost:
     if limit.resource in EXACT:
-        return EXACT[limit.resource](space)
+        return exact_cost(limit.resource, space, next(iter(tables), None))
     target = limit.target or next(iter(tables))
     table = tables[target]
     name = limit.resource if len(tables) == 1 else f"{limit.resource}@{target}"
     if limit.resource == "energy":
         return cost.energy(table, name=name)
     return cost.latency(table, table_confidence(table, confidence), name=name)
+
+
+def exact_cost(name: str, space: RcnetSpace, target: str | None) -> Cost:
+    """Return a cost that is counted on the graph.
+
+    Args:
+        name: one of `EXACT`.
+        space: the space.
+        target: whose precision and export format memory and file size are counted in; float32
+            and ONNX without one.
+
+    Raises:
+        UserError: the size of the target's files is not known.
+    """
+    if name == "params":
+        return cost.params(space)
+    if name == "madds":
+        return cost.madds(space)
+    form, precision = deployment(target)
+    return cost.memory(space, precision) if name == "memory" else cost.size(space, form, precision)
+
+
+def deployment(target: str | None) -> tuple[str, Precision]:
+    """Return export format and precision of a target; ONNX and float32 without one."""
+    if target is None or target not in target_names():
+        return "onnx", FP32
+    profile = find_target(target)
+    return profile.export_format, find_precision(profile.precision)
 
 
 def table_confidence(table: Table, asked: float | None) -> float | None:
@@ -149,6 +175,8 @@ def all_costs(problem: Problem, tables: Mapping[str, Table]) -> list[Cost]:
     for table in tables.values():
         name = "latency" if len(tables) == 1 else f"latency@{table.target}"
         costs.setdefault(name, cost.latency(table, None, name=name))
-    for name, make in EXACT.items():
-        costs.setdefault(name, make(problem.space))
+    target = next(iter(tables), None)
+    for name in EXACT:
+        if name != "size" or deployment(target)[0] in cost.STRUCTURES:
+            costs.setdefault(name, exact_cost(name, problem.space, target))
     return list(costs.values())

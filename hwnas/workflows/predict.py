@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hwnas.cost import STRUCTURES, file_bytes
 from hwnas.device import find_target, target_names
 from hwnas.errors import UserError
 from hwnas.lut.library import Library
 from hwnas.spaces import PUBLISHED, RcnetSpace, find_space
-from hwnas.workflows.budgets import DEFAULT_CONFIDENCE
+from hwnas.workflows.budgets import DEFAULT_CONFIDENCE, deployment
 from hwnas.workflows.trust import check_table
 
 if TYPE_CHECKING:
@@ -66,13 +67,16 @@ def predict_costs(
     table = None if wanted is None else library.find(wanted, chosen.name)
     if table is not None:
         check_table(table, reporter)
+    form, precision = deployment(wanted)
     return {
         "arch": chosen.format(network),
         "space": chosen.name,
         "params": graph.params,
         "madds": graph.madds,
-        "size_bytes": graph.weight_bytes,
-        "peak_memory_bytes": graph.peak_bytes,
+        "size_bytes": file_bytes(graph, form, precision) if form in STRUCTURES else None,
+        "size_format": form,
+        "precision": precision.name,
+        "peak_memory_bytes": graph.live_bytes(precision),
         **_timed(table, chosen, network, check_confidence(confidence)),
     }
 
