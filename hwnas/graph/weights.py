@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -32,15 +33,24 @@ def weight_shape(op: Conv | Linear) -> tuple[int, ...]:
 def random_weights(graph: Graph, seed: int) -> Weights:
     """Return He-initialised weights, so that activations keep their scale through the network.
 
-    Used where only the time matters: runtimes slow down on denormal or exploding values.
+    Used where only the time matters: runtimes slow down on denormal or exploding values. Uniform,
+    because a profile draws billions of them and normal ones take five times as long.
     """
     rng = np.random.default_rng(seed)
     weights = {}
     for node in graph:
         if isinstance(node.op, Conv | Linear):
             shape = weight_shape(node.op)
-            scale = np.sqrt(2.0 / np.prod(shape[1:]))
-            weight = (scale * rng.standard_normal(shape)).astype(np.float32)
-            bias = (0.1 * rng.standard_normal(shape[0])).astype(np.float32)
-            weights[node.name] = (weight, bias)
+            weight = _uniform(rng, shape, math.sqrt(2.0 / math.prod(shape[1:])))
+            weights[node.name] = (weight, _uniform(rng, shape[:1], 0.1))
     return weights
+
+
+def _uniform(
+    rng: np.random.Generator, shape: tuple[int, ...], deviation: float
+) -> NDArray[np.float32]:
+    """Return values around zero with a standard deviation."""
+    values = rng.random(shape, dtype=np.float32)
+    values -= np.float32(0.5)
+    values *= np.float32(deviation * math.sqrt(12))
+    return values
