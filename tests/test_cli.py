@@ -147,6 +147,8 @@ MISTAKES = [
     (("profile", "--target", "onnx-cpu", "--space", "resnet"), "unknown space 'resnet'"),
     (("profile", "--target", "onnx-cpu", "--space", "rcnet"), "--input"),
     (("profile", "--target", "iphone5s", "--require-device"), "not attached"),
+    (("profile", "--target", "iphone5s", "--power-log", "m.csv"), "run on this machine"),
+    (("profile", "--target", "onnx-cpu", "--power-offset", "3"), "need --power-log"),
     (("search", "--budget-latency", "190"), "has no unit"),
     (("search", "--budget-latency", "-3ms"), "must be above zero"),
     (("search", "--budget-latency", "3parsec"), "unknown unit 'parsec'"),

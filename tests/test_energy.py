@@ -294,7 +294,7 @@ def test_gaps_wrong_coverage_and_slow_meters_are_refused(tmp_path: Path) -> None
     for start in (START - 1, START + 99):
         with pytest.raises(UserError, match="--power-offset"):
             log.mean_watts(start, start + 2)
-    with pytest.raises(UserError, match="--power-block 1 "):
+    with pytest.raises(UserError, match=r"--power-block 1\)"):
         log.mean_watts(START + 10, START + 10.3)
     holed = (times < START + 40) | (times > START + 41)
     torn = PowerLog(log.path, times[holed], log.watts[holed])
@@ -397,6 +397,16 @@ def test_a_log_that_is_not_right_is_told_before_anything_is_timed(tmp_path: Path
     csv = a_log(tmp_path / "m.csv", "time,power", ["1,2"])
     with pytest.raises(UserError, match="timestamp and watts"):
         power_source(find_target("onnx-cpu"), MeterLog(csv), Silent())
+    a_log(csv, "timestamp,watts", [f"{START + n},3.0" for n in range(9)])
+    with pytest.raises(UserError, match=r"one reading each 1 s, too few .*--power-block 6"):
+        power_source(find_target("onnx-cpu"), MeterLog(csv), Silent())
+    assert power_source(find_target("onnx-cpu"), MeterLog(csv, block_s=6.0), Silent())
+
+
+@pytest.mark.parametrize("text", ["", "timest", "timestamp,watts\n", "timestamp,watts\n1,2\n"])
+def test_a_log_that_has_only_just_begun_is_no_mistake(tmp_path: Path, text: str) -> None:
+    (tmp_path / "m.csv").write_text(text)
+    assert power_source(find_target("onnx-cpu"), MeterLog(tmp_path / "m.csv"), Silent())
 
 
 def test_an_idle_block_runs_nothing() -> None:

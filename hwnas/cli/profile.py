@@ -57,6 +57,7 @@ def profile(
     Example: hwnas profile --target onnx-cpu --space rcnet-cifar10
     """
     from hwnas.device import find_target
+    from hwnas.errors import UserError
     from hwnas.spaces import find_space
     from hwnas.workflows.profile import MeterLog, profile_target
 
@@ -65,6 +66,8 @@ def profile(
         space or device.default_space, input_size=input_size, classes=classes, width=width
     )
     reporter = TerminalReporter()
+    if power_log is None and (power_offset or power_block):
+        raise UserError("--power-offset and --power-block need --power-log CSV.")
     meter_log = MeterLog(power_log, power_offset, power_block) if power_log else None
     done = profile_target(
         device,

@@ -13,7 +13,7 @@ import numpy as np
 from hwnas.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -60,9 +60,8 @@ class PowerLog:
         times, watts = self.times_s[first:last], self.watts[first:last]
         if len(times) < READINGS:
             raise UserError(
-                f"{self.path}: {len(times)} readings while one part ran, {READINGS} are needed "
-                f"(one each {self.interval_s:.3g} s). Let each part run for longer: --power-block "
-                f"{math.ceil(self.interval_s * (READINGS + 2))} --fresh, or log faster."
+                f"{self.path}: {len(times)} readings while one part ran for {end_s - start_s:.3g} "
+                f"s, {READINGS} are needed. {self._longer}"
             )
         edges = np.concatenate([[start_s], times, [end_s]])
         longest = int(np.argmax(np.diff(edges)))
@@ -74,6 +73,23 @@ class PowerLog:
                 "(--fresh)."
             )
         return float(np.trapezoid(watts, times) / (times[-1] - times[0]))
+
+    def require_interval(self, block_s: float) -> None:
+        """Refuse a meter that is too slow for blocks of `block_s` seconds.
+
+        Raises:
+            UserError: a block would hold too few readings.
+        """
+        if self.interval_s * (READINGS + 1) > block_s:
+            raise UserError(
+                f"{self.path} holds one reading each {self.interval_s:.3g} s, too few for parts "
+                f"that run for {block_s:g} s. {self._longer}"
+            )
+
+    @property
+    def _longer(self) -> str:
+        seconds = math.ceil(self.interval_s * (READINGS + 2))
+        return f"Let each part run for longer (--power-block {seconds}), or log faster."
 
     def _require_cover(self, start_s: float, end_s: float) -> None:
         first, last = float(self.times_s[0]), float(self.times_s[-1])
@@ -105,6 +121,31 @@ def read_log(path: Path, offset_s: float = 0.0) -> PowerLog:
     Raises:
         UserError: missing, unreadable, other columns, or a row that is not right.
     """
+    lines = _lines(path)
+    times, watts = _parse(path, lines)
+    if len(times) < READINGS:
+        raise UserError(f"{path}: {len(times)} readings, at least {READINGS} are needed.")
+    return PowerLog(path, np.array(times) + offset_s, np.array(watts))
+
+
+def check_log(path: Path, block_s: float) -> None:
+    """Refuse a log that can be seen to be wrong before anything has run.
+
+    It may be missing, or have only just begun.
+
+    Raises:
+        UserError: other columns, a row that is not right, or too slow a meter.
+    """
+    lines = _lines(path) if path.exists() else []
+    if not lines:
+        return
+    times, watts = _parse(path, lines)
+    if len(times) >= READINGS:
+        PowerLog(path, np.array(times), np.array(watts)).require_interval(block_s)
+
+
+def _lines(path: Path) -> list[str]:
+    """Return the whole lines of a file; a last one without an end is still being written."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
@@ -114,14 +155,7 @@ def read_log(path: Path, offset_s: float = 0.0) -> PowerLog:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read ({error}).") from None
     lines = text.splitlines()
-    if lines and not text.endswith("\n"):
-        lines.pop()  # the meter is still writing this line
-    reader = csv.DictReader(lines, skipinitialspace=True)
-    columns = _columns(path, reader.fieldnames or ())
-    times, watts = _parse(path, reader, columns)
-    if len(times) < READINGS:
-        raise UserError(f"{path}: {len(times)} readings, at least {READINGS} are needed.")
-    return PowerLog(path, np.array(times) + offset_s, np.array(watts))
+    return lines if text.endswith("\n") else lines[:-1]
 
 
 def _columns(path: Path, found: Iterable[str]) -> tuple[str, ...]:
@@ -136,9 +170,9 @@ def _columns(path: Path, found: Iterable[str]) -> tuple[str, ...]:
     )
 
 
-def _parse(
-    path: Path, rows: Iterable[Mapping[str, str]], columns: tuple[str, ...]
-) -> tuple[list[float], list[float]]:
+def _parse(path: Path, lines: list[str]) -> tuple[list[float], list[float]]:
+    rows = csv.DictReader(lines, skipinitialspace=True)
+    columns = _columns(path, rows.fieldnames or ())
     times: list[float] = []
     watts: list[float] = []
     for line, row in enumerate(rows, start=2):

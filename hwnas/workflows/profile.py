@@ -191,15 +191,15 @@ def power_source(
         UserError: the log is there and not right, or a sensor that the profile names is missing.
     """
     from hwnas.energy.counter import SYSFS, survey
-    from hwnas.energy.log import read_log
+    from hwnas.energy.log import check_log
     from hwnas.profiler.energy import PowerSource, table_energy
 
     if meter_log is not None:
-        if meter_log.path.exists():
-            read_log(meter_log.path)
-        return PowerSource(
+        power = PowerSource(
             log=meter_log.path, offset_s=meter_log.offset_s, block_s=meter_log.block_s
         )
+        check_log(meter_log.path, power.seconds)
+        return power
     found = survey(root or SYSFS, profile.power_sensors)
     if found.counters:
         return PowerSource(found.counters[0])
