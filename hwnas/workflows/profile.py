@@ -78,11 +78,11 @@ def _measure(
     from hwnas.profiler.measured import Profiler
     from hwnas.targets.backend import local_backend
 
-    backend = local_backend(profile.runtime)
+    backend = local_backend(profile.runtime, profile.precision)
     if backend is None:
         raise UserError(
-            f"profiles/{profile.name}.toml says local = true, but runtime {profile.runtime!r} "
-            "does not run on this machine."
+            f"profiles/{profile.name}.toml says local = true, but runtime {profile.runtime!r} in "
+            f"{profile.precision} does not run on this machine."
         )
     partial = workspace / "lut" / ".partial" / f"{profile.name}-{space.name}.jsonl"
     return Profiler(profile, space, backend, reporter).run(partial, fresh=fresh)
