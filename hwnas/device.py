@@ -15,6 +15,7 @@ from hwnas.errors import UserError, one_of
 from hwnas.resources import shipped
 
 RUNTIMES = ("onnxruntime", "tflite", "coreml")
+PRECISIONS = ("fp32", "fp16", "int8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class DeviceProfile:
         title: one line for people.
         runtime: who runs the model.
         export_format: default of `hwnas export` for this target.
-        precision: "fp32".
+        precision: one of `PRECISIONS`.
         threads: threads that the runtime uses.
         local: whether the target can be measured on the machine hwnas runs on.
         watts: mean power while it runs, if known; makes energy estimates possible.
@@ -102,6 +103,8 @@ class DeviceProfile:
     def __post_init__(self) -> None:
         if self.runtime not in RUNTIMES:
             raise one_of("runtime", self.runtime, list(RUNTIMES))
+        if self.precision not in PRECISIONS:
+            raise one_of("precision", self.precision, list(PRECISIONS))
         if not isinstance(self.threads, int) or self.threads < 1:
             raise UserError(f"threads must be at least 1, but got {self.threads!r}")
         if self.watts is not None:

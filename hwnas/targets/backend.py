@@ -27,33 +27,66 @@ class Session(Protocol):
         """Return the logits (n, classes) of normalised images (n, C, H, W)."""
 
 
+class Emit(Protocol):
+    """Turns a graph with folded weights into a serialised model."""
+
+    def __call__(
+        self, graph: Graph, weights: Weights, calibration: NDArray[np.float32] | None = None, /
+    ) -> bytes:
+        """Return the model.
+
+        Args:
+            graph: a whole network, or a part of one.
+            weights: folded weights.
+            calibration: normalised inputs (n, C, H, W) that an 8-bit model is quantised by; without
+                them its values are good for timing only.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Backend:
     """A runtime that runs on this machine.
 
     Attributes:
         name: as in `runtime` of a target profile.
+        precision: as in `precision` of a target profile.
         emit: graph and folded weights to a serialised model.
         load: serialised model and number of threads to a session.
         version: the runtime's version; raises MissingPackage when it is not installed.
     """
 
     name: str
-    emit: Callable[[Graph, Weights], bytes]
+    precision: str
+    emit: Emit
     load: Callable[[bytes, int], Session]
     version: Callable[[], str]
 
 
-def local_backend(runtime: str) -> Backend | None:
+def local_backend(runtime: str, precision: str = "fp32") -> Backend | None:
     """Return the backend that runs `runtime` here, or None when only a device can."""
-    if runtime == "onnxruntime":
-        from hwnas.targets.onnx import emitter
-        from hwnas.targets.onnx import runtime as onnx_runtime
+    match runtime, precision:
+        case "onnxruntime", "fp32" | "int8":
+            return _onnx(precision)
+        case "tflite", "fp32" | "int8":
+            return _tflite(precision)
+        case _:
+            return None
 
-        return Backend(runtime, emitter.emit, onnx_runtime.OnnxRuntime, onnx_runtime.version)
-    if runtime == "tflite":
-        from hwnas.targets.tflite import emitter as tflite_emitter
-        from hwnas.targets.tflite import runtime as litert
 
-        return Backend(runtime, tflite_emitter.emit, litert.LiteRt, litert.version)
-    return None
+def _onnx(precision: str) -> Backend:
+    from hwnas.targets.onnx import emitter, int8, runtime
+
+    emit: Emit = int8.emit if precision == "int8" else _uncalibrated(emitter.emit)
+    return Backend("onnxruntime", precision, emit, runtime.OnnxRuntime, runtime.version)
+
+
+def _tflite(precision: str) -> Backend:
+    from hwnas.targets.tflite import emitter, int8, runtime
+
+    emit: Emit = int8.emit if precision == "int8" else _uncalibrated(emitter.emit)
+    return Backend("tflite", precision, emit, runtime.LiteRt, runtime.version)
+
+
+def _uncalibrated(emit: Callable[[Graph, Weights], bytes]) -> Emit:
+    """Return a float emitter that takes, and does not need, a calibration batch."""
+    return lambda graph, weights, _calibration=None: emit(graph, weights)

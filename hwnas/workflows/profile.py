@@ -131,11 +131,11 @@ class _Measuring:
     def _backend(self) -> Backend:
         from hwnas.targets.backend import local_backend
 
-        backend = local_backend(self.profile.runtime)
+        backend = local_backend(self.profile.runtime, self.profile.precision)
         if backend is None:
             raise UserError(
                 f"profiles/{self.profile.name}.toml says local = true, but runtime "
-                f"{self.profile.runtime!r} does not run on this machine."
+                f"{self.profile.runtime!r} in {self.profile.precision} does not run on this machine."
             )
         return backend
 

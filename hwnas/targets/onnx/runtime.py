@@ -8,6 +8,7 @@ import numpy as np
 
 from hwnas.errors import MissingPackage
 from hwnas.measure import elapsed_ms
+from hwnas.targets.inputs import steady_input
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,8 +37,7 @@ class OnnxRuntime:
         )
         (source,) = self._session.get_inputs()
         (result,) = self._session.get_outputs()
-        rng = np.random.default_rng(0)
-        self._input = np.abs(rng.standard_normal(source.shape)).astype(np.float32)
+        self._input = steady_input(source.shape)
         self._output = np.zeros(result.shape, np.float32)
         self._binding = self._session.io_binding()
         self._binding.bind_cpu_input(source.name, self._input)

@@ -7,12 +7,12 @@ does not divide the size; such a convolution gets a PAD before it, which XNNPACK
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from hwnas.graph import INPUT, Add, Conv, GlobalAvgPool, Linear, Shuffle
-from hwnas.targets.tflite.model import Model, Tensor
+from hwnas.targets.tflite.model import Model, Scales, Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,13 +22,53 @@ if TYPE_CHECKING:
 OUTPUT = "logits"
 
 GROUPED_VERSION = 6
-"""Of CONV_2D with groups; everything else here is in version 1."""
+"""Of CONV_2D with groups, whatever the arithmetic."""
 
 SAME, VALID = 0, 1
 NO_ACTIVATION, RELU6 = 0, 3
 
 BYTES_PER_NODE = 2048
 """Of a file beside its weights, generously."""
+
+Order = tuple[int, ...]
+"""Of the axes of a weight in the file; the first one counts the output channels in the graph."""
+
+DENSE: Order = (0, 2, 3, 1)
+DEPTHWISE: Order = (1, 2, 3, 0)
+LINEAR: Order = (0, 1)
+
+
+class Arithmetic(Protocol):
+    """How values and weights are stored."""
+
+    @property
+    def versions(self) -> Mapping[str, int]:
+        """Versions of operators, where they are not 1."""
+
+    def scales(self, name: str) -> Scales | None:
+        """Return how a value of the graph is stored, or None for float32."""
+
+    def weight_and_bias(self, model: Model, node: Node, order: Order) -> tuple[Tensor, Tensor]:
+        """Add the constants of a convolution or linear node."""
+
+
+class Float:
+    """Everything in float32."""
+
+    versions: Mapping[str, int] = {}
+
+    def __init__(self, weights: Weights) -> None:
+        self._weights = weights
+
+    def scales(self, name: str) -> Scales | None:  # noqa: ARG002
+        """Return None."""
+        return None
+
+    def weight_and_bias(self, model: Model, node: Node, order: Order) -> tuple[Tensor, Tensor]:
+        """Add them as they are."""
+        weight, bias = self._weights[node.name]
+        kernel = model.constant(f"{node.name}.weight", weight.transpose(order))
+        return kernel, model.constant(f"{node.name}.bias", bias)
 
 
 def emit(
@@ -48,7 +88,17 @@ def emit(
     Raises:
         MissingPackage: flatbuffers is not installed.
     """
-    emitter = _Emitter(graph, weights)
+    return emit_with(Float(weights), graph, images, metadata)
+
+
+def emit_with(
+    arithmetic: Arithmetic,
+    graph: Graph,
+    images: ImageInput | None,
+    metadata: Mapping[str, str] | None,
+) -> bytes:
+    """Return the serialised model in an arithmetic that holds its weights."""
+    emitter = _Emitter(graph, arithmetic)
     for node in graph:
         emitter.add(node)
     properties = images.properties() if images else {}
@@ -63,16 +113,17 @@ def channels_last(shape: Shape) -> tuple[int, ...]:
 class _Emitter:
     """Writes one operation after the other."""
 
-    def __init__(self, graph: Graph, weights: Weights) -> None:
+    def __init__(self, graph: Graph, arithmetic: Arithmetic) -> None:
         self._graph = graph
-        self._weights = weights
+        self._arithmetic = arithmetic
         self._model = Model(graph.weight_bytes + BYTES_PER_NODE * (len(graph) + 1))
-        self._values = {INPUT: self._model.value(INPUT, channels_last(graph.input_shape))}
+        shape = channels_last(graph.input_shape)
+        self._values = {INPUT: self._value(INPUT, shape, stored_as=INPUT)}
 
     def add(self, node: Node) -> None:
         sources = [self._values[name] for name in node.inputs]
         name = OUTPUT if node is self._graph.output else node.name
-        result = self._model.value(name, channels_last(node.shape))
+        result = self._value(name, channels_last(node.shape), stored_as=node.name)
         self._values[node.name] = result
         match node.op:
             case Conv() as op:
@@ -80,13 +131,13 @@ class _Emitter:
             case Shuffle(groups):
                 self._shuffle(node, groups, sources[0], result)
             case Add():
-                self._model.operator("ADD", sources, result)
+                self._operator("ADD", sources, result)
             case GlobalAvgPool():
                 axes = self._model.constant(f"{node.name}.axes", np.array([1, 2], np.int32))
-                self._model.operator("MEAN", [sources[0], axes], result, keep_dims=False)
+                self._operator("MEAN", [sources[0], axes], result, keep_dims=False)
             case Linear():
-                constants = self._weight_and_bias(node.name)
-                self._model.operator("FULLY_CONNECTED", [sources[0], *constants], result)
+                constants = self._arithmetic.weight_and_bias(self._model, node, LINEAR)
+                self._operator("FULLY_CONNECTED", [sources[0], *constants], result)
             case _:
                 raise NotImplementedError(f"{type(node.op).__name__} in {len(self._graph)} nodes")
 
@@ -102,13 +153,14 @@ class _Emitter:
             "stride_h": op.stride,
             "fused_activation_function": RELU6 if op.relu6 else NO_ACTIVATION,
         }
+        order = DEPTHWISE if op.depthwise else DENSE
+        sources = [source, *self._arithmetic.weight_and_bias(self._model, node, order)]
         if op.depthwise:
-            kind, version, order = "DEPTHWISE_CONV_2D", 1, (1, 2, 3, 0)
-            options["depth_multiplier"] = 1
+            self._operator("DEPTHWISE_CONV_2D", sources, result, depth_multiplier=1, **options)
+        elif op.groups > 1:
+            self._model.operator("CONV_2D", sources, result, GROUPED_VERSION, **options)
         else:
-            kind, version, order = "CONV_2D", GROUPED_VERSION if op.groups > 1 else 1, (0, 2, 3, 1)
-        sources = [source, *self._weight_and_bias(node.name, order)]
-        self._model.operator(kind, sources, result, version, **options)
+            self._operator("CONV_2D", sources, result, **options)
 
     def _padded(self, node: Node, op: Conv, source: Tensor) -> tuple[int, Tensor]:
         """Return the padding scheme and what to convolve."""
@@ -119,35 +171,34 @@ class _Emitter:
         amounts = np.array([[0, 0], [pad, pad], [pad, pad], [0, 0]], np.int32)
         constant = self._model.constant(f"{node.name}.pad", amounts)
         shape = (1, *(size + 2 * pad for size in sizes), channels)
-        padded = self._model.value(f"{node.name}.padded", shape)
-        self._model.operator("PAD", [source, constant], padded)
+        padded = self._value(f"{node.name}.padded", shape, stored_as=node.inputs[0])
+        self._operator("PAD", [source, constant], padded)
         return VALID, padded
 
     def _shuffle(self, node: Node, groups: int, source: Tensor, result: Tensor) -> None:
         channels, height, width = node.shape
-        model, name = self._model, node.name
+        name = node.name
         split = (height * width, groups, channels // groups)
-        grouped = model.value(f"{name}.grouped", split)
-        mixed = model.value(f"{name}.mixed", (split[0], split[2], split[1]))
-        order = model.constant(f"{name}.order", np.array([0, 2, 1], np.int32))
+        grouped = self._value(f"{name}.grouped", split, stored_as=name)
+        mixed = self._value(f"{name}.mixed", (split[0], split[2], split[1]), stored_as=name)
+        order = self._model.constant(f"{name}.order", np.array([0, 2, 1], np.int32))
         self._reshape(f"{name}.split", source, grouped, split)
-        model.operator("TRANSPOSE", [grouped, order], mixed)
+        self._operator("TRANSPOSE", [grouped, order], mixed)
         self._reshape(f"{name}.merged", mixed, result, channels_last(node.shape))
 
     def _reshape(self, name: str, source: Tensor, result: Tensor, shape: Sequence[int]) -> None:
         constant = self._model.constant(name, np.array(shape, np.int32))
         new_shape = self._model.integers(shape)
-        self._model.operator("RESHAPE", [source, constant], result, new_shape=new_shape)
+        self._operator("RESHAPE", [source, constant], result, new_shape=new_shape)
 
-    def _weight_and_bias(
-        self, name: str, order: tuple[int, ...] | None = None
-    ) -> tuple[Tensor, Tensor]:
-        weight, bias = self._weights[name]
-        layout = weight.transpose(order) if order else weight
-        return (
-            self._model.constant(f"{name}.weight", layout),
-            self._model.constant(f"{name}.bias", bias),
-        )
+    def _value(self, name: str, shape: Sequence[int], *, stored_as: str) -> Tensor:
+        return self._model.value(name, shape, self._arithmetic.scales(stored_as))
+
+    def _operator(
+        self, kind: str, sources: Sequence[Tensor], result: Tensor, **options: int
+    ) -> None:
+        version = self._arithmetic.versions.get(kind, 1)
+        self._model.operator(kind, sources, result, version, **options)
 
 
 def _same_is_symmetric(size: int, op: Conv) -> bool:

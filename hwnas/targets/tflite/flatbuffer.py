@@ -13,6 +13,9 @@ from hwnas.errors import MissingPackage
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
+
 Offset: TypeAlias = int
 """Where something that was written before lies."""
 
@@ -26,7 +29,9 @@ TABLES = {
     "buffers:offset metadata_buffer:offset metadata:offset signature_defs:offset",
     "OperatorCode": "deprecated_builtin_code:byte custom_code:offset version:int builtin_code:int",
     "SubGraph": "tensors:offset inputs:offset outputs:offset operators:offset name:offset",
-    "Tensor": "shape:offset type:byte buffer:uint name:offset",
+    "Tensor": "shape:offset type:byte buffer:uint name:offset quantization:offset",
+    "QuantizationParameters": "min:offset max:offset scale:offset zero_point:offset "
+    "details_type:ubyte details:offset quantized_dimension:int",
     "Operator": "opcode_index:uint inputs:offset outputs:offset builtin_options_type:ubyte "
     "builtin_options:offset",
     "Buffer": "data:offset",
@@ -109,6 +114,11 @@ class Writer:
         for value in reversed(values):
             self._builder.PrependUOffsetTRelative(value)
         offset: Offset = self._builder.EndVector()
+        return offset
+
+    def numbers(self, values: NDArray[np.generic]) -> Offset:
+        """Write a vector of numbers of the array's own type."""
+        offset: Offset = self._builder.CreateNumpyVector(values)
         return offset
 
     def data(self, content: bytes) -> Offset:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,10 +29,25 @@ OPERATORS = {
 }
 """Operator to its number in the schema, and to number and table of its options."""
 
-TENSOR_TYPES = {np.dtype(np.float32): 0, np.dtype(np.int32): 2}
+TENSOR_TYPES = {np.dtype(np.float32): 0, np.dtype(np.int32): 2, np.dtype(np.int8): 9}
 
 Tensor = int
 """Place of a tensor in the list of tensors."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scales:
+    """How a tensor stores real values: scale * (integer - zero_point).
+
+    Attributes:
+        scales: float32, one for all or one per slice.
+        zero_point: the same for all.
+        axis: which the slices are counted along.
+    """
+
+    scales: NDArray[np.float32]
+    zero_point: int = 0
+    axis: int = 0
 
 
 class Model:
@@ -52,13 +68,15 @@ class Model:
         self._operators: list[Offset] = []
         self._codes: dict[tuple[int, int], int] = {}
 
-    def value(self, name: str, shape: Sequence[int]) -> Tensor:
-        """Add a float32 tensor that is computed."""
-        return self._tensor(name, shape, np.dtype(np.float32), buffer=0)
+    def value(self, name: str, shape: Sequence[int], scales: Scales | None = None) -> Tensor:
+        """Add a tensor that is computed: int8 if it has scales, else float32."""
+        dtype = np.dtype(np.int8 if scales else np.float32)
+        return self._tensor(name, shape, dtype, 0, scales)
 
-    def constant(self, name: str, value: NDArray[Any]) -> Tensor:
-        """Add a tensor with its content, float32 or int32."""
-        return self._tensor(name, value.shape, value.dtype, self._buffer(value.tobytes()))
+    def constant(self, name: str, value: NDArray[Any], scales: Scales | None = None) -> Tensor:
+        """Add a tensor with its content: float32, int32 or int8."""
+        buffer = self._buffer(value.tobytes())
+        return self._tensor(name, value.shape, value.dtype, buffer, scales)
 
     def integers(self, values: Sequence[int]) -> Offset:
         """Write integers that an operator's option points to."""
@@ -113,15 +131,34 @@ class Model:
         }
         return write.finish(write.table("Model", **fields))
 
-    def _tensor(self, name: str, shape: Sequence[int], dtype: np.dtype[Any], buffer: int) -> Tensor:
+    def _tensor(
+        self,
+        name: str,
+        shape: Sequence[int],
+        dtype: np.dtype[Any],
+        buffer: int,
+        scales: Scales | None,
+    ) -> Tensor:
         fields = {
             "shape": self._write.integers(shape),
             "type": TENSOR_TYPES[dtype],
             "buffer": buffer,
             "name": self._write.string(name),
         }
+        if scales:
+            fields["quantization"] = self._quantisation(scales)
         self._tensors.append(self._write.table("Tensor", **fields))
         return len(self._tensors) - 1
+
+    def _quantisation(self, scales: Scales) -> Offset:
+        write = self._write
+        zero_points = np.full(len(scales.scales), scales.zero_point, np.int64)
+        fields = {
+            "scale": write.numbers(scales.scales),
+            "zero_point": write.numbers(zero_points),
+            "quantized_dimension": scales.axis,
+        }
+        return write.table("QuantizationParameters", **fields)
 
     def _buffer(self, content: bytes) -> int:
         data = self._write.data(content)

@@ -12,6 +12,7 @@ import numpy as np
 
 from hwnas.errors import MissingPackage
 from hwnas.measure import elapsed_ms
+from hwnas.targets.inputs import steady_input
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,9 +39,8 @@ class LiteRt:
             self._interpreter.allocate_tensors()
         (source,) = self._interpreter.get_input_details()
         (result,) = self._interpreter.get_output_details()
-        self._source, self._result = source["index"], result["index"]
-        rng = np.random.default_rng(0)
-        self._feed(np.abs(rng.standard_normal(source["shape"])).astype(np.float32))
+        self._source, self._result = source, result
+        self._feed(steady_input(source["shape"]))
 
     def run(self) -> None:
         """Run once on the input that was written last."""
@@ -59,12 +59,31 @@ class LiteRt:
         for image in images:
             self._feed(np.ascontiguousarray(image.transpose(1, 2, 0))[None])
             self.run()
-            rows.append(self._interpreter.get_tensor(self._result))
+            rows.append(self._read())
         values = np.concatenate(rows)
         return values.transpose(0, 3, 1, 2) if values.ndim == 4 else values
 
     def _feed(self, values: NDArray[np.float32]) -> None:
-        self._interpreter.set_tensor(self._source, values)
+        whole = self._source["dtype"] == np.int8
+        stored = quantised(values, *self._source["quantization"]) if whole else values
+        self._interpreter.set_tensor(self._source["index"], stored)
+
+    def _read(self) -> NDArray[np.float32]:
+        values = self._interpreter.get_tensor(self._result["index"])
+        scale, zero_point = self._result["quantization"]
+        return dequantised(values, scale, zero_point) if values.dtype == np.int8 else values
+
+
+def quantised(values: NDArray[np.float32], scale: float, zero_point: int) -> NDArray[np.int8]:
+    """Return real values as the int8 of an input tensor."""
+    whole: NDArray[np.int8] = np.clip(np.rint(values / scale) + zero_point, -128, 127).astype("i1")
+    return whole
+
+
+def dequantised(values: NDArray[np.int8], scale: float, zero_point: int) -> NDArray[np.float32]:
+    """Return the real values of an int8 output tensor."""
+    real: NDArray[np.float32] = (values.astype(np.float32) - zero_point) * np.float32(scale)
+    return real
 
 
 @contextmanager

@@ -1,0 +1,144 @@
+"""Graph to an 8-bit ONNX model, in the QDQ form that ONNX Runtime turns into integer kernels.
+
+Every value goes through QuantizeLinear and DequantizeLinear (uint8); weights are int8 behind a
+DequantizeLinear of their own. Channel shuffles are written channels last, as ONNX Runtime's integer
+convolutions work: its own transpositions then cancel with the file's, and what is left of a shuffle
+is one transposition of neighbouring axes instead of two across the whole feature map.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hwnas.graph import INPUT, Add, Conv, GlobalAvgPool, Linear, Shuffle
+from hwnas.targets.onnx.emitter import conv_attributes
+from hwnas.targets.onnx.model import OUTPUT, Model
+from hwnas.targets.quantisation import Affine, calibrate, integers
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from hwnas.graph import Graph, ImageInput, Node, Weights
+
+
+def emit(
+    graph: Graph,
+    weights: Weights,
+    calibration: NDArray[np.float32] | None = None,
+    images: ImageInput | None = None,
+    metadata: Mapping[str, str] | None = None,
+) -> bytes:
+    """Return the serialised model: float32 (1, C, H, W) "input" to float32 "logits".
+
+    Args:
+        graph: a whole network, or a part of one.
+        weights: folded weights of every convolution and linear node.
+        calibration: inputs to quantise by, see `quantisation.calibrate`.
+        images: normalisation and labels, written into the metadata.
+        metadata: further metadata properties.
+
+    Raises:
+        MissingPackage: onnx is not installed.
+    """
+    emitter = _Emitter(graph.output.name, weights, calibrate(graph, weights, calibration))
+    emitter.quantise(INPUT, INPUT)
+    for node in graph:
+        emitter.add(node)
+    properties = images.properties() if images else {}
+    return emitter.finish(graph, properties | dict(metadata or {}))
+
+
+class _Emitter:
+    """Writes one operation after the other.
+
+    A value `x` of the graph is `x.exact` before its 8 bits, `x.real` behind them.
+    """
+
+    def __init__(self, output: str, weights: Weights, stored: dict[str, Affine]) -> None:
+        self._output = output
+        self._weights = weights
+        self._stored = stored
+        self._model = Model()
+        self._real: dict[str, str] = {}
+
+    def add(self, node: Node) -> None:
+        sources = [self._real[name] for name in node.inputs]
+        result = f"{node.name}.exact"
+        match node.op:
+            case Conv() as op:
+                inputs = [sources[0], *self._weight_and_bias(node)]
+                self._model.node("Conv", inputs, result, **conv_attributes(op))
+            case Shuffle(groups):
+                result = self._shuffle(node, groups, sources[0])
+            case Add():
+                self._model.node("Add", sources, result)
+            case GlobalAvgPool():
+                spatial = self._model.node("GlobalAveragePool", sources, f"{node.name}.spatial")
+                spatial = self._through_8_bits(spatial, self._stored[node.name], f"{spatial}.real")
+                self._model.node("Flatten", [spatial], result, axis=1)
+            case Linear():
+                inputs = [sources[0], *self._weight_and_bias(node)]
+                self._model.node("Gemm", inputs, result, transB=1)
+            case _:
+                raise NotImplementedError(type(node.op).__name__)
+        self.quantise(node.name, result)
+
+    def quantise(self, name: str, source: str) -> None:
+        """Bring a value of the graph to 8 bits and back."""
+        real = OUTPUT if name == self._output else f"{name}.real"
+        self._real[name] = self._through_8_bits(source, self._stored[name], real)
+
+    def finish(self, graph: Graph, metadata: Mapping[str, str]) -> bytes:
+        return self._model.finish(graph, metadata)
+
+    def _shuffle(self, node: Node, groups: int, source: str) -> str:
+        channels, height, width = node.shape
+        split = (1, height * width, groups, channels // groups)
+        steps: Sequence[tuple[str, Sequence[int]]] = (
+            ("Transpose", (0, 2, 3, 1)),
+            ("Reshape", split),
+            ("Transpose", (0, 1, 3, 2)),
+            ("Reshape", (1, height, width, channels)),
+            ("Transpose", (0, 3, 1, 2)),
+        )
+        for number, (kind, numbers) in enumerate(steps):
+            result = f"{node.name}.step{number}"
+            if kind == "Transpose":
+                self._model.node(kind, [source], result, perm=numbers)
+            else:
+                shape = self._model.constant(f"{result}.shape", np.array(numbers, np.int64))
+                self._model.node(kind, [source, shape], result)
+            if number == len(steps) - 1:
+                return result
+            source = self._through_8_bits(result, self._stored[node.name], f"{result}.real")
+        return source
+
+    def _weight_and_bias(self, node: Node) -> tuple[str, str]:
+        name, (weight, bias) = node.name, self._weights[node.name]
+        input_scale = self._stored[node.inputs[0]].scale
+        whole = integers(weight, bias, input_scale)
+        scales = self._model.constant(f"{name}.weight.scales", whole.scales)
+        return (
+            self._dequantised(f"{name}.weight", whole.weight, scales),
+            self._dequantised(
+                f"{name}.bias",
+                whole.bias,
+                self._model.constant(f"{name}.bias.scales", input_scale * whole.scales),
+            ),
+        )
+
+    def _dequantised(self, name: str, value: NDArray[np.integer], scales: str) -> str:
+        """Add integers with one scale per first axis; return the name of their real values."""
+        zeros = self._model.constant(f"{name}.zeros", np.zeros(len(value), value.dtype))
+        inputs = [self._model.constant(f"{name}.integers", value), scales, zeros]
+        return self._model.node("DequantizeLinear", inputs, name, axis=0)
+
+    def _through_8_bits(self, source: str, stored: Affine, result: str) -> str:
+        scale = self._model.constant(f"{result}.scale", stored.scale)
+        zero = self._model.constant(f"{result}.zero", np.uint8(stored.zero_point))
+        bits = self._model.node("QuantizeLinear", [source, scale, zero], f"{result}.bits")
+        return self._model.node("DequantizeLinear", [bits, scale, zero], result)

@@ -1,0 +1,78 @@
+"""Graph to an 8-bit TFLite model: int8 from input to output, after TFLite's own scheme."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hwnas.targets.quantisation import Affine, calibrate, integers
+from hwnas.targets.tflite.emitter import LINEAR, Order, emit_with
+from hwnas.targets.tflite.model import Model, Scales, Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from hwnas.graph import Graph, ImageInput, Node, Weights
+
+SIGNED = 128
+"""Between the unsigned integers of `Affine` and int8."""
+
+
+def emit(
+    graph: Graph,
+    weights: Weights,
+    calibration: NDArray[np.float32] | None = None,
+    images: ImageInput | None = None,
+    metadata: Mapping[str, str] | None = None,
+) -> bytes:
+    """Return the serialised model: int8 (1, H, W, C) "input" to int8 "logits".
+
+    Scale and zero point of input and output are in the file, where every runtime finds them.
+
+    Args:
+        graph: a whole network, or a part of one.
+        weights: folded weights of every convolution and linear node.
+        calibration: inputs to quantise by, see `quantisation.calibrate`.
+        images: normalisation and labels, written into the metadata.
+        metadata: further metadata entries.
+
+    Raises:
+        MissingPackage: flatbuffers is not installed.
+    """
+    arithmetic = _Int8(weights, calibrate(graph, weights, calibration))
+    return emit_with(arithmetic, graph, images, metadata)
+
+
+class _Int8:
+    """Activations and weights in int8, sums in int32."""
+
+    versions: Mapping[str, int] = {
+        "ADD": 2,
+        "CONV_2D": 3,
+        "DEPTHWISE_CONV_2D": 3,
+        "FULLY_CONNECTED": 4,
+        "MEAN": 2,
+        "PAD": 2,
+        "TRANSPOSE": 2,
+    }
+
+    def __init__(self, weights: Weights, stored: dict[str, Affine]) -> None:
+        self._weights = weights
+        self._stored = stored
+
+    def scales(self, name: str) -> Scales:
+        stored = self._stored[name]
+        return Scales(np.array([stored.scale]), stored.zero_point - SIGNED)
+
+    def weight_and_bias(self, model: Model, node: Node, order: Order) -> tuple[Tensor, Tensor]:
+        """Add both; a linear layer has one scale, since older runtimes know no other."""
+        weight, bias = self._weights[node.name]
+        source = self._stored[node.inputs[0]].scale
+        whole = integers(weight, bias, source, per_channel=order != LINEAR)
+        scales = whole.scales[:1] if order == LINEAR else whole.scales
+        kernel_scales = Scales(scales, axis=order.index(0))
+        kernel = model.constant(f"{node.name}.weight", whole.weight.transpose(order), kernel_scales)
+        return kernel, model.constant(f"{node.name}.bias", whole.bias, Scales(source * scales))

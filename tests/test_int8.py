@@ -1,0 +1,236 @@
+"""8-bit models: close to float, all integer kernels, no worse than the ecosystem's quantisers."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.compiled_model import CompiledModel
+from functional import run
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from hwnas.device import find_target
+from hwnas.graph import INPUT, Conv, GraphBuilder, Linear, random_weights, unnamed
+from hwnas.spaces import PUBLISHED, SPACES, find_space
+from hwnas.targets import quantisation
+from hwnas.targets.backend import local_backend
+from hwnas.targets.onnx import emitter as onnx_float
+from hwnas.targets.onnx import int8 as onnx_int8
+from hwnas.targets.onnx.runtime import OnnxRuntime
+from hwnas.targets.tflite import emitter as tflite_float
+from hwnas.targets.tflite import int8 as tflite_int8
+from hwnas.targets.tflite.runtime import LiteRt
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hwnas.graph import Graph
+
+SMALL = find_space("rcnet", input_size="32", classes=10, width=0.25)
+RUNTIMES = {"onnx": (onnx_int8.emit, OnnxRuntime), "tflite": (tflite_int8.emit, LiteRt)}
+INT8, INT32 = schema.TensorType.INT8, schema.TensorType.INT32
+
+
+def _images(graph: Graph, count: int = 4) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return rng.standard_normal((count, *graph.input_shape)).astype(np.float32)
+
+
+def _signal_to_noise_db(found: np.ndarray, exact: np.ndarray) -> float:
+    noise = float(((found - exact) ** 2).sum())
+    return 10 * math.log10(float((exact**2).sum()) / max(noise, 1e-30))
+
+
+def _noise_of(kind: str, graph: Graph, seed: int = 0) -> float:
+    """Return the signal-to-noise ratio in dB on the inputs that it was calibrated on."""
+    emit, runtime = RUNTIMES[kind]
+    weights, images = random_weights(graph, seed), _images(graph)
+    found = runtime(emit(graph, weights, images)).predict(images)
+    return _signal_to_noise_db(found, run(graph, weights, images))
+
+
+def _single(build: Any, shape: tuple[int, ...] = (8, 7, 6)) -> Graph:
+    builder = GraphBuilder(shape)
+    build(builder)
+    return builder.build()
+
+
+OPERATIONS = {
+    "dense": _single(lambda b: b.conv("c", INPUT, 12)),
+    "linear": _single(lambda b: b.conv("c", INPUT, 12, relu6=False)),
+    "3x3": _single(lambda b: b.conv("c", INPUT, 12, kernel=3)),
+    "3x3 stride 2": _single(lambda b: b.conv("c", INPUT, 12, kernel=3, stride=2)),
+    "grouped": _single(lambda b: b.conv("c", INPUT, 12, groups=4)),
+    "depthwise": _single(lambda b: b.depthwise("d", INPUT, 1)),
+    "depthwise stride 2": _single(lambda b: b.depthwise("d", INPUT, 2)),
+    "shuffle": _single(lambda b: b.shuffle("s", INPUT, 4)),
+    "add": _single(lambda b: b.add("a", INPUT, b.conv("c", INPUT, 8, relu6=False))),
+    "pool": _single(lambda b: b.global_avg_pool("p", INPUT)),
+    "classifier": _single(lambda b: b.linear("l", b.global_avg_pool("p", INPUT), 10)),
+}
+
+
+@pytest.mark.parametrize("kind", RUNTIMES)
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_every_operation_alone_keeps_35_db(kind: str, operation: str) -> None:
+    assert _noise_of(kind, OPERATIONS[operation]) > 35
+
+
+@pytest.mark.parametrize("kind", RUNTIMES)
+def test_whole_random_networks_keep_most_of_the_signal(kind: str) -> None:
+    """Untrained networks of 20 blocks amplify every rounding."""
+    archs = [SMALL.sample(np.random.default_rng(seed)) for seed in range(16)]
+    noise = [_noise_of(kind, SMALL.graph(arch), seed) for seed, arch in enumerate(archs)]
+    assert np.median(noise) > 16
+    assert min(noise) > 8
+
+
+def test_both_formats_store_the_same_numbers() -> None:
+    graph = SMALL.graph(SMALL.add(SMALL.start(), (1, 2)))
+    weights, images = random_weights(graph, 0), _images(graph)
+    left = OnnxRuntime(onnx_int8.emit(graph, weights, images)).predict(images)
+    right = LiteRt(tflite_int8.emit(graph, weights, images)).predict(images)
+    assert _signal_to_noise_db(left, right) > 20
+
+
+def test_onnx_runtime_runs_every_operation_of_a_network_on_integers(tmp_path: Path) -> None:
+    space = SPACES["rcnet-imagenet"]
+    graph = space.graph(space.parse(PUBLISHED["rcnet-imagenet"]))
+    model = onnx_int8.emit(graph, random_weights(graph, 0))
+    onnx.checker.check_model(onnx.load_from_string(model), full_check=True)
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    options.log_severity_level = 3
+    onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    found = Counter(node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node)
+    convs = sum(isinstance(node.op, Conv) for node in graph)
+    assert found["QLinearConv"] == convs
+    assert found["QGemm"] == found["QuantizeLinear"] == found["DequantizeLinear"] == 1
+    assert not {"Conv", "FusedConv", "Gemm", "Add", "Clip"} & found.keys()
+    shuffles = sum(node.name.endswith("shuffle") for node in graph)
+    assert found["Transpose"] == shuffles + 2  # and one at each end of the network
+
+
+def test_a_tflite_file_holds_nothing_but_integers() -> None:
+    space = SPACES["rcnet-imagenet"]
+    graph = space.graph(space.parse(PUBLISHED["rcnet-imagenet"]))
+    model = tflite_int8.emit(graph, random_weights(graph, 0), images=unnamed(1000))
+    CompiledModel.from_buffer(model)  # LiteRT's flatbuffer verifier
+    parsed = schema.ModelT.InitFromPackedBuf(model, 0)
+    assert {tensor.type for tensor in parsed.subgraphs[0].tensors} == {INT8, INT32}
+    biases = [tensor for tensor in parsed.subgraphs[0].tensors if tensor.name.endswith(b".bias")]
+    assert len(biases) == sum(isinstance(node.op, Conv | Linear) for node in graph)
+    assert all(tensor.type == INT32 for tensor in biases)
+    assert len(model) < 0.32 * graph.weight_bytes
+
+
+@pytest.mark.filterwarnings("ignore:Warning. Enabling .experimental_preserve_all_tensors")
+def test_litert_quantizer_finds_the_same_scales_and_keeps_no_more_signal() -> None:
+    from litert_quantizer import quantizer, recipe
+
+    space = SPACES["rcnet-cifar100"]
+    graph = space.graph(space.parse(PUBLISHED["rcnet-cifar100"]))
+    weights, images = random_weights(graph, 0), _images(graph, 1)
+    work = quantizer.Quantizer(tflite_float.emit(graph, weights), recipe.static_wi8_ai8())
+    seen = work.calibrate({"serving_default": [{"input": images.transpose(0, 2, 3, 1)}]})
+    theirs = bytes(work.quantize(seen, enable_progress_report=False).quantized_model)
+    ours = tflite_int8.emit(graph, weights, images)
+    mine, other = _scales(ours), _scales(theirs)
+    assert len(mine) > 100
+    for name, scales in mine.items():
+        if not name.startswith(b"head.classifier"):  # by channel there, and by layer here
+            assert other[name] == pytest.approx(scales, rel=0.01), name
+    exact = run(graph, weights, images)
+    noise = [_signal_to_noise_db(LiteRt(m).predict(images), exact) for m in (ours, theirs)]
+    assert noise[0] > noise[1] - 1
+
+
+def _scales(model: bytes) -> dict[bytes, np.ndarray]:
+    tensors = schema.ModelT.InitFromPackedBuf(model, 0).subgraphs[0].tensors
+    return {
+        tensor.name: tensor.quantization.scale
+        for tensor in tensors
+        if tensor.quantization is not None and tensor.quantization.scale is not None
+    }
+
+
+def test_onnx_runtimes_quantiser_keeps_no_more_signal(tmp_path: Path) -> None:
+    from onnxruntime import quantization as ecosystem
+
+    graph = SMALL.graph(SMALL.add(SMALL.start(), (1, 2)))
+    weights, images = random_weights(graph, 0), _images(graph)
+
+    class Reader(ecosystem.CalibrationDataReader):
+        remaining = iter(images)
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            image = next(self.remaining, None)
+            return None if image is None else {"input": image[None]}
+
+    ecosystem.quantize_static(
+        onnx.load_from_string(onnx_float.emit(graph, weights)),
+        tmp_path / "theirs.onnx",
+        Reader(),
+        quant_format=ecosystem.QuantFormat.QDQ,
+        per_channel=True,
+    )
+    theirs, ours = (tmp_path / "theirs.onnx").read_bytes(), onnx_int8.emit(graph, weights, images)
+    exact = run(graph, weights, images)
+    noise = [_signal_to_noise_db(OnnxRuntime(m).predict(images), exact) for m in (ours, theirs)]
+    assert noise[0] > noise[1] - 1
+
+
+FLOATS = st.floats(-8, 8, width=32)
+
+
+@given(
+    weight=arrays(np.float32, (3, 2, 2), elements=FLOATS),
+    bias=arrays(np.float32, (3,), elements=FLOATS),
+    input_scale=st.floats(2**-16, 1, width=32),
+    per_channel=st.booleans(),
+)
+def test_integers_are_within_half_a_step_and_never_overflow(
+    weight: np.ndarray, bias: np.ndarray, input_scale: float, per_channel: bool
+) -> None:
+    scale = np.float32(input_scale)
+    found = quantisation.integers(weight, bias, scale, per_channel=per_channel)
+    real = found.weight * found.scales[:, None, None]
+    assert np.all(np.abs(real - weight) <= 0.5001 * found.scales[:, None, None])
+    assert np.abs(found.bias.astype(np.int64)).max() <= 2**30 + 2**7
+    step = scale.astype(float) * found.scales
+    assert np.all(np.abs(found.bias * step - bias) <= 0.5001 * step + 1e-6 * np.abs(bias))
+    assert per_channel or len(set(found.scales.tolist())) == 1
+
+
+def test_zero_is_stored_exactly_and_dead_values_have_a_scale() -> None:
+    graph = OPERATIONS["dense"]
+    weights = {"c": (np.zeros((12, 8, 1, 1), np.float32), np.full(12, -1, np.float32))}
+    stored = quantisation.calibrate(graph, weights, _images(graph))
+    assert stored["c"].zero_point == 0
+    assert stored["c"].scale > 0
+    for emit, runtime in RUNTIMES.values():
+        assert not runtime(emit(graph, weights, _images(graph))).predict(_images(graph)).any()
+
+
+@pytest.mark.parametrize("target", ["onnx-cpu-int8", "tflite-int8"])
+def test_targets_lead_to_8_bit_backends(target: str) -> None:
+    profile = find_target(target)
+    backend = local_backend(profile.runtime, profile.precision)
+    assert backend is not None
+    assert backend.precision == "int8"
+    graph = SMALL.graph(SMALL.start())
+    model = backend.emit(graph, random_weights(graph, 0))
+    assert len(model) < 0.7 * graph.weight_bytes
+    assert backend.load(model, 1).elapsed_ms() > 0
+
+
+def test_a_precision_that_a_runtime_lacks_has_no_backend() -> None:
+    assert local_backend("tflite", "fp16") is None
