@@ -95,7 +95,8 @@ class Device:
 
         return Backend(
             "onnxruntime",
-            lambda graph, weights: f"{truth_watts(graph)}".encode(),
+            "fp32",
+            lambda graph, weights, calibration=None: f"{truth_watts(graph)}".encode(),
             lambda model, threads: Model(self, float(model)),  # type: ignore[arg-type, return-value]
             lambda: "test",
         )

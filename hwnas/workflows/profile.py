@@ -134,8 +134,9 @@ class _Measuring:
         backend = local_backend(self.profile.runtime, self.profile.precision)
         if backend is None:
             raise UserError(
-                f"profiles/{self.profile.name}.toml says local = true, but runtime "
-                f"{self.profile.runtime!r} in {self.profile.precision} does not run on this machine."
+                f"profiles/{self.profile.name}.toml says local = true, but "
+                f"{self.profile.runtime!r} in {self.profile.precision} does not run on this "
+                "machine."
             )
         return backend
 
