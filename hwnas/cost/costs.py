@@ -89,7 +89,7 @@ def size(space: RcnetSpace, form: str = "onnx", precision: Precision = FP32) -> 
     """Return an upper bound on the bytes of the exported file.
 
     Raises:
-        UserError: a format whose files were never measured.
+        UserError: files of this format and precision were never measured.
     """
     per_key = _from_graphs(space, lambda g: file_bytes(g, form, precision))
     return Cost("size", units.SIZE, space, per_key, label=f"at most, as {form} {precision.name}")

@@ -1,10 +1,11 @@
 """The size of a model file: its weights, and a bound on everything else in it.
 
 Beside the weights a file holds names, shapes and attributes of every node. The bytes per node
-below bound those of our emitters from above: they are the cheapest linear bound over 170 random
-and extreme networks of four geometries (linear programming), rounded up. Labels and provenance
-come on top, as exported files carry them; a file without them is smaller by so much. Quantised
-files hold further nodes and scales that are not counted here.
+below bound those of our emitters from above: they are the cheapest linear bound over 70 to 170
+random and extreme networks of four geometries (linear programming), rounded up. Labels and
+provenance come on top, as exported files carry them; a file without them is smaller by so much.
+8-bit files hold a scale and a zero point per channel and, in ONNX, a pair of nodes around every
+operation: for the smallest networks that is more than their weights.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hwnas.errors import one_of
+from hwnas.errors import UserError
 from hwnas.graph import FP32, Add, Conv, Linear, Shuffle
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ class Structure:
         linear: per convolution without.
         shuffle: per channel shuffle.
         add: per addition.
+        channel: per output channel of a convolution.
+        label: per class.
     """
 
     file: int
@@ -42,29 +45,37 @@ class Structure:
     linear: int
     shuffle: int
     add: int
+    channel: int = 0
+    label: int = 0
 
     def of(self, op: Op) -> int:
         """Return the bytes of one operation, the classifier's with those of the file."""
         match op:
-            case Conv(relu6=True):
-                return self.activated
-            case Conv():
-                return self.linear
+            case Conv(out_channels=channels, relu6=relu6):
+                return (self.activated if relu6 else self.linear) + self.channel * channels
             case Shuffle():
                 return self.shuffle
             case Add():
                 return self.add
             case Linear(out_features=classes):
-                return self.file + PROVENANCE_BYTES + LABEL_BYTES * classes
+                return self.file + PROVENANCE_BYTES + (LABEL_BYTES + self.label) * classes
             case _:
                 return 0
 
 
 STRUCTURES = {
-    "onnx": Structure(100, 425, 315, 515, 60),
-    "coreml": Structure(100, 435, 135, 275, 60),
-    "tflite": Structure(1750, 400, 330, 730, 10),
+    ("onnx", "fp32"): Structure(100, 425, 315, 515, 60),
+    ("onnx", "int8"): Structure(1700, 1330, 1460, 3340, 570, channel=13, label=14),
+    ("coreml", "fp32"): Structure(100, 435, 135, 275, 60),
+    ("tflite", "fp32"): Structure(1750, 400, 330, 730, 10),
+    ("tflite", "int8"): Structure(2060, 520, 460, 850, 10, channel=24),
 }
+"""By format and precision."""
+
+
+def file_size_known(form: str, precision: Precision) -> bool:
+    """Return whether files of a format in a precision were ever measured."""
+    return (form, precision.name) in STRUCTURES
 
 
 def file_bytes(graph: Graph, form: str, precision: Precision = FP32) -> int:
@@ -76,9 +87,13 @@ def file_bytes(graph: Graph, form: str, precision: Precision = FP32) -> int:
         precision: of the stored weights.
 
     Raises:
-        UserError: a format whose files were never measured.
+        UserError: files of this format and precision were never measured.
     """
-    if form not in STRUCTURES:
-        raise one_of("file format", form, list(STRUCTURES), "Its file size is not known.")
-    structure = STRUCTURES[form]
+    if not file_size_known(form, precision):
+        known = ", ".join(" ".join(pair) for pair in STRUCTURES)
+        raise UserError(
+            f"the size of {form} {precision.name} files is not known (known: {known}). Leave out "
+            "--budget-size, or bound --budget-params instead."
+        )
+    structure = STRUCTURES[form, precision.name]
     return graph.stored_bytes(precision) + sum(structure.of(node.op) for node in graph)

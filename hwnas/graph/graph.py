@@ -102,12 +102,13 @@ class Graph:
         A node's inputs and its result live while it runs; a value dies after its last reader.
         The channel shuffle and the addition are counted out of place, and so is the image.
 
-        This is the least that any runtime needs. ONNX Runtime 1.32 (x86, float32, one thread)
-        tells what its arena was asked for: at 224 px exactly this without grouped expansions, and
-        1.6 to 2.3 times as much where the widest block has one (types 3 and 6), whose groups do not
-        fit its blocked layout and are copied; 1.0 to 2.3 times at 32 px and to 2.9 times for 8
-        channels at 16 px, which it pads to 16. It holds more than it asked for, and the weights as
-        well. LiteRT 2.3 does not tell: its Python interface has no word for the arena.
+        A runtime may need more. ONNX Runtime 1.32 (x86, one thread) tells what its arena was asked
+        for. In float32 at 224 px it is exactly this without grouped expansions, and 1.6 to 2.3
+        times as much where the widest block has one (types 3 and 6), whose groups do not fit its
+        blocked layout and are copied; 1.0 to 2.3 times at 32 px, and to 2.9 times for 8 channels
+        at 16 px, which it pads to 16. In int8 it is 0.8 to 1.3 times as much at 224 px and up to
+        2.3 times at 16 px. It holds more than it asked for, and the weights as well. LiteRT 2.3
+        does not tell: its Python interface has no word for the arena.
         """
         shapes = {INPUT: self.input_shape} | {node.name: node.shape for node in self.nodes}
         last_use = dict.fromkeys(shapes, -1)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hwnas.cost import energy
 from hwnas.device import describe_host
 from hwnas.energy.blocks import IDLE, Block, run_block
 from hwnas.energy.log import read_log
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from hwnas.energy.blocks import Work
     from hwnas.energy.counter import Counter
     from hwnas.graph import Graph
-    from hwnas.lut.table import Row, Table
+    from hwnas.lut.table import Table
     from hwnas.progress import Reporter
     from hwnas.targets.backend import Backend
 
@@ -263,22 +264,20 @@ def _with_energies(table: Table, measured: _Powers, about: dict[str, Any]) -> Ta
         )
         for key, row in table.rows.items()
     }
-    meta = {
-        **table.meta,
-        "energy_source": "measured",
-        "energy": about | {"check": _check(table, rows, watts)},
-    }
-    return dataclasses.replace(table, rows=rows, meta=meta)
+    meta = {**table.meta, "energy_source": "measured"}
+    measured_table = dataclasses.replace(table, rows=rows, meta=meta)
+    check = _check(measured_table, watts)
+    return dataclasses.replace(measured_table, meta=meta | {"energy": about | {"check": check}})
 
 
-def _check(table: Table, rows: Mapping[Any, Row], watts: Mapping[str, float]) -> dict[str, Any]:
-    """Return how well sums of parts predict the measured energy of held-out networks."""
-    networks = [network for network in table.held_out if network.arch in watts]
-    errors = []
-    for network in networks:
-        parts = table.space.parts(table.space.parse(network.arch))
-        predicted = sum(rows[key].energy_mj or 0.0 for key in parts)
-        errors.append(predicted / (watts[network.arch] * network.measured_ms) - 1)
+def _check(table: Table, watts: Mapping[str, float]) -> dict[str, Any]:
+    """Return how well a table with energies predicts the measured ones of held-out networks."""
+    predicted = energy(table)
+    errors = [
+        predicted.of(table.space.parse(n.arch)) / (watts[n.arch] * n.measured_ms) - 1
+        for n in table.held_out
+        if n.arch in watts
+    ]
     return {
         "networks": len(errors),
         "mape": float(np.mean(np.abs(errors))) if errors else None,

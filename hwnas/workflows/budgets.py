@@ -177,6 +177,6 @@ def all_costs(problem: Problem, tables: Mapping[str, Table]) -> list[Cost]:
         costs.setdefault(name, cost.latency(table, None, name=name))
     target = next(iter(tables), None)
     for name in EXACT:
-        if name != "size" or deployment(target)[0] in cost.STRUCTURES:
+        if name != "size" or cost.file_size_known(*deployment(target)):
             costs.setdefault(name, exact_cost(name, problem.space, target))
     return list(costs.values())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hwnas.cost import STRUCTURES, file_bytes
+from hwnas.cost import energy, file_bytes, file_size_known
 from hwnas.device import find_target, target_names
 from hwnas.errors import UserError
 from hwnas.lut.library import Library
@@ -68,16 +68,18 @@ def predict_costs(
     if table is not None:
         check_table(table, reporter)
     form, precision = deployment(wanted)
+    known = file_size_known(form, precision)
+    size_bytes = file_bytes(graph, form, precision) if known else None
     return {
         "arch": chosen.format(network),
         "space": chosen.name,
         "params": graph.params,
         "madds": graph.madds,
-        "size_bytes": file_bytes(graph, form, precision) if form in STRUCTURES else None,
+        "size_bytes": size_bytes,
         "size_format": form,
         "precision": precision.name,
         "peak_memory_bytes": graph.live_bytes(precision),
-        **_timed(table, chosen, network, check_confidence(confidence)),
+        **_timed(table, network, check_confidence(confidence)),
     }
 
 
@@ -92,9 +94,7 @@ def check_confidence(confidence: float | None) -> float | None:
     return confidence
 
 
-def _timed(
-    table: Table | None, space: RcnetSpace, arch: tuple[int, ...], confidence: float | None
-) -> dict[str, Any]:
+def _timed(table: Table | None, arch: tuple[int, ...], confidence: float | None) -> dict[str, Any]:
     if table is None:
         return dict.fromkeys(
             (
@@ -108,15 +108,14 @@ def _timed(
             )
         )
     latency_ms, level = table.latency_ms(arch), confidence or DEFAULT_CONFIDENCE
-    energies = [table.rows[key].energy_mj for key in space.parts(arch)]
-    known = [energy for energy in energies if energy is not None]
+    known = table.meta["energy_source"] != "unknown"
     return {
         "target": table.target,
         "latency_ms": latency_ms,
         "latency_upper_ms": latency_ms * (1 + table.margin(level)),
         "latency_source": table.label,
         "confidence": level,
-        "energy_mj": sum(known) if len(known) == len(energies) else None,
+        "energy_mj": energy(table).of(arch) if known else None,
         "energy_source": table.meta["energy_source"],
     }
 
