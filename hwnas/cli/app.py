@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hwnas.cli import deploy, info, profile, quickstart, search, train
+from hwnas.cli import deploy, info, lut, profile, quickstart, search, train
 from hwnas.cli.console import guarded
 
 app = typer.Typer(
@@ -51,3 +51,4 @@ for _name, _command in (
     ("doctor", info.doctor),
 ):
     app.command(_name)(guarded(_command))
+app.add_typer(lut.app)

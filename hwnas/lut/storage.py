@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hwnas.errors import TableError, UserError
 from hwnas.files import new_folder, read_json, sha256, write_json, write_text
 from hwnas.lut.accuracy import compare
-from hwnas.lut.table import SOURCES, HeldOut, Row, Table
+from hwnas.lut.table import SOURCES, HeldOut, Row, Table, fit_command
 from hwnas.spaces import Key, RcnetSpace
 
 if TYPE_CHECKING:
@@ -77,6 +77,8 @@ def load(folder: Path) -> Table:
     """
     again = f"Build it again: hwnas profile --target {folder.parent.name} --space {folder.name}"
     meta = _read_meta(folder / "meta.json", again)
+    if meta.get("source") == "fitted":
+        again = f"Build it again: {fit_command(folder.parent.name, folder.name)}"
     try:
         space = RcnetSpace(**meta["space"])
         target, expected_hash, count = meta["target"], meta["table_sha256"], meta["rows"]
