@@ -7,12 +7,14 @@ import os
 import platform
 import re
 import tomllib
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from hwnas.errors import UserError, one_of
 from hwnas.resources import shipped
+
+THREADS = re.compile(r"(.+)-t([1-9]\d*)")
 
 RUNTIMES = ("onnxruntime", "tflite", "coreml")
 PRECISIONS = ("fp32", "fp16", "int8")
@@ -131,8 +133,21 @@ def target_names() -> list[str]:
     return sorted({path.stem for folder in profile_folders() for path in folder.glob("*.toml")})
 
 
+def is_target(name: str) -> bool:
+    """Return whether `find_target` knows the name."""
+    return name in target_names() or _with_threads(name) is not None
+
+
+def _with_threads(name: str) -> re.Match[str] | None:
+    match = THREADS.fullmatch(name)
+    return match if match and match[1] in target_names() else None
+
+
 def find_target(name: str) -> DeviceProfile:
     """Return the profile of a target.
+
+    "NAME-t4" is NAME with four threads, unless it has a file of its own: a target in its own
+    right, with tables of its own.
 
     Raises:
         UserError: unknown target, or a profile file that is not right.
@@ -141,6 +156,8 @@ def find_target(name: str) -> DeviceProfile:
         path = folder / f"{name}.toml"
         if path.is_file():
             return _read(path)
+    if (match := _with_threads(name)) is not None:
+        return replace(find_target(match[1]), name=name, threads=int(match[2]))
     raise one_of("target", name, target_names(), "A new one is a file profiles/NAME.toml.")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hwnas.device import describe_host, find_target, target_names
+from hwnas.device import describe_host, find_target, is_target, target_names
 from hwnas.errors import UserError
 
 GOOD = 'title = "T"\nruntime = "coreml"\nexport_format = "coreml"\ndefault_space = "rcnet-digits"\n'
@@ -94,3 +94,13 @@ def test_an_unknown_target_gets_a_suggestion() -> None:
 
 def test_the_host_is_described() -> None:
     assert all(describe_host()[name] for name in ("cpu", "cores", "os", "machine", "python"))
+
+
+def test_a_number_of_threads_makes_a_target_of_its_own() -> None:
+    one, four = find_target("onnx-cpu"), find_target("onnx-cpu-t4")
+    assert (four.name, four.threads, four.runtime) == ("onnx-cpu-t4", 4, one.runtime)
+    assert is_target("onnx-cpu-t4")
+    assert not is_target("onnx-cpu-t0")
+    assert not is_target("nothing-t4")
+    with pytest.raises(UserError, match="unknown target"):
+        find_target("nothing-t4")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from hwnas.cli import lut_diff, lut_show, lut_validate
+from hwnas.cli import lut_diff, lut_fit, lut_show, lut_validate
 from hwnas.cli.console import guarded
 
 app = typer.Typer(
@@ -18,5 +18,6 @@ for _name, _command in (
     ("show", lut_show.show),
     ("validate", lut_validate.validate),
     ("diff", lut_diff.diff),
+    ("fit", lut_fit.fit),
 ):
     app.command(_name)(guarded(_command))

@@ -76,10 +76,11 @@ def _show(found: Validated) -> None:
         f"upper bound (+{told['margin']:.1%}, meant for {told['confidence']:.0%}) holds for "
         f"{told['coverage']:.0%}"
     )
-    out.print(
-        f"noise of these timings: {told['split_half_noise']:.2%} between halves of the runs, so a "
-        f"perfect table would show about {told['split_half_noise'] / 2:.2%}"
-    )
+    if (noise := told.get("split_half_noise")) is not None:
+        out.print(
+            f"noise of these timings: {noise:.2%} between halves of the runs, so a perfect table "
+            f"would show about {noise / 2:.2%}"
+        )
     if found.fresh and abs(told["speed"] - 1) > SLOWER:
         out.print(
             f"this machine now takes {told['speed']:.3f} times as long as when the table was made "
@@ -88,7 +89,7 @@ def _show(found: Validated) -> None:
         )
     verdict = "passed" if found.passed else f"FAILED: {'; '.join(told['failures'])}"
     out.print(f"check {verdict}")
-    if not found.fresh:
+    if not found.fresh and told["source"] == "measured":
         out.print(
             f"next: hwnas lut validate --target {told['target']} --space {told['space']} --fresh"
         )

@@ -20,6 +20,15 @@ def profile(
     input_size: options.Input = None,
     classes: options.Classes = None,
     width: options.Width = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            "--threads",
+            min=1,
+            help="Threads of the runtime; makes the table of a target of its own, TARGET-tN.",
+            show_default="as the target's profile says",
+        ),
+    ] = None,
     fresh: Annotated[
         bool, typer.Option("--fresh/--resume", help="Ignore an interrupted profile, or go on.")
     ] = False,
@@ -62,6 +71,8 @@ def profile(
     from hwnas.workflows.profile import MeterLog, profile_target
 
     device = find_target(target)
+    if threads is not None and threads != device.threads:
+        device = find_target(f"{target}-t{threads}")
     chosen = find_space(
         space or device.default_space, input_size=input_size, classes=classes, width=width
     )

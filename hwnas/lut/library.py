@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from hwnas.device import target_names
+from hwnas.device import is_target, target_names
 from hwnas.errors import TableError, one_of
 from hwnas.lut.storage import load
 from hwnas.lut.table import Table, profile_command
@@ -37,7 +37,7 @@ class Library:
         """
         if (folder := self.locate(target, space)) is not None:
             return _of(load(folder), folder, target, space)
-        if target not in target_names():
+        if not is_target(target):
             raise one_of("target", target, target_names())
         known = [f"{t} / {s}" for t, s in self.names() if t == target]
         beside = f" (there are tables for {', '.join(known)})" if known else ""

@@ -15,7 +15,7 @@ from hwnas.files import new_folder, read_json, sha256, write_json, write_text
 from hwnas.lut.curve import Curve
 from hwnas.lut.networks import held_out_to_csv, read_held_out, read_timed, timed_to_csv
 from hwnas.lut.rows import read_rows, to_csv
-from hwnas.lut.table import SOURCES, Table
+from hwnas.lut.table import SOURCES, Table, fit_command
 from hwnas.spaces import RcnetSpace
 
 if TYPE_CHECKING:
@@ -72,6 +72,8 @@ def load(folder: Path) -> Table:
     """
     again = f"Build it again: hwnas profile --target {folder.parent.name} --space {folder.name}"
     meta = _read_meta(folder / "meta.json", again)
+    if meta.get("source") == "fitted":
+        again = f"Build it again: {fit_command(folder.parent.name, folder.name)}"
     try:
         space = RcnetSpace(**meta["space"])
         target, expected_hash, count = meta["target"], meta["table_sha256"], meta["rows"]

@@ -148,6 +148,8 @@ class Table:
     @property
     def remedy(self) -> str:
         """The command that makes this table anew."""
+        if self.meta["source"] == "fitted":
+            return fit_command(self.target, self.space.name)
         return profile_command(self.target, self.space.name)
 
     @property
@@ -207,3 +209,8 @@ class Table:
 def profile_command(target: str, space: str) -> str:
     """Return the command that builds a table."""
     return f"hwnas profile --target {target} --space {space}"
+
+
+def fit_command(target: str, space: str) -> str:
+    """Return the command that fits a table to a file of timings."""
+    return f"hwnas lut fit TIMINGS.csv --target {target} --space {space}"

@@ -9,14 +9,15 @@ import numpy as np
 
 from hwnas import __version__
 from hwnas.errors import UserError
-from hwnas.graph import find_precision
 from hwnas.lut.analytical import AnalyticalModel, features, fit
-from hwnas.lut.table import Row, Table
+from hwnas.lut.table import Table
+from hwnas.profiler.unmeasured import unmeasured_row
 from hwnas.spaces import PUBLISHED, find_space, mobilenet_v2
 
 if TYPE_CHECKING:
     from hwnas.device import Anchor, DeviceProfile
     from hwnas.graph import Graph
+    from hwnas.lut.table import Row
     from hwnas.spaces import Key, RcnetSpace
 
 NETWORKS = 200
@@ -56,20 +57,9 @@ def _row(profile: DeviceProfile, space: RcnetSpace, key: Key, model: AnalyticalM
     graph = space.part_graph(key)
     work = features(graph)
     latency_ms, half_width = model.predict_ms(work), 1.96 * model.relative_sd(work)
-    return Row(
-        params=graph.params,
-        madds=graph.madds,
-        latency_ms=latency_ms,
-        latency_low_ms=latency_ms * max(0.01, 1 - half_width),
-        latency_high_ms=latency_ms * (1 + half_width),
-        raw_ms=latency_ms,
-        energy_mj=None if profile.watts is None else profile.watts * latency_ms,
-        peak_bytes=graph.live_bytes(find_precision(profile.precision)),
-        weight_bytes=graph.stored_bytes(find_precision(profile.precision)),
-        samples=0,
-        source="estimated",
-        energy_source="unknown" if profile.watts is None else "estimated",
-    )
+    low_ms = latency_ms * max(0.01, 1 - half_width)
+    times_ms = (latency_ms, low_ms, latency_ms * (1 + half_width))
+    return unmeasured_row(profile, graph, times_ms, samples=0, source="estimated")
 
 
 def _meta(profile: DeviceProfile, space: RcnetSpace, model: AnalyticalModel) -> dict[str, Any]:

@@ -13,8 +13,23 @@ if TYPE_CHECKING:
 CALIBRATION_SEED, VALIDATION_SEED, FRESH_SEED = 1, 2, 3
 """Separate streams: no network of a check is ever one of the correction."""
 
-ROUNDS_BELOW = ((5e6, 40), (5e7, 12), (float("inf"), 8))
-"""Rounds per batch by the MAdds of the start network: 0.1 ms, 1 ms and 5 ms a run on a 2021 CPU."""
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How much is timed in a space whose start network has fewer than `madds`."""
+
+    madds: float
+    rounds: int
+    calibration: int
+    validation: int
+
+
+EFFORTS = (
+    Effort(5e6, rounds=40, calibration=96, validation=60),
+    Effort(5e7, rounds=12, calibration=140, validation=100),
+    Effort(float("inf"), rounds=8, calibration=96, validation=70),
+)
+"""Runs of 0.1, 1 and 5 ms on a 2021 CPU: short ones need, and can afford, more of them."""
 
 POOL = 12
 """Networks to choose each calibration network from."""
@@ -56,23 +71,27 @@ class Plan:
         return found
 
 
-def make_plan(space: RcnetSpace, *, calibration: int = 96, validation: int = 60) -> Plan:
-    """Draw distinct random networks of the space for both purposes."""
-    held_out = _draw(space, validation, VALIDATION_SEED, exclude=frozenset())
-    pool = _draw(space, POOL * calibration, CALIBRATION_SEED, exclude=frozenset(held_out))
-    return Plan(_covering(space, pool, calibration), held_out, rounds=_rounds(space))
+def make_plan(
+    space: RcnetSpace, *, calibration: int | None = None, validation: int | None = None
+) -> Plan:
+    """Draw distinct random networks of the space for both purposes; None: as many as usual."""
+    effort = _effort(space)
+    count = effort.calibration if calibration is None else calibration
+    checks = effort.validation if validation is None else validation
+    held_out = _draw(space, checks, VALIDATION_SEED, exclude=frozenset())
+    pool = _draw(space, POOL * count, CALIBRATION_SEED, exclude=frozenset(held_out))
+    return Plan(_covering(space, pool, count), held_out, rounds=effort.rounds)
 
 
 def check_plan(space: RcnetSpace, networks: int, seed: int, seen: frozenset[Arch]) -> Plan:
     """Draw networks for a fresh check, none of which the table has seen."""
     fresh = _draw(space, networks, FRESH_SEED + seed, exclude=seen)
-    return Plan((), fresh, rounds=_rounds(space))
+    return Plan((), fresh, rounds=_effort(space).rounds)
 
 
-def _rounds(space: RcnetSpace) -> int:
-    """Return how often to time everything: short runs need, and can afford, more samples."""
+def _effort(space: RcnetSpace) -> Effort:
     start_madds = space.graph(space.start()).madds
-    return next(rounds for limit, rounds in ROUNDS_BELOW if start_madds < limit)
+    return next(effort for effort in EFFORTS if start_madds < effort.madds)
 
 
 def _covering(space: RcnetSpace, pool: tuple[Arch, ...], count: int) -> tuple[Arch, ...]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from hwnas import cost, units
 from hwnas.cost import Budget, Cost, Problem
-from hwnas.device import find_target, target_names
+from hwnas.device import find_target, is_target
 from hwnas.errors import UserError
 from hwnas.graph import FP32, find_precision
 from hwnas.workflows.trust import check_table
@@ -156,7 +156,7 @@ def exact_cost(name: str, space: RcnetSpace, target: str | None) -> Cost:
 
 def deployment(target: str | None) -> tuple[str, Precision]:
     """Return export format and precision of a target; ONNX and float32 without one."""
-    if target is None or target not in target_names():
+    if target is None or not is_target(target):
         return "onnx", FP32
     profile = find_target(target)
     return profile.export_format, find_precision(profile.precision)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hwnas.cost import energy, file_bytes, file_size_known
-from hwnas.device import find_target, target_names
+from hwnas.device import find_target, is_target, target_names
 from hwnas.errors import UserError
 from hwnas.lut.library import Library
 from hwnas.spaces import PUBLISHED, RcnetSpace, find_space
@@ -124,7 +124,8 @@ def list_targets(workspace: Path) -> list[dict[str, Any]]:
     """Return every known target with its tables."""
     library = Library(workspace)
     rows = []
-    for name in target_names():
+    names = {*target_names(), *(target for target, _ in library.names() if is_target(target))}
+    for name in sorted(names):
         profile = find_target(name)
         spaces = [space for target, space in library.names() if target == name]
         tables = [library.find(name, space) for space in spaces]

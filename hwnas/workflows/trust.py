@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hwnas.device import describe_host, find_target, target_names
+from hwnas.device import describe_host, find_target, is_target
 from hwnas.errors import MissingPackage, TableError
 from hwnas.targets.backend import local_backend
 
@@ -26,7 +26,7 @@ def check_table(table: Table, reporter: Reporter, *, strict: bool = False) -> No
         TableError: it was made with another runtime, precision or number of threads than the
             target's profile says, or failed its check and `strict` holds.
     """
-    profile = find_target(table.target) if table.target in target_names() else None
+    profile = find_target(table.target) if is_target(table.target) else None
     if profile is not None:
         _require_same_setup(table, profile)
     failures = [] if table.estimated else table.meta["validation"]["failures"]
@@ -36,7 +36,7 @@ def check_table(table: Table, reporter: Reporter, *, strict: bool = False) -> No
         if strict:
             raise TableError(f"{failed}. {again}, or add --force.")
         reporter.warn(f"{failed}. {again}.")
-    if profile is not None and profile.local and not table.estimated:
+    if profile is not None and profile.local and table.meta["source"] == "measured":
         _warn_of_another_machine(table, profile, reporter)
 
 

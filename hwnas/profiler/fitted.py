@@ -1,0 +1,113 @@
+"""Fit a table to times of whole networks, for devices where blocks cannot be timed."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hwnas import __version__
+from hwnas.lut.accuracy import compare, conformal_margin
+from hwnas.lut.additive import fit_parts
+from hwnas.lut.correction import count_matrix
+from hwnas.lut.part_structure import part_structure
+from hwnas.lut.table import HeldOut, Table
+from hwnas.lut.timings import rounding_error, split
+from hwnas.profiler.unmeasured import unmeasured_row
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from hwnas.device import DeviceProfile
+    from hwnas.lut.timings import Timings
+    from hwnas.spaces import RcnetSpace
+
+CONFIDENCE = 0.95
+
+
+def fit_table(
+    profile: DeviceProfile,
+    space: RcnetSpace,
+    timings: Timings,
+    on_step: Callable[[], None] | None = None,
+) -> Table:
+    """Return the fitted table of a target, checked on networks that the fit did not see.
+
+    Args:
+        profile: the target.
+        space: of the networks.
+        timings: at least as many networks as `read_timings` asks for.
+        on_step: called after each iteration of the fit.
+    """
+    keys, networks = space.lookup_keys(), timings.networks
+    counts = count_matrix(keys, [space.parts(network.arch) for network in networks])
+    measured = np.array([network.latency_ms for network in networks])
+    train, held_out = split(len(networks))
+    known = _known_error(timings, measured)
+    times = fit_parts(part_structure(space), counts[train], measured[train], known[train], on_step)
+    predicted = counts[held_out] @ times.parts_ms
+    seen = (counts[train] > 0).sum(axis=0)
+    rows = {
+        key: unmeasured_row(
+            profile, space.part_graph(key), (value, low, high), samples=int(count), source="fitted"
+        )
+        for key, value, low, high, count in zip(
+            keys,
+            times.parts_ms.tolist(),
+            *map(np.ndarray.tolist, times.interval_ms),
+            seen,
+            strict=True,
+        )
+    }
+    checked = tuple(
+        HeldOut(space.format(networks[index].arch), float(p), float(measured[index]))
+        for index, p in zip(held_out, predicted, strict=True)
+    )
+    unseen = [str(key) for key, count in zip(keys, seen, strict=True) if not count]
+    meta = {
+        **_provenance(profile, timings),
+        "fit": {"networks": len(train), **times.to_json()},
+        "unseen_keys": unseen,
+        "validation": _validation(predicted, measured[held_out]),
+    }
+    return Table(profile.name, space, rows, meta, checked)
+
+
+def _known_error(timings: Timings, measured: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what is known of each time's relative error: its rounding, and what the file says."""
+    stated = np.array([network.standard_error_ms for network in timings.networks]) / measured
+    return np.hypot(rounding_error(measured, timings.step_ms), stated)
+
+
+def _validation(predicted: NDArray[np.float64], measured: NDArray[np.float64]) -> dict[str, Any]:
+    accuracy = compare(predicted, measured)
+    return {
+        **accuracy.to_json(),
+        "confidence": CONFIDENCE,
+        "margin": conformal_margin(predicted, measured, CONFIDENCE),
+        "failures": accuracy.gate(),
+    }
+
+
+def _provenance(profile: DeviceProfile, timings: Timings) -> dict[str, Any]:
+    return {
+        "source": "fitted",
+        "created": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        "hwnas": __version__,
+        "device": {"title": profile.title},
+        "runtime": {"name": profile.runtime, "version": "not told by the file of timings"},
+        "precision": profile.precision,
+        "threads": profile.threads,
+        "energy_source": "unknown" if profile.watts is None else "estimated",
+        "statistic": f"column latency_ms of {timings.path.name}",
+        "timings": {
+            "file": timings.path.name,
+            "sha256": timings.digest,
+            "networks": len(timings.networks),
+            "runs": sum(network.runs for network in timings.networks),
+            "step_ms": timings.step_ms,
+        },
+    }
