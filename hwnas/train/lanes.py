@@ -61,6 +61,16 @@ def side_by_side(
             busy.append((job, work, stream))
 
 
+def finish(work: Work[T]) -> T:
+    """Do a piece of work alone, and return its result."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+
 def _stream(device: torch.device) -> Any:
     if device.type != "cuda":
         return None
