@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 CHECK_STEPS = 20
 """Steps between two looks at the loss."""
 
-GPU_CHECK_STEPS = 100
+GPU_CHECK_STEPS = 50
 """The same on a GPU, which a look makes wait."""
 
 
@@ -73,19 +73,22 @@ class Training:
             EvaluationFailed: the loss is not a finite number.
         """
         every = GPU_CHECK_STEPS if self.device.type == "cuda" else CHECK_STEPS
-        loss = last = torch.zeros(())
+        loss = torch.zeros(())
+        last = _Look(loss)
         for images, labels in batches:
             loss = self._train(images, labels)
             if self.step % every == 0:
                 # That of the check before: a GPU has finished with it, so nobody waits.
                 self._check(last)
-                last = loss.clone()
+                last = _Look(loss)
             yield loss
-        self._check(loss)
+        self._check(last)
+        self._check(_Look(loss))
 
-    def _check(self, loss: Tensor) -> None:
-        if not math.isfinite(loss.item()):
-            raise EvaluationFailed(f"training diverged: loss {loss.item()} by step {self.step}")
+    def _check(self, look: _Look) -> None:
+        loss = look.value()
+        if not math.isfinite(loss):
+            raise EvaluationFailed(f"training diverged: loss {loss} by step {self.step}")
 
     def _train(self, images: Tensor, labels: Tensor) -> Tensor:
         self._rate.fill_(self.recipe.learning_rate(self.step))
@@ -134,6 +137,25 @@ class Training:
         self.network.load_state_dict(state["network"])
         self.result.load_state_dict(state["result"])
         torch._foreach_copy_(self._optimiser.momentum, state["momentum"])
+
+
+class _Look:
+    """A loss on its way from the device; nothing that is queued later holds it up."""
+
+    def __init__(self, loss: Tensor) -> None:
+        self._done = None
+        if loss.device.type == "cuda":
+            self._loss = torch.empty((), pin_memory=True).copy_(loss, non_blocking=True)
+            self._done = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            self._done.record()
+        else:
+            self._loss = loss.clone()
+
+    def value(self) -> float:
+        """Wait for the loss and return it."""
+        if self._done is not None:
+            self._done.synchronize()
+        return self._loss.item()
 
 
 def _numbers(network: nn.Module) -> list[Tensor]:
