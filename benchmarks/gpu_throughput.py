@@ -28,9 +28,9 @@ from hwnas.train.recipe import Recipe
 
 CASES = (
     # name, space geometry, batch, steps, lanes to try
-    ("S0, width 0.25, 16 px, batch 128", "16", 0.25, "s0", 128, 300, (4, 8, 16, 32)),
-    ("RCNet, width 0.25, 16 px, batch 128", "16", 0.25, "rcnet", 128, 300, (4, 16, 32)),
-    ("RCNet, width 1, 32 px, batch 256", "32", 1.0, "rcnet", 256, 60, (2, 4, 8)),
+    ("S0, width 0.25, 16 px, batch 128", "16", 0.25, "s0", 128, 200, (8, 24)),
+    ("RCNet, width 0.25, 16 px, batch 128", "16", 0.25, "rcnet", 128, 200, (8, 24)),
+    ("RCNet, width 1, 32 px, batch 256", "32", 1.0, "rcnet", 256, 50, (4,)),
 )
 
 
