@@ -14,25 +14,39 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from hwnas import __version__
 from hwnas.evaluate.setting import Setting
-from hwnas.evaluate.trainer import TrainEvaluator
+from hwnas.evaluate.trainer import train
+from hwnas.models.network import Network, initialise
+from hwnas.models.stacked import StackedNetwork, stack_images
+from hwnas.seeds import derive
 from hwnas.spaces import PUBLISHED, Arch, find_space
 from hwnas.spaces.rcnet import STAGES, RcnetSpace
 from hwnas.train.lanes import side_by_side
+from hwnas.train.loop import Training
 from hwnas.train.recipe import Recipe
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from hwnas.data.dataset import Batch
+    from hwnas.train.lanes import Work
 
 SPACE = find_space("rcnet", input_size="16", classes=10, width=0.25)
 ADDITIONS = PATH = 20
-RECIPES = {
-    "cluttered-digits": Recipe("truth", 1500 * 128, 128, 0.2, ema=0.99),
-    "cifar10": Recipe("truth", 3000 * 128, 128, 0.2, ema=0.995),
-}
+RECIPE = Recipe("truth", 1500 * 128, 128, 0.2, ema=0.99)
+
+Metrics: TypeAlias = tuple[float, float]
+"""Accuracy and cross-entropy."""
 
 
 def one_block_additions(space: RcnetSpace = SPACE) -> list[Arch]:
@@ -64,30 +78,93 @@ def path(space: RcnetSpace = SPACE) -> list[Arch]:
     return archs
 
 
-def evaluator(dataset: str, data_dir: Path | None, recipe: Recipe, device: str) -> TrainEvaluator:
-    """Return the evaluator that trains long; its images are those that no search sees."""
-    return TrainEvaluator(Setting(SPACE, dataset, data_dir, device), recipe, 1000, split="final")
+@dataclass(frozen=True)
+class Job:
+    """Copies of one network on one data set.
+
+    Attributes:
+        dataset: its name.
+        arch: the network.
+        copies: trainings in one program, each with its own weights and batches.
+        group: number of the group of seeds; batches are the same for all networks of a group.
+    """
+
+    dataset: str
+    arch: Arch
+    copies: int
+    group: int
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """What the trainings of this job have in common in the file of results."""
+        return self.dataset, SPACE.format(self.arch), self.group
+
+
+def jobs(names: list[str], groups: int) -> list[Job]:
+    """Return all jobs, the most telling ones first and the long ones before the short ones."""
+    few = {SPACE.start(), *one_block_additions()}
+    kinds = [(8, few), (4, set(path()) - few)]
+    return [
+        Job(name, SPACE.canonical(arch), copies, group)
+        for group in range(groups)
+        for name in names
+        for copies, archs in reversed(kinds)
+        for arch in sorted(archs, key=lambda a: -SPACE.graph(a).madds)
+    ]
+
+
+def long_training(job: Job, setting: Setting, recipe: Recipe) -> Work[list[Metrics]]:
+    """Train the copies and score each on images that no search sees."""
+    networks = []
+    for copy in range(job.copies):
+        networks.append(Network(SPACE.graph(job.arch)))
+        initialise(networks[-1], derive(1000, job.group, copy), still_branches=True)
+    training = Training(StackedNetwork(networks), recipe, setting.torch_device)
+    yield from train(training, batches(setting, recipe, job.copies, job.group))
+    return scores(training.result.eval(), setting.held_out("final", 10_000), job.copies)
+
+
+@lru_cache(maxsize=2)
+def batches(setting: Setting, recipe: Recipe, copies: int, group: int) -> list[Batch]:
+    """Return stacked batches: every copy its own images, every network the same."""
+    drawn = setting.data.train_batches(
+        copies * recipe.images,
+        copies * recipe.batch_size,
+        SPACE.resolution,
+        derive(1000, group),
+        device=setting.torch_device,
+    )
+    stacked = [(stack_images(images.chunk(copies)), labels) for images, labels in drawn]
+    if setting.device == "cuda":
+        torch.cuda.synchronize()
+    return stacked
+
+
+@torch.inference_mode()
+def scores(network: nn.Module, held_out: list[Batch], copies: int) -> list[Metrics]:
+    """Return accuracy and cross-entropy of every copy."""
+    parts = [part for batch in held_out for part in zip(*(t.split(500) for t in batch))]
+    logits = torch.cat([network(x.repeat(1, copies, 1, 1)).float() for x, _ in parts], dim=1)
+    labels = torch.cat([labels for _, labels in parts])
+    right = (logits.argmax(-1) == labels).double().mean(1)
+    losses = [functional.cross_entropy(own, labels).item() for own in logits]
+    return list(zip(right.tolist(), losses, strict=True))
 
 
 def main() -> None:
-    """Train seed after seed until the time is over."""
+    """Train group after group until the time is over."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=9.0)
-    parser.add_argument("--seeds", type=int, default=6)
-    parser.add_argument("--lanes", type=int, default=24)
+    parser.add_argument("--groups", type=int, default=1, help="of eight or four seeds")
+    parser.add_argument("--lanes", type=int, default=6)
     parser.add_argument("--images", type=int, help="fewer, for a trial")
     options = parser.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    torch.backends.cudnn.benchmark = True
-    names = [name for name in RECIPES if name == "cluttered-digits" or options.data_dir]
-    recipes = {
-        name: recipe if not options.images else Recipe("trial", options.images, 32, 0.1, ema=0.98)
-        for name, recipe in RECIPES.items()
-    }
-    evaluators = {n: evaluator(n, options.data_dir, recipes[n], device) for n in names}
-    archs = sorted({*one_block_additions(), *path()}, key=lambda a: -SPACE.graph(a).madds)
+    names = ["cluttered-digits", *(["cifar10"] if options.data_dir else [])]
+    recipe = RECIPE if not options.images else replace(RECIPE, images=options.images, batch_size=32)
+    settings = {name: Setting(SPACE, name, options.data_dir, device) for name in names}
     results = json.loads(options.out.read_text()) if options.out.exists() else {}
     results.setdefault("trainings", [])
     results |= {
@@ -95,37 +172,31 @@ def main() -> None:
         "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
         "torch": torch.__version__,
         "precision": "bfloat16 autocast" if device == "cuda" else "float32",
-        "recipes": {name: recipe.as_dict() for name, recipe in recipes.items()},
+        "recipe": recipe.as_dict(),
     }
-    done = {(t["dataset"], t["arch"], t["seed"]) for t in results["trainings"]}
-    jobs = [
-        (name, arch, seed)
-        for seed in range(options.seeds)
-        for name in names
-        for arch in archs
-        if (name, SPACE.format(arch), seed) not in done
-    ]
+    done = {(t["dataset"], t["arch"], t["group"]) for t in results["trainings"]}
     began = written = time.monotonic()
     end = began + 60 * options.minutes
+    missing = (job for job in jobs(names, options.groups) if job.key not in done)
     work = side_by_side(
-        (job for job in jobs if time.monotonic() < end),
-        lambda job: evaluators[job[0]].work(job[1], job[2]),
+        (job for job in missing if time.monotonic() < end),
+        lambda job: long_training(job, settings[job.dataset], recipe),
         options.lanes,
         torch.device(device),
     )
-    for (name, arch, seed), outcome in work:
-        entry = {"dataset": name, "arch": SPACE.format(arch), "seed": seed}
+    for job, outcome in work:
+        dataset, arch, group = job.key
+        entry = {"dataset": dataset, "arch": arch, "group": group}
         if isinstance(outcome, Exception):
             entry["failed"] = f"{type(outcome).__name__}: {outcome}"
-            print(entry, flush=True)
         else:
-            entry |= {"accuracy": outcome.accuracy, "cross_entropy": outcome.cross_entropy}
+            accuracies, losses = zip(*outcome, strict=True)
+            entry |= {"accuracy": list(accuracies), "cross_entropy": list(losses)}
         results["trainings"].append(entry)
-        if time.monotonic() > written + 5 or not len(results["trainings"]) % 20:
+        if time.monotonic() > written + 5:
             written = time.monotonic()
             options.out.write_text(json.dumps(results))
-            count = len(results["trainings"])
-            print(f"{written - began:6.0f} s  {count} trainings, last {entry}", flush=True)
+            print(f"{written - began:6.0f} s  {len(results['trainings'])}  {entry}", flush=True)
     results["seconds"] = results.get("seconds", 0.0) + time.monotonic() - began
     options.out.write_text(json.dumps(results))
 

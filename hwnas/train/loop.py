@@ -28,7 +28,7 @@ GPU_CHECK_STEPS = 50
 
 
 class Training:
-    """A network on its way through a recipe.
+    """A network, or a stack of copies, on its way through a recipe.
 
     All state is in `network`, the optimiser, the averaged weights and `step`; with the same
     state and the same batches, the continuation is the same to the bit. On a GPU the step is
@@ -56,6 +56,7 @@ class Training:
         self.device = device
         self.step = 0
         self.result = network if recipe.ema is None else copy.deepcopy(network)
+        self._copies: int = getattr(network, "copies", 1)
         self._optimiser = Nesterov(list(network.parameters()), recipe.momentum, recipe.weight_decay)
         self._current = _numbers(network)
         self._average = _numbers(self.result)
@@ -67,7 +68,8 @@ class Training:
     def run(self, batches: Iterable[Batch]) -> Iterator[Tensor]:
         """Train on each batch and yield its loss, a scalar that the next step may overwrite.
 
-        Labels are class numbers (n,), or probabilities (n, classes).
+        Labels are class numbers (n,), or probabilities (n, classes); those of a stack of copies
+        are (copies * n,), copy by copy.
 
         Raises:
             EvaluationFailed: the loss is not a finite number.
@@ -110,9 +112,10 @@ class Training:
         with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
             logits = self.network(images)
         loss = functional.cross_entropy(
-            logits.float(), labels, label_smoothing=self.recipe.label_smoothing
+            logits.flatten(0, -2).float(), labels, label_smoothing=self.recipe.label_smoothing
         )
-        gradients = torch.autograd.grad(loss, self._optimiser.params)
+        # The copies of a stacked network do not touch: the sum of their losses trains each alone.
+        gradients = torch.autograd.grad(self._copies * loss, self._optimiser.params)
         self._optimiser.step(gradients, self._rate)
         if self.recipe.ema is not None:
             pull_towards(self._average, self._current, self._share)
