@@ -108,7 +108,7 @@ def jobs(names: list[str], groups: int) -> list[Job]:
         Job(name, SPACE.canonical(arch), copies, group)
         for group in range(groups)
         for name in names
-        for copies, archs in reversed(kinds)
+        for copies, archs in kinds
         for arch in sorted(archs, key=lambda a: -SPACE.graph(a).madds)
     ]
 
@@ -143,7 +143,9 @@ def batches(setting: Setting, recipe: Recipe, copies: int, group: int) -> list[B
 @torch.inference_mode()
 def scores(network: nn.Module, held_out: list[Batch], copies: int) -> list[Metrics]:
     """Return accuracy and cross-entropy of every copy."""
-    parts = [part for batch in held_out for part in zip(*(t.split(500) for t in batch))]
+    parts = [
+        part for batch in held_out for part in zip(*(t.split(500) for t in batch), strict=True)
+    ]
     logits = torch.cat([network(x.repeat(1, copies, 1, 1)).float() for x, _ in parts], dim=1)
     labels = torch.cat([labels for _, labels in parts])
     right = (logits.argmax(-1) == labels).double().mean(1)

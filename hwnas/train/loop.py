@@ -108,18 +108,18 @@ class Training:
 
     def _compute(self, images: Tensor, labels: Tensor) -> Tensor:
         """Do one step with the present rate and share: tensors alone decide what happens."""
-        # bfloat16 needs no loss scaling; on a CPU it would only be slower.
-        with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
-            logits = self.network(images)
-        loss = functional.cross_entropy(
-            logits.flatten(0, -2).float(), labels, label_smoothing=self.recipe.label_smoothing
+        loss = training_step(
+            self.network,
+            self._optimiser,
+            self._rate,
+            images,
+            labels,
+            label_smoothing=self.recipe.label_smoothing,
+            copies=self._copies,
         )
-        # The copies of a stacked network do not touch: the sum of their losses trains each alone.
-        gradients = torch.autograd.grad(self._copies * loss, self._optimiser.params)
-        self._optimiser.step(gradients, self._rate)
         if self.recipe.ema is not None:
             pull_towards(self._average, self._current, self._share)
-        return loss.detach()
+        return loss
 
     def _state(self) -> list[Tensor]:
         average = [] if self.recipe.ema is None else self._average
@@ -140,6 +140,26 @@ class Training:
         self.network.load_state_dict(state["network"])
         self.result.load_state_dict(state["result"])
         torch._foreach_copy_(self._optimiser.momentum, state["momentum"])
+
+
+def training_step(
+    network: nn.Module,
+    optimiser: Nesterov,
+    rate: Tensor,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    label_smoothing: float = 0.0,
+    copies: int = 1,
+) -> Tensor:
+    """Move the parameters once; returns the loss, a scalar, the mean over the copies."""
+    # bfloat16 needs no loss scaling; on a CPU it would only be slower.
+    with torch.autocast("cuda", torch.bfloat16, enabled=images.device.type == "cuda"):
+        logits = network(images).flatten(0, -2)
+    loss = functional.cross_entropy(logits.float(), labels, label_smoothing=label_smoothing)
+    # The copies of a stacked network do not touch: the sum of their losses trains each alone.
+    optimiser.step(torch.autograd.grad(copies * loss, optimiser.params), rate)
+    return loss.detach()
 
 
 class _Look:

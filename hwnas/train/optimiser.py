@@ -24,9 +24,17 @@ class Nesterov:
         momentum: running sums of the gradients, like `params`.
     """
 
-    def __init__(self, params: Sequence[Tensor], momentum: float, weight_decay: float) -> None:
+    def __init__(
+        self,
+        params: Sequence[Tensor],
+        momentum: float,
+        weight_decay: float,
+        known: dict[Tensor, Tensor] | None = None,
+    ) -> None:
+        """Take parameters; `known` holds running sums of earlier steps, and is filled up."""
+        known = {} if known is None else known
         self.params = list(params)
-        self.momentum = [torch.zeros_like(param) for param in params]
+        self.momentum = [known.setdefault(param, torch.zeros_like(param)) for param in params]
         self._factor = momentum
         self._decay = weight_decay
 
