@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from hwnas.evaluate.setting import Setting
 from hwnas.evaluate.trainer import TrainEvaluator
 from hwnas.spaces import Arch, find_space
 from hwnas.train.recipe import QUICK, Recipe
@@ -83,7 +84,7 @@ def probe(recipe: Recipe, seeds: int) -> Row:
 
 
 def _score(recipe: Recipe, arch: Arch, seed: int) -> float:
-    return TrainEvaluator(SPACE, "cluttered-digits", recipe, seed).evaluate(arch).score
+    return TrainEvaluator(Setting(SPACE, "cluttered-digits"), recipe, seed).evaluate(arch).score
 
 
 def main() -> None:

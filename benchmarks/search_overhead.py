@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -19,6 +18,7 @@ import torch
 from hwnas import cost
 from hwnas.cost import Budget, Problem
 from hwnas.evaluate.fake import FakeEvaluator
+from hwnas.evaluate.setting import Setting
 from hwnas.evaluate.trainer import TrainEvaluator
 from hwnas.progress import Silent
 from hwnas.runs import Run
@@ -65,7 +65,7 @@ def evaluation_seconds() -> float:
     """Return the seconds of one real evaluation of the start network on one thread."""
     torch.set_num_threads(1)
     space = find_space("rcnet-digits")
-    evaluator = TrainEvaluator(space, "cluttered-digits", replace(QUICK, images=QUICK.images))
+    evaluator = TrainEvaluator(Setting(space, "cluttered-digits"), QUICK)
     evaluator.evaluate(space.start(), 1)
     return evaluator.evaluate(space.start(), 2).seconds
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from hwnas.data.cluttered import ClutteredDigits
+from hwnas.data.cluttered import ClutteredDigits, _load
 
 
 def test_cluttered_digits_are_the_same_for_the_same_seed() -> None:
@@ -23,7 +23,8 @@ def test_cluttered_digits_are_the_same_for_the_same_seed() -> None:
 
 def test_cluttered_digits_split_originals_and_stay_in_range() -> None:
     data = ClutteredDigits()
-    parts = [set(data._originals[name].tolist()) for name in ("train", "search", "final")]
+    originals = _load(torch.device("cpu")).originals
+    parts = [set(originals[name].tolist()) for name in ("train", "search", "final")]
     assert sum(map(len, parts)) == len(set.union(*parts)) == 1797
     images, labels = next(data.held_out("search", 20, 500))
     assert images.shape == (500, 3, 20, 20)

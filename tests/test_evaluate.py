@@ -21,6 +21,7 @@ from hwnas.evaluate.evaluation import Evaluation
 from hwnas.evaluate.fake import FakeEvaluator
 from hwnas.evaluate.pool import EvaluationPool
 from hwnas.evaluate.proxy import proxy_space
+from hwnas.evaluate.setting import Setting
 from hwnas.evaluate.trainer import TrainEvaluator
 from hwnas.spaces import SPACES, find_space
 from hwnas.train.recipe import QUICK
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 
 SPACE = find_space("rcnet", input_size="8", classes=10, width=0.25)
 START = SPACE.start()
-TINY = TrainEvaluator(SPACE, "cluttered-digits", replace(QUICK, images=128, validation=64))
+SETTING = Setting(SPACE, "cluttered-digits")
+TINY = TrainEvaluator(SETTING, replace(QUICK, images=128, validation=64))
 
 
 @dataclass(frozen=True)
@@ -130,9 +132,11 @@ def test_everything_that_decides_a_score_is_in_its_identity(
         {"seed": 1},
         {"split": "final"},
         {"recipe": replace(TINY.recipe, images=256)},
-        {"space": find_space("rcnet", input_size="16", classes=10, width=0.25)},
-        {"dataset": f"parquet:{_tiny_parquet(tmp_path / 'a.parquet', 0)}"},
-        {"dataset": f"parquet:{_tiny_parquet(tmp_path / 'b.parquet', 1)}"},
+        {"setting": replace(SETTING, space=replace(SPACE, resolution=16))},
+        *(
+            {"setting": Setting(SPACE, f"parquet:{_tiny_parquet(tmp_path / name, level)}")}
+            for level, name in enumerate(("a.parquet", "b.parquet"))
+        ),
     ]
     identities = [str(replace(TINY, **change).identity()) for change in changes]
     assert len({str(TINY.identity()), *identities}) == len(changes) + 1

@@ -8,6 +8,7 @@ digits are saturated by the smallest networks; these show what depth and width a
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -64,18 +65,21 @@ class ClutteredDigits:
         start: int = 0,
         device: torch.device = CPU,
     ) -> Iterator[Batch]:
-        """Yield fresh images; each batch has its own random stream."""
+        """Yield fresh images, drawn on the device; each batch has its own random stream.
+
+        A GPU's random numbers are others than a CPU's, so its images are others too.
+        """
+        source = self._source(device)
         for number, size in batch_sizes(images, batch_size, start):
-            generator = torch.Generator().manual_seed(derive(seed, "train", number))
-            chosen = self._originals["train"]
-            chosen = chosen[torch.randint(len(chosen), (size,), generator=generator)]
-            pixels = self._draw(chosen, resolution, generator).to(device)
-            yield normalise(pixels, self.images), self._labels[chosen].to(device)
+            generator = torch.Generator(device).manual_seed(derive(seed, "train", number))
+            chosen = _pick(source.originals["train"], size, generator)
+            pixels = _draw(source, chosen, resolution, generator)
+            yield normalise(pixels, self.images), source.labels[chosen]
 
     def held_out(
         self, split: Split, resolution: int, count: int, *, device: torch.device = CPU
     ) -> Iterator[Batch]:
-        """Yield `count` images; the originals take turns."""
+        """Yield `count` images, the same on every device; the originals take turns."""
         for pixels, labels in self._held_out(split, resolution, count):
             yield normalise(pixels.to(device), self.images), labels.to(device)
 
@@ -87,58 +91,83 @@ class ClutteredDigits:
 
     def _held_out(self, split: Split, resolution: int, count: int) -> Iterator[Batch]:
         """Yield images in [0, 1] and labels, all from one random stream."""
-        originals = self._originals[split]
+        source = self._source(CPU)
+        originals = source.originals[split]
         generator = torch.Generator().manual_seed(derive(SEED, split, resolution))
         for first, size in held_out_parts(count, resolution):
             chosen = originals[torch.arange(first, first + size) % len(originals)]
-            yield self._draw(chosen, resolution, generator), self._labels[chosen]
+            yield _draw(source, chosen, resolution, generator), source.labels[chosen]
+
+    def _source(self, device: torch.device) -> _Source:
+        if device not in self._sources:
+            self._sources[device] = _load(device)
+        return self._sources[device]
 
     @cached_property
-    def _loaded(self) -> tuple[Tensor, Tensor]:
-        from sklearn.datasets import load_digits
+    def _sources(self) -> dict[torch.device, _Source]:
+        return {}
 
-        digits, labels = load_digits(return_X_y=True)
-        pixels = torch.tensor(digits.reshape(-1, 1, SIZE, SIZE) / 16, dtype=torch.float32)
-        return pixels, torch.tensor(labels, dtype=torch.int64)
 
-    @property
-    def _digits(self) -> Tensor:
-        return self._loaded[0]
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """The real digits, on one device.
 
-    @property
-    def _labels(self) -> Tensor:
-        return self._loaded[1]
+    Attributes:
+        digits: (n, 1, 8, 8) in [0, 1].
+        labels: (n,) int64.
+        originals: indices of the digits of each split.
+    """
 
-    @cached_property
-    def _originals(self) -> dict[str, Tensor]:
-        """Indices of the digits of each split."""
-        order = np.random.default_rng(SEED).permutation(len(self._labels))
-        middle = (TRAIN_ORIGINALS + len(order)) // 2
-        parts = np.split(order, [TRAIN_ORIGINALS, middle])
-        names = ("train", "search", "final")
-        return {name: torch.from_numpy(part) for name, part in zip(names, parts, strict=True)}
+    digits: Tensor
+    labels: Tensor
+    originals: dict[str, Tensor]
 
-    def _draw(self, chosen: Tensor, resolution: int, generator: Generator) -> Tensor:
-        """Return (n, 3, r, r) in [0, 1]: warped digits in random colours, clutter and noise."""
-        digits = _warp(self._digits[chosen], resolution, generator, (0.6, 0.9), 0.4)
-        clutter = torch.zeros_like(digits)
-        for _ in range(CLUTTER_PIECES):
-            clutter = torch.maximum(clutter, self._piece(len(chosen), resolution, generator))
-        image = digits * _tint(len(chosen), generator)
-        clutter = CLUTTER_BRIGHTNESS * clutter * _tint(len(chosen), generator)
-        image = torch.maximum(image, clutter)
-        return (image + NOISE * torch.randn(image.shape, generator=generator)).clamp_(0, 1)
 
-    def _piece(self, count: int, resolution: int, generator: Generator) -> Tensor:
-        """Return warped pieces of training digits, (n, 1, r, r)."""
-        train = self._originals["train"]
-        chosen = train[torch.randint(len(train), (count,), generator=generator)]
-        corner = torch.randint(SIZE - CLUTTER_SIZE, (count, 2), generator=generator)
-        inside = torch.arange(SIZE) - corner[..., None]
-        inside = (inside >= 0) & (inside < CLUTTER_SIZE)
-        window = inside[:, None, 0, :, None] & inside[:, None, 1, None, :]
-        pieces = self._digits[chosen] * window
-        return _warp(pieces, resolution, generator, (0.4, 0.9), math.pi)
+def _load(device: torch.device) -> _Source:
+    from sklearn.datasets import load_digits
+
+    digits, labels = load_digits(return_X_y=True)
+    pixels = torch.tensor(digits.reshape(-1, 1, SIZE, SIZE) / 16, dtype=torch.float32)
+    order = np.random.default_rng(SEED).permutation(len(labels))
+    middle = (TRAIN_ORIGINALS + len(order)) // 2
+    parts = np.split(order, [TRAIN_ORIGINALS, middle])
+    names = ("train", "search", "final")
+    return _Source(
+        pixels.to(device),
+        torch.tensor(labels, dtype=torch.int64).to(device),
+        {name: torch.from_numpy(part).to(device) for name, part in zip(names, parts, strict=True)},
+    )
+
+
+def _pick(among: Tensor, count: int, generator: Generator) -> Tensor:
+    """Return `count` random entries of a vector, repetitions allowed."""
+    index = torch.randint(len(among), (count,), generator=generator, device=generator.device)
+    return among[index]
+
+
+def _draw(source: _Source, chosen: Tensor, resolution: int, generator: Generator) -> Tensor:
+    """Return (n, 3, r, r) in [0, 1]: warped digits in random colours, clutter and noise."""
+    digits = _warp(source.digits[chosen], resolution, generator, (0.6, 0.9), 0.4)
+    clutter = torch.zeros_like(digits)
+    for _ in range(CLUTTER_PIECES):
+        clutter = torch.maximum(clutter, _piece(source, len(chosen), resolution, generator))
+    image = digits * _tint(len(chosen), generator)
+    clutter = CLUTTER_BRIGHTNESS * clutter * _tint(len(chosen), generator)
+    image = torch.maximum(image, clutter)
+    noise = torch.randn(image.shape, generator=generator, device=generator.device)
+    return (image + NOISE * noise).clamp_(0, 1)
+
+
+def _piece(source: _Source, count: int, resolution: int, generator: Generator) -> Tensor:
+    """Return warped pieces of training digits, (n, 1, r, r)."""
+    device = generator.device
+    chosen = _pick(source.originals["train"], count, generator)
+    high = SIZE - CLUTTER_SIZE
+    corner = torch.randint(high, (count, 2), generator=generator, device=device)
+    inside = torch.arange(SIZE, device=device) - corner[..., None]
+    inside = (inside >= 0) & (inside < CLUTTER_SIZE)
+    window = inside[:, None, 0, :, None] & inside[:, None, 1, None, :]
+    return _warp(source.digits[chosen] * window, resolution, generator, (0.4, 0.9), math.pi)
 
 
 def _warp(
@@ -157,10 +186,11 @@ def _warp(
         scales: range of the digit's size as a share of the image's.
         rotation: largest angle in either direction, radians.
     """
-    count = len(digits)
-    angle, stretch, shear, right, down = 2 * torch.rand(5, count, generator=generator) - 1
+    count, device = len(digits), generator.device
+    draws = 2 * torch.rand(5, count, generator=generator, device=device) - 1
+    angle, stretch, shear, right, down = draws
     low, high = scales
-    scale = low + (high - low) * torch.rand(count, generator=generator)
+    scale = low + (high - low) * torch.rand(count, generator=generator, device=device)
     wide = scale * (1 + 0.25 * stretch)
     cos, sin = torch.cos(rotation * angle), torch.sin(rotation * angle)
     right, down = right * (1 - scale), down * (1 - scale)
@@ -173,4 +203,4 @@ def _warp(
 
 def _tint(count: int, generator: Generator) -> Tensor:
     """Return a bright colour per image, (n, 3, 1, 1)."""
-    return 0.5 + 0.5 * torch.rand(count, 3, 1, 1, generator=generator)
+    return 0.5 + 0.5 * torch.rand(count, 3, 1, 1, generator=generator, device=generator.device)

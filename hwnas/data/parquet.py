@@ -21,9 +21,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+    from torch import Tensor
 
 VERSION = 2
 """To be raised with any change of batches or splits, so that old scores are not reused."""
+
+RESIDENT_BYTES = 8 * 10**9
+"""Training images up to this size stay in a GPU's memory."""
 
 PAD_SHARE = 8
 """Random crops after padding by resolution / 8: four pixels at 32."""
@@ -41,6 +45,7 @@ class ParquetImages:
         self._train_files, self._test_files = sources(path)
         self.name = name or f"parquet:{path}"
         self._reduced: dict[int, NDArray[np.uint8]] = {}
+        self._resident: dict[tuple[int, torch.device], Tensor] = {}
 
     @cached_property
     def images(self) -> ImageInput:
@@ -70,13 +75,14 @@ class ParquetImages:
     ) -> Iterator[Batch]:
         """Yield random crops and flips; every epoch is a new order of all images."""
         blank = np.round(255 * np.array(self.images.mean)).astype(np.uint8)
+        colour = torch.from_numpy(blank).to(device)
         for number, size in batch_sizes(images, batch_size, start):
             rows = self._splits.train[
                 _endless_epochs(self.train_size, seed, number * batch_size, size)
             ]
             rng = np.random.default_rng(derive(seed, "crop", number))
-            pixels = _crop_and_flip(self._train_pixels(rows, resolution), blank, rng)
-            yield self._batch(pixels, self._train.classes[rows], device)
+            pixels = self._train_pixels(rows, resolution, device)
+            yield self._batch(_crop_and_flip(pixels, colour, rng), self._train.classes[rows])
 
     def held_out(
         self, split: Split, resolution: int, count: int, *, device: torch.device = CPU
@@ -85,19 +91,17 @@ class ParquetImages:
         source, rows = self._held_out(split)
         for first, size in held_out_parts(min(count, len(rows)), resolution):
             chosen = rows[first : first + size]
-            pixels = _resize(source.pixels[chosen], resolution)
-            yield self._batch(pixels, source.classes[chosen], device)
+            pixels = torch.from_numpy(_resize(source.pixels[chosen], resolution)).to(device)
+            yield self._batch(pixels, source.classes[chosen])
 
     def real_images(self, count: int, resolution: int) -> NDArray[np.uint8]:
         """Return images of the final split."""
         source, rows = self._held_out("final")
         return _resize(source.pixels[rows[:count]], resolution)
 
-    def _batch(
-        self, pixels: NDArray[np.uint8], classes: NDArray[np.int64], device: torch.device
-    ) -> Batch:
-        values = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float() / 255
-        return normalise(values, self.images), torch.from_numpy(classes).to(device)
+    def _batch(self, pixels: Tensor, classes: NDArray[np.int64]) -> Batch:
+        values = pixels.permute(0, 3, 1, 2).float() / 255
+        return normalise(values, self.images), torch.from_numpy(classes).to(pixels.device)
 
     @cached_property
     def _train(self) -> Decoded:
@@ -119,7 +123,21 @@ class ParquetImages:
             return self._test, order
         return self._train, self._splits.search if split == "search" else self._splits.final
 
-    def _train_pixels(self, rows: NDArray[np.int64], resolution: int) -> NDArray[np.uint8]:
+    def _train_pixels(
+        self, rows: NDArray[np.int64], resolution: int, device: torch.device
+    ) -> Tensor:
+        """Return images (n, r, r, 3) uint8 on the device, a GPU's from its own memory if it can."""
+        if device.type == "cpu" or self._bytes(resolution) > RESIDENT_BYTES:
+            return torch.from_numpy(self._host_pixels(rows, resolution)).to(device)
+        if (resolution, device) not in self._resident:
+            everything = self._host_pixels(np.arange(len(self._train.classes)), resolution)
+            self._resident[resolution, device] = torch.from_numpy(everything).to(device)
+        return self._resident[resolution, device][torch.from_numpy(rows).to(device)]
+
+    def _bytes(self, resolution: int) -> int:
+        return 3 * resolution**2 * len(self._train.classes)
+
+    def _host_pixels(self, rows: NDArray[np.int64], resolution: int) -> NDArray[np.uint8]:
         """Return images at a resolution; smaller ones, cheap to keep, are made only once."""
         original = self._train.pixels
         if resolution >= original.shape[1]:
@@ -159,18 +177,16 @@ def _resize(pixels: NDArray[np.uint8], resolution: int, batch: int = 500) -> NDA
     return result
 
 
-def _crop_and_flip(
-    pixels: NDArray[np.uint8], blank: NDArray[np.uint8], rng: np.random.Generator
-) -> NDArray[np.uint8]:
-    """Return each image shifted by up to resolution / 8 over `blank`; half are flipped."""
-    count, size = len(pixels), int(pixels.shape[1])
+def _crop_and_flip(pixels: Tensor, blank: Tensor, rng: np.random.Generator) -> Tensor:
+    """Return each image (n, r, r, 3) shifted by up to r / 8 over `blank` (3,); half are flipped."""
+    count, size, device = len(pixels), pixels.shape[1], pixels.device
     pad = size // PAD_SHARE
-    padded = np.empty((count, size + 2 * pad, size + 2 * pad, 3), np.uint8)
-    padded[:] = blank
+    padded = blank.repeat(count, size + 2 * pad, size + 2 * pad, 1)
     padded[:, pad : pad + size, pad : pad + size] = pixels
-    result = np.empty_like(pixels)
     shifts, flips = rng.integers(0, 2 * pad + 1, (count, 2)), rng.integers(0, 2, count)
-    for index, (down, right) in enumerate(shifts):
-        window = padded[index, down : down + size, right : right + size]
-        result[index] = window[:, ::-1] if flips[index] else window
-    return result
+    steps = np.arange(size)
+    down = shifts[:, :1] + steps
+    right = shifts[:, 1:] + np.where(flips[:, None] == 1, steps[::-1], steps)
+    rows, columns = (torch.from_numpy(index).to(device) for index in (down, right))
+    image = torch.arange(count, device=device)
+    return padded[image[:, None, None], rows[:, :, None], columns[:, None, :]]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from hwnas.spaces import Arch
 
 
@@ -85,3 +87,15 @@ class Evaluator(Protocol):
             EvaluationFailed: training diverged.
             MemoryError: the network is too large for this machine.
         """
+
+
+@runtime_checkable
+class SideBySide(Protocol):
+    """An evaluator that can have several networks in work in one process, on one GPU."""
+
+    @property
+    def lanes(self) -> int:
+        """How many."""
+
+    def work(self, arch: Arch, replicate: int = 0) -> Generator[None, None, Evaluation]:
+        """Do what `evaluate` does, giving way now and then."""

@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, TypeAlias
 
 from hwnas.errors import EvaluationFailed, HwnasError
-from hwnas.evaluate.evaluation import Evaluation
+from hwnas.evaluate.evaluation import Evaluation, SideBySide
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -79,8 +79,7 @@ class EvaluationPool:
 
     def _outcomes(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Outcome]]:
         if not self._count:
-            for job in jobs:
-                yield job, _evaluate(self._evaluator, job)
+            yield from _here(self._evaluator, jobs)
             return
         waiting = deque(jobs)
         busy: dict[Connection, tuple[_Worker, Job]] = {}
@@ -201,6 +200,24 @@ def _use_one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+def _here(evaluator: Evaluator, jobs: Sequence[Job]) -> Iterator[tuple[Job, Outcome]]:
+    """Evaluate in this process, side by side if the evaluator can."""
+    if not isinstance(evaluator, SideBySide) or evaluator.lanes == 1 or len(jobs) == 1:
+        for job in jobs:
+            yield job, _evaluate(evaluator, job)
+        return
+    import torch
+
+    from hwnas.train.lanes import side_by_side
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    work = side_by_side(jobs, lambda job: evaluator.work(*job), evaluator.lanes, device)
+    for job, outcome in work:
+        if isinstance(outcome, Exception) and not isinstance(outcome, HwnasError | MemoryError):
+            raise outcome
+        yield job, outcome
 
 
 def _evaluate(evaluator: Evaluator, job: Job) -> Outcome:

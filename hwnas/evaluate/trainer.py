@@ -4,32 +4,29 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from functools import lru_cache
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from hwnas.data.catalog import find_dataset
 from hwnas.evaluate.evaluation import Evaluation
 from hwnas.models.network import Network, initialise
 from hwnas.seeds import derive
-from hwnas.train.loop import Training
-from hwnas.train.metrics import Metrics, measure
+from hwnas.train.lanes import finish
+from hwnas.train.loop import GPU_CHECK_STEPS, Training
+from hwnas.train.metrics import measure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator
 
-    from hwnas.data.dataset import Dataset, Split
-    from hwnas.spaces import Arch, RcnetSpace
+    from hwnas.data.dataset import Batch, Split
+    from hwnas.evaluate.setting import Setting
+    from hwnas.spaces import Arch
+    from hwnas.train.lanes import Work
     from hwnas.train.recipe import Recipe
 
-VERSION = 2
+VERSION = 3
 """To be raised with any change of the training code that changes scores."""
-
-dataset_of = lru_cache(maxsize=4)(find_dataset)
-"""Data sets stay loaded: a process scores many candidates on one."""
 
 
 @dataclass(frozen=True)
@@ -40,33 +37,27 @@ class TrainEvaluator:
     they have in common, so that most of the luck cancels in comparisons.
 
     Attributes:
-        space: the proxy geometry.
-        dataset: as the user names it, e.g. "cluttered-digits".
-        data_dir: where downloaded data sets lie, or None.
+        setting: geometry, data and device.
         recipe: short training.
         seed: of weights and batches.
-        device: torch device, such as "cpu" or "cuda".
         split: held-out images that score.
+        lanes: networks in training side by side on a GPU.
     """
 
-    space: RcnetSpace
-    dataset: str
+    setting: Setting
     recipe: Recipe
     seed: int = 0
-    data_dir: Path | None = None
-    device: str = "cpu"
     split: Split = "search"
+    lanes: int = 1
 
     def identity(self) -> dict[str, Any]:
         """Return what decides the score."""
         return {
             "evaluator": "train",
             "version": VERSION,
-            "space": asdict(self.space),
-            "data": self._data.fingerprint,
+            **self.setting.identity(),
             "recipe": self.recipe.as_dict(),
             "seed": self.seed,
-            "device": self.device,
             "split": self.split,
         }
 
@@ -77,9 +68,20 @@ class TrainEvaluator:
             EvaluationFailed: training diverged.
             MemoryError: the network is too large for this machine.
         """
+        return finish(self.work(arch, replicate))
+
+    def work(self, arch: Arch, replicate: int = 0) -> Work[Evaluation]:
+        """Do what `evaluate` does, giving way now and then."""
         began = time.perf_counter()
-        with _memory_errors():
-            metrics = self._train(arch, derive(self.seed, "replicate", replicate))
+        seed = derive(self.seed, "replicate", replicate)
+        with memory_errors():
+            network = Network(self.setting.space.graph(arch))
+            initialise(network, seed, still_branches=True)
+            training = Training(network, self.recipe, self.setting.torch_device)
+            batches = self.setting.batches(self.recipe.images, self.recipe.batch_size, seed)
+            yield from train(training, batches)
+            held_out = self.setting.held_out(self.split, self.recipe.validation)
+            metrics = measure(training.result, held_out)
         return Evaluation.of(
             metrics.accuracy,
             metrics.cross_entropy,
@@ -88,26 +90,16 @@ class TrainEvaluator:
             seconds=time.perf_counter() - began,
         )
 
-    def _train(self, arch: Arch, seed: int) -> Metrics:
-        network = Network(self.space.graph(arch))
-        initialise(network, seed, still_branches=True)
-        data, resolution, device = self._data, self.space.resolution, torch.device(self.device)
-        training = Training(network, self.recipe, device)
-        batches = data.train_batches(
-            self.recipe.images, self.recipe.batch_size, resolution, seed, device=device
-        )
-        for _ in training.run(batches):
-            pass
-        held_out = data.held_out(self.split, resolution, self.recipe.validation, device=device)
-        return measure(training.result, held_out)
 
-    @property
-    def _data(self) -> Dataset:
-        return dataset_of(self.dataset, self.data_dir)
+def train(training: Training, batches: Iterable[Batch]) -> Work[None]:
+    """Train to the end, giving way whenever a GPU has enough to do."""
+    for _ in training.run(batches):
+        if training.step % GPU_CHECK_STEPS == 0:
+            yield
 
 
 @contextmanager
-def _memory_errors() -> Iterator[None]:
+def memory_errors() -> Iterator[None]:
     """Raise MemoryError where torch raises one of its own, or a bare RuntimeError on a CPU."""
     try:
         yield

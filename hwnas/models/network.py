@@ -33,6 +33,8 @@ class ConvNormAct(nn.Sequential):
             bias=False,
         )
         self.norm = nn.BatchNorm2d(op.out_channels)
+        # Serves a momentum that depends on it; here it would cost a GPU one launch per layer.
+        self.norm.num_batches_tracked = None
         if op.relu6:
             self.act = nn.ReLU6(inplace=True)
 
@@ -129,7 +131,7 @@ def initialise(network: Network, seed: int, *, still_branches: bool = False) -> 
         layer = network.layers[module_name(node.name)]
         generator = torch.Generator().manual_seed(derive(seed, "weights", node.name))
         if isinstance(layer, ConvNormAct):
-            layer.norm.reset_parameters()
+            _reset(layer.norm)
             _draw(layer.conv.weight, math.sqrt(2 / _fan_out(layer.conv)), generator)
         elif isinstance(layer, nn.Linear):
             nn.init.zeros_(layer.bias)
@@ -143,6 +145,13 @@ def initialise(network: Network, seed: int, *, still_branches: bool = False) -> 
 def _residual_branches(graph: Graph) -> list[str]:
     """Return the last convolution of every residual branch: what is added to a shortcut."""
     return [node.inputs[1] for node in graph if isinstance(node.op, Add)]
+
+
+def _reset(norm: nn.BatchNorm2d) -> None:
+    nn.init.ones_(norm.weight)
+    nn.init.zeros_(norm.bias)
+    nn.init.zeros_(norm.get_buffer("running_mean"))
+    nn.init.ones_(norm.get_buffer("running_var"))
 
 
 def _fan_out(conv: nn.Conv2d) -> int:

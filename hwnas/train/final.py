@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from hwnas.progress import Reporter
     from hwnas.train.recipe import Recipe
 
+FORMAT = "2"
+"""Of checkpoints: to be raised when their content changes."""
+
 CHECKPOINTS = 50
 """How often per training the state is saved."""
 
@@ -204,6 +207,7 @@ def _identity(graph: Graph, dataset: Dataset, recipe: Recipe, seed: int) -> dict
         "data set": fingerprint(dataset.fingerprint),
         "recipe": fingerprint(recipe.as_dict()),
         "seed": str(seed),
+        "format": FORMAT,
     }
 
 

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hwnas.errors import EvaluationFailed
+from hwnas.train.optimiser import Nesterov, pull_towards
+from hwnas.train.recorded import RecordedStep
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -19,13 +21,18 @@ if TYPE_CHECKING:
     from hwnas.train.recipe import Recipe
 
 CHECK_STEPS = 20
+"""Steps between two looks at the loss."""
+
+GPU_CHECK_STEPS = 50
+"""The same on a GPU, which a look makes wait."""
 
 
 class Training:
-    """A network on its way through a recipe.
+    """A network, or a stack of copies, on its way through a recipe.
 
     All state is in `network`, the optimiser, the averaged weights and `step`; with the same
-    state and the same batches, the continuation is the same to the bit.
+    state and the same batches, the continuation is the same to the bit. On a GPU the step is
+    recorded as a CUDA graph, in bfloat16.
 
     Attributes:
         network: the module in training; moved to `device`, channels last.
@@ -33,64 +40,90 @@ class Training:
         result: the module that the recipe yields: averaged weights if it asks for them.
     """
 
-    def __init__(self, network: nn.Module, recipe: Recipe, device: torch.device) -> None:
+    def __init__(
+        self, network: nn.Module, recipe: Recipe, device: torch.device, *, record: bool = True
+    ) -> None:
+        """Take a network into training.
+
+        Args:
+            network: with its initial weights.
+            recipe: how.
+            device: where.
+            record: on a GPU, record the step; else every kernel is launched on its own.
+        """
         self.network = network.to(device).to(memory_format=torch.channels_last).train()
         self.recipe = recipe
         self.device = device
         self.step = 0
         self.result = network if recipe.ema is None else copy.deepcopy(network)
-        self._optimiser = torch.optim.SGD(
-            network.parameters(),
-            lr=recipe.peak_lr,
-            momentum=recipe.momentum,
-            weight_decay=recipe.weight_decay,
-            nesterov=True,
-        )
+        self._copies: int = getattr(network, "copies", 1)
+        self._optimiser = Nesterov(list(network.parameters()), recipe.momentum, recipe.weight_decay)
         self._current = _numbers(network)
         self._average = _numbers(self.result)
+        self._rate = torch.zeros((), device=device)
+        self._share = torch.zeros((), device=device)
+        self._record = record and device.type == "cuda"
+        self._recorded: RecordedStep | None = None
 
     def run(self, batches: Iterable[Batch]) -> Iterator[Tensor]:
-        """Train on each batch and yield its loss, a scalar.
+        """Train on each batch and yield its loss, a scalar that the next step may overwrite.
+
+        Labels are class numbers (n,), or probabilities (n, classes); those of a stack of copies
+        are (copies * n,), copy by copy.
 
         Raises:
             EvaluationFailed: the loss is not a finite number.
         """
+        every = GPU_CHECK_STEPS if self.device.type == "cuda" else CHECK_STEPS
         loss = torch.zeros(())
+        last = _Look(loss)
         for images, labels in batches:
             loss = self._train(images, labels)
-            # Reading a loss makes a GPU wait, so it is not done at every step.
-            if self.step % CHECK_STEPS == 0:
-                self._check(loss)
+            if self.step % every == 0:
+                # That of the check before: a GPU has finished with it, so nobody waits.
+                self._check(last)
+                last = _Look(loss)
             yield loss
-        self._check(loss)
+        self._check(last)
+        self._check(_Look(loss))
 
-    def _check(self, loss: Tensor) -> None:
-        if not math.isfinite(loss.item()):
-            raise EvaluationFailed(f"training diverged: loss {loss.item()} at step {self.step}")
+    def _check(self, look: _Look) -> None:
+        loss = look.value()
+        if not math.isfinite(loss):
+            raise EvaluationFailed(f"training diverged: loss {loss} by step {self.step}")
 
     def _train(self, images: Tensor, labels: Tensor) -> Tensor:
-        for group in self._optimiser.param_groups:
-            group["lr"] = self.recipe.learning_rate(self.step)
-        # bfloat16 needs no loss scaling; on a CPU it would only be slower.
-        with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
-            logits = self.network(images)
-        loss = functional.cross_entropy(
-            logits.float(), labels, label_smoothing=self.recipe.label_smoothing
-        )
-        self._optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        self._optimiser.step()
-        self._update_average()
+        self._rate.fill_(self.recipe.learning_rate(self.step))
+        if self.recipe.ema is not None:
+            # The first weights are random, so the average is short at first and then lengthens.
+            self._share.fill_(1 - min(self.recipe.ema, (1 + self.step) / (10 + self.step)))
+        if self._record and self._recorded is None:
+            self._recorded = RecordedStep(self._compute, self._state(), images, labels)
+        if self._recorded is not None and self._recorded.fits(images, labels):
+            loss = self._recorded(images, labels)
+        else:
+            loss = self._compute(images, labels)
         self.step += 1
-        return loss.detach()
+        return loss
 
-    @torch.no_grad()
-    def _update_average(self) -> None:
-        if self.recipe.ema is None:
-            return
-        # The first weights are random, so the average is short at first and then lengthens.
-        decay = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
-        torch._foreach_lerp_(self._average, self._current, 1 - decay)
+    def _compute(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Do one step with the present rate and share: tensors alone decide what happens."""
+        loss = training_step(
+            self.network,
+            self._optimiser,
+            self._rate,
+            images,
+            labels,
+            label_smoothing=self.recipe.label_smoothing,
+            copies=self._copies,
+        )
+        if self.recipe.ema is not None:
+            pull_towards(self._average, self._current, self._share)
+        return loss
+
+    def _state(self) -> list[Tensor]:
+        average = [] if self.recipe.ema is None else self._average
+        return [*self._current, *average, *self._optimiser.momentum]
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that a continuation needs."""
@@ -98,7 +131,7 @@ class Training:
             "step": self.step,
             "network": self.network.state_dict(),
             "result": self.result.state_dict(),
-            "optimiser": self._optimiser.state_dict(),
+            "momentum": self._optimiser.momentum,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -106,9 +139,49 @@ class Training:
         self.step = state["step"]
         self.network.load_state_dict(state["network"])
         self.result.load_state_dict(state["result"])
-        self._optimiser.load_state_dict(state["optimiser"])
+        torch._foreach_copy_(self._optimiser.momentum, state["momentum"])
+
+
+def training_step(
+    network: nn.Module,
+    optimiser: Nesterov,
+    rate: Tensor,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    label_smoothing: float = 0.0,
+    copies: int = 1,
+) -> Tensor:
+    """Move the parameters once; returns the loss, a scalar, the mean over the copies."""
+    # bfloat16 needs no loss scaling; on a CPU it would only be slower.
+    with torch.autocast("cuda", torch.bfloat16, enabled=images.device.type == "cuda"):
+        logits = network(images).flatten(0, -2)
+    loss = functional.cross_entropy(logits.float(), labels, label_smoothing=label_smoothing)
+    # The copies of a stacked network do not touch: the sum of their losses trains each alone.
+    optimiser.step(torch.autograd.grad(copies * loss, optimiser.params), rate)
+    return loss.detach()
+
+
+class _Look:
+    """A loss on its way from the device; nothing that is queued later holds it up."""
+
+    def __init__(self, loss: Tensor) -> None:
+        self._done = None
+        if loss.device.type == "cuda":
+            self._loss = torch.empty((), pin_memory=True).copy_(loss, non_blocking=True)
+            self._done = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            self._done.record()
+        else:
+            self._loss = loss.clone()
+
+    def value(self) -> float:
+        """Wait for the loss and return it."""
+        if self._done is not None:
+            self._done.synchronize()
+        return self._loss.item()
 
 
 def _numbers(network: nn.Module) -> list[Tensor]:
     """Return all floating-point parameters and buffers, for the average to follow."""
-    return [value for value in network.state_dict().values() if value.is_floating_point()]
+    values = network.state_dict().values()
+    return [value for value in values if value.is_floating_point()]

@@ -114,13 +114,14 @@ class Request:
         if self.evaluator == "fake":
             return FakeEvaluator(self.seed), None
         from hwnas.data.catalog import find_dataset
+        from hwnas.evaluate.setting import Setting
         from hwnas.evaluate.trainer import TrainEvaluator
         from hwnas.train import recipe
 
         classes = len(find_dataset(self.dataset, self.data_dir).images.labels)
         proxy = proxy_space(space, classes)
         quick = replace(recipe.QUICK, images=self.images or recipe.QUICK.images)
-        candidates = TrainEvaluator(proxy, self.dataset, quick, self.seed, self.data_dir)
+        candidates = TrainEvaluator(Setting(proxy, self.dataset, self.data_dir), quick, self.seed)
         longer = replace(quick, images=JUDGE_FACTOR * quick.images)
         return candidates, replace(candidates, recipe=longer, split="final")
 

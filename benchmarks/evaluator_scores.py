@@ -1,0 +1,130 @@
+"""What cheap evaluators say of the 40 networks of `evaluator_truth.py`, on CPU processes.
+
+    python benchmarks/evaluator_scores.py --data-dir DIR --out FILE.json --minutes 9 --workers 14
+
+Every evaluator scores all networks from several seeds; each job (one evaluator, data set and seed)
+is written as soon as it is done, and the same command goes on where it stopped.
+`benchmarks/evaluators.py` compares the result with the truth.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evaluator_truth import SPACE, one_block_additions, path
+
+from hwnas import __version__
+from hwnas.evaluate.setting import Setting
+from hwnas.evaluate.supernet import SupernetEvaluator
+from hwnas.evaluate.trainer import TrainEvaluator
+from hwnas.train.recipe import QUICK, Recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hwnas.evaluate.evaluation import Evaluation, Evaluator
+
+TUNE = Recipe("tune", 960, 32, 0.03, warmup=0.0, validation=2_000)
+
+
+def _train(images: int) -> Callable[[Setting, int], Evaluator]:
+    recipe = replace(QUICK, images=images)
+    return lambda setting, seed: TrainEvaluator(setting, recipe, seed)
+
+
+def _supernet(images: int, blocks: int, tune: int = 960) -> Callable[[Setting, int], Evaluator]:
+    recipe, tuning = Recipe("shared", images, 32, 0.1), replace(TUNE, images=tune)
+    warm = 0.25 if blocks else 1.0
+    return lambda setting, seed: SupernetEvaluator(setting, recipe, tuning, warm, blocks, seed)
+
+
+EVALUATORS = {
+    "supernet-48k-12": _supernet(48_000, 12),
+    "train-1536": _train(1_536),
+    "supernet-48k-4": _supernet(48_000, 4),
+    "inherit-12k": _supernet(12_000, 0, 1_920),
+    "train-3072": _train(3_072),
+    "supernet-24k-8": _supernet(24_000, 8),
+    "train-6016": _train(6_016),
+}
+PARTS = 4
+"""A job of `train` is a quarter of the networks."""
+
+
+def run(job: tuple[str, str, int, int, str | None]) -> dict:
+    """Score the networks of one job."""
+    import torch
+
+    torch.set_num_threads(1)
+    name, dataset, seed, part, data_dir = job
+    setting = Setting(SPACE, dataset, None if data_dir is None else Path(data_dir))
+    evaluator = EVALUATORS[name](setting, 500 + seed)
+    archs = list(dict.fromkeys([*one_block_additions(), *path()]))
+    began, scores = time.perf_counter(), {}
+    for arch in archs[part::PARTS] if part >= 0 else archs:
+        found: Evaluation = evaluator.evaluate(arch)
+        scores[SPACE.format(arch)] = [found.accuracy, found.cross_entropy, found.seconds]
+    return {
+        "evaluator": name,
+        "dataset": dataset,
+        "seed": seed,
+        "part": part,
+        "images": found.images,
+        "shared_images": evaluator.recipe.images if name[:5] != "train" else 0,
+        "seconds": time.perf_counter() - began,
+        "scores": scores,
+    }
+
+
+def main() -> None:
+    """Run what is missing, until the time is over."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data-dir", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=9.0)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--seeds", type=int, default=4)
+    parser.add_argument("--only", help="evaluators, separated by commas")
+    options = parser.parse_args()
+    began = time.monotonic()
+    content = json.loads(options.out.read_text()) if options.out.exists() else {"jobs": []}
+    content["hwnas"] = __version__
+    done = {(j["evaluator"], j["dataset"], j["seed"], j["part"]) for j in content["jobs"]}
+    names = options.only.split(",") if options.only else list(EVALUATORS)
+    folder = str(options.data_dir) if options.data_dir else None
+    jobs = [
+        (name, dataset, seed, part, folder)
+        for seed in range(options.seeds)
+        for name in names
+        for dataset in ("cluttered-digits", *(["cifar10"] if folder else []))
+        for part in (range(PARTS) if name.startswith("train") else [-1])
+        if (name, dataset, seed, part) not in done
+    ]
+    if folder:
+        list(Setting(SPACE, "cifar10", options.data_dir).held_out("search", 10))  # decodes once
+    with multiprocessing.get_context("spawn").Pool(options.workers) as pool:
+        results = pool.imap_unordered(run, jobs)
+        try:
+            for _ in jobs:
+                content["jobs"].append(
+                    results.next(began + 60 * options.minutes - time.monotonic())
+                )
+                options.out.write_text(json.dumps(content))
+                last = content["jobs"][-1]
+                print(
+                    f"{time.monotonic() - began:6.0f} s  {last['evaluator']} {last['dataset']} "
+                    f"seed {last['seed']} part {last['part']}: {last['seconds']:.0f} s",
+                    flush=True,
+                )
+        except multiprocessing.TimeoutError:
+            print("the time is over")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""What candidates are scored on: proxy geometry, data, device; batches are kept for all of them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from hwnas.data.catalog import find_dataset
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from hwnas.data.dataset import Batch, Dataset, Split
+    from hwnas.spaces import RcnetSpace
+
+dataset_of = lru_cache(maxsize=4)(find_dataset)
+"""Data sets stay loaded: a process scores many candidates on one."""
+
+SHARED_BYTES = 12 * 10**9
+"""Training batches up to this size stay in a GPU's memory for the next candidate."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The same for all candidates of a search.
+
+    Attributes:
+        space: the proxy geometry.
+        dataset: as the user names it, e.g. "cluttered-digits".
+        data_dir: where downloaded data sets lie, or None.
+        device: torch device, such as "cpu" or "cuda".
+    """
+
+    space: RcnetSpace
+    dataset: str
+    data_dir: Path | None = None
+    device: str = "cpu"
+
+    def identity(self) -> dict[str, Any]:
+        """Return what decides a score."""
+        return {
+            "space": asdict(self.space),
+            "data": self.data.fingerprint,
+            "device": self.device,
+        }
+
+    @property
+    def data(self) -> Dataset:
+        """The data set, loaded once per process."""
+        return dataset_of(self.dataset, self.data_dir)
+
+    @property
+    def torch_device(self) -> torch.device:
+        """The device as torch has it."""
+        return torch.device(self.device)
+
+    def batches(self, images: int, batch_size: int, seed: int) -> Iterable[Batch]:
+        """Return the training batches of a seed; on a GPU they are made once for all candidates."""
+        in_bytes = 12 * images * self.space.resolution**2
+        if self.torch_device.type == "cpu" or in_bytes > SHARED_BYTES:
+            return self._draw(images, batch_size, seed)
+        return _kept_batches(self, images, batch_size, seed)
+
+    def _draw(self, images: int, batch_size: int, seed: int) -> Iterable[Batch]:
+        return self.data.train_batches(
+            images, batch_size, self.space.resolution, seed, device=self.torch_device
+        )
+
+    def held_out(self, split: Split, count: int) -> list[Batch]:
+        """Return held-out images on the device."""
+        return _kept_held_out(self, split, count)
+
+
+@lru_cache(maxsize=2)
+def _kept_batches(setting: Setting, images: int, batch_size: int, seed: int) -> list[Batch]:
+    batches = list(setting._draw(images, batch_size, seed))
+    # Other streams than the one that made them read them from now on.
+    torch.cuda.synchronize()
+    return batches
+
+
+@lru_cache(maxsize=2)
+def _kept_held_out(setting: Setting, split: Split, count: int) -> list[Batch]:
+    found = setting.data.held_out(
+        split, setting.space.resolution, count, device=setting.torch_device
+    )
+    batches = list(found)
+    if setting.torch_device.type == "cuda":
+        torch.cuda.synchronize()
+    return batches
