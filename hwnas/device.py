@@ -14,7 +14,7 @@ from typing import Any
 from hwnas.errors import UserError, one_of
 from hwnas.resources import shipped
 
-RUNTIMES = ("onnxruntime", "tflite", "coreml")
+RUNTIMES = ("onnxruntime", "tflite", "tflite-runtime", "coreml")
 PRECISIONS = ("fp32", "fp16", "int8")
 
 
@@ -76,6 +76,7 @@ class DeviceProfile:
         export_format: default of `hwnas export` for this target.
         precision: one of `PRECISIONS`.
         threads: threads that the runtime uses.
+        python: interpreter of the environment that the runtime lives in, if it is not hwnas's own.
         local: whether the target can be measured on the machine hwnas runs on.
         watts: mean power while it runs, if known; makes energy estimates possible.
         watts_source: where that figure comes from.
@@ -91,6 +92,7 @@ class DeviceProfile:
     default_space: str
     precision: str = "fp32"
     threads: int = 1
+    python: str | None = None
     local: bool = False
     watts: float | None = None
     watts_source: str | None = None

@@ -78,7 +78,7 @@ def _measure(
     from hwnas.profiler.measured import Profiler
     from hwnas.targets.backend import local_backend
 
-    backend = local_backend(profile.runtime, profile.precision)
+    backend = local_backend(profile.runtime, profile.precision, profile.python)
     if backend is None:
         raise UserError(
             f"profiles/{profile.name}.toml says local = true, but runtime {profile.runtime!r} in "
