@@ -4,12 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install quickstart test lint types contract bench clean
+TFLITE_VENV := .venv-tflite-runtime
+
+.PHONY: install quickstart test lint types contract bench clean tflite-runtime
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make quickstart   install, then run the whole chain on bundled data (6 minutes on 2 cores)"
 	@echo "make test         install, then lint, types, import contract and tests"
+	@echo "make tflite-runtime   the environment of target tflite-runtime"
 	@echo "make bench        every benchmark that this machine can run"
 
 install: $(STAMP)
@@ -33,11 +36,19 @@ types: $(STAMP)
 contract: $(STAMP)
 	$(BIN)/lint-imports
 
-test: lint types contract
+# An old runtime with an environment of its own, for Linux; its tests are skipped without it.
+tflite-runtime: $(TFLITE_VENV)/.installed
+
+$(TFLITE_VENV)/.installed:
+	-$(PYTHON) -m venv $(TFLITE_VENV) \
+	  && $(TFLITE_VENV)/bin/python -m pip install --quiet "tflite-runtime==2.14.*" "numpy<2" \
+	  && touch $@
+
+test: lint types contract tflite-runtime
 	$(BIN)/python -m pytest
 
 bench: $(STAMP)
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(TFLITE_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

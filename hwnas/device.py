@@ -16,7 +16,7 @@ from hwnas.resources import shipped
 
 THREADS = re.compile(r"(.+)-t([1-9]\d*)")
 
-RUNTIMES = ("onnxruntime", "tflite", "coreml")
+RUNTIMES = ("onnxruntime", "tflite", "tflite-runtime", "coreml")
 PRECISIONS = ("fp32", "fp16", "int8")
 
 
@@ -78,6 +78,7 @@ class DeviceProfile:
         export_format: default of `hwnas export` for this target.
         precision: one of `PRECISIONS`.
         threads: threads that the runtime uses.
+        python: interpreter of the environment that the runtime lives in, if it is not hwnas's own.
         local: whether the target can be measured on the machine hwnas runs on.
         watts: mean power while it runs, if known; makes energy estimates possible.
         watts_source: where that figure comes from.
@@ -95,6 +96,7 @@ class DeviceProfile:
     default_space: str
     precision: str = "fp32"
     threads: int = 1
+    python: str | None = None
     local: bool = False
     watts: float | None = None
     watts_source: str | None = None

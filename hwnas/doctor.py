@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from hwnas.device import describe_host
 from hwnas.energy.counter import SYSFS, survey
+from hwnas.errors import UserError
 
 PACKAGES = {
     "torch": "pip install torch",
@@ -54,6 +55,7 @@ def examine() -> list[Finding]:
         Finding("python", "ok", sys.version.split()[0]),
         Finding("cpu", "ok", f"{host['cpu']}, {_cores()} usable cores"),
         *(_package(name, remedy) for name, remedy in PACKAGES.items()),
+        _tflite_runtime(),
         _core_ml(),
         _gpu(),
         *energy_counters(),
@@ -71,6 +73,19 @@ def _package(name: str, remedy: str) -> Finding:
         return Finding(name, "ok", importlib.metadata.version(name))
     except importlib.metadata.PackageNotFoundError:
         return Finding(name, "missing", "not installed", remedy)
+
+
+def _tflite_runtime() -> Finding:
+    """Find tflite-runtime where its shipped target looks for it."""
+    from hwnas.targets.tflite import remote
+
+    python = os.environ.get(remote.VARIABLE) or remote.DEFAULT_PYTHON
+    if not Path(python).exists():
+        return Finding("tflite-runtime", "note", f"no {python} (optional)", remote.SET_UP)
+    try:
+        return Finding("tflite-runtime", "ok", remote.RemoteRuntime(python).version())
+    except UserError as error:
+        return Finding("tflite-runtime", "note", str(error))
 
 
 def _core_ml() -> Finding:

@@ -62,13 +62,23 @@ class Backend:
     version: Callable[[], str]
 
 
-def local_backend(runtime: str, precision: str = "fp32") -> Backend | None:
-    """Return the backend that runs `runtime` here, or None when only a device can."""
+def local_backend(
+    runtime: str, precision: str = "fp32", python: str | None = None
+) -> Backend | None:
+    """Return the backend that runs `runtime` here, or None when only a device can.
+
+    Args:
+        runtime: as in a target profile.
+        precision: the same.
+        python: the same, for a runtime that needs an environment of its own.
+    """
     match runtime, precision:
         case "onnxruntime", "fp32" | "int8":
             return _onnx(precision)
         case "tflite", "fp32" | "int8":
             return _tflite(precision)
+        case "tflite-runtime", "fp32" | "int8":
+            return _tflite_runtime(precision, python)
         case _:
             return None
 
@@ -81,10 +91,23 @@ def _onnx(precision: str) -> Backend:
 
 
 def _tflite(precision: str) -> Backend:
-    from hwnas.targets.tflite import emitter, int8, runtime
+    from hwnas.targets.tflite import runtime
 
-    emit: Emit = int8.emit if precision == "int8" else _uncalibrated(emitter.emit)
+    emit = _tflite_emit(precision)
     return Backend("tflite", precision, emit, runtime.LiteRt, runtime.version)
+
+
+def _tflite_runtime(precision: str, python: str | None) -> Backend:
+    from hwnas.targets.tflite.remote import RemoteRuntime
+
+    remote, emit = RemoteRuntime(python), _tflite_emit(precision)
+    return Backend("tflite-runtime", precision, emit, remote.load, remote.version)
+
+
+def _tflite_emit(precision: str) -> Emit:
+    from hwnas.targets.tflite import emitter, int8
+
+    return int8.emit if precision == "int8" else _uncalibrated(emitter.emit)
 
 
 def _uncalibrated(emit: Callable[[Graph, Weights], bytes]) -> Emit:

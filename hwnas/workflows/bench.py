@@ -106,7 +106,7 @@ def backend_for(profile: DeviceProfile) -> Backend:
     Raises:
         UserError: only the device itself can.
     """
-    backend = local_backend(profile.runtime, profile.precision)
+    backend = local_backend(profile.runtime, profile.precision, profile.python)
     if backend is None:
         raise UserError(
             f"{profile.title} is not attached: nothing can be measured for {profile.name} here. "

@@ -125,7 +125,9 @@ def _fresh(
     from hwnas.targets.backend import local_backend
 
     profile = find_target(table.target)
-    backend = local_backend(profile.runtime, profile.precision) if profile.local else None
+    backend = (
+        local_backend(profile.runtime, profile.precision, profile.python) if profile.local else None
+    )
     if backend is None:
         raise UserError(
             f"{profile.title} does not run on this machine, so nothing can be timed for a fresh "

@@ -131,7 +131,7 @@ class _Measuring:
     def _backend(self) -> Backend:
         from hwnas.targets.backend import local_backend
 
-        backend = local_backend(self.profile.runtime, self.profile.precision)
+        backend = local_backend(self.profile.runtime, self.profile.precision, self.profile.python)
         if backend is None:
             raise UserError(
                 f"profiles/{self.profile.name}.toml says local = true, but "

@@ -77,7 +77,7 @@ def _warn_of_another_machine(table: Table, profile: DeviceProfile, reporter: Rep
 
 def _runtime_version(profile: DeviceProfile) -> str | None:
     """Return the version that is installed here, or None when there is none."""
-    backend = local_backend(profile.runtime, profile.precision)
+    backend = local_backend(profile.runtime, profile.precision, profile.python)
     try:
         return None if backend is None else backend.version()
     except MissingPackage:

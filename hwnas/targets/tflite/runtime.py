@@ -60,8 +60,7 @@ class LiteRt:
             self._feed(np.ascontiguousarray(image.transpose(1, 2, 0))[None])
             self.run()
             rows.append(self._read())
-        values = np.concatenate(rows)
-        return values.transpose(0, 3, 1, 2) if values.ndim == 4 else values
+        return channels_first(np.concatenate(rows))
 
     def _feed(self, values: NDArray[np.float32]) -> None:
         whole = self._source["dtype"] == np.int8
@@ -72,6 +71,11 @@ class LiteRt:
         values = self._interpreter.get_tensor(self._result["index"])
         scale, zero_point = self._result["quantization"]
         return dequantised(values, scale, zero_point) if values.dtype == np.int8 else values
+
+
+def channels_first(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return feature maps (n, H, W, C) as (n, C, H, W), and anything else as it is."""
+    return values.transpose(0, 3, 1, 2) if values.ndim == 4 else values
 
 
 def quantised(values: NDArray[np.float32], scale: float, zero_point: int) -> NDArray[np.int8]:
