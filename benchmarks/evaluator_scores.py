@@ -86,12 +86,15 @@ def main() -> None:
     """Run what is missing, until the time is over."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-dir", type=Path)
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path, help="JSON; nothing is measured without it")
     parser.add_argument("--minutes", type=float, default=9.0)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--only", help="evaluators, separated by commas")
     options = parser.parse_args()
+    if options.out is None:
+        print("skipped: takes long, and is of use only with --out FILE.json")
+        return
     began = time.monotonic()
     content = json.loads(options.out.read_text()) if options.out.exists() else {"jobs": []}
     content["hwnas"] = __version__

@@ -36,8 +36,11 @@ def main() -> None:
     parser.add_argument("--spaces", nargs="+", default=["rcnet-imagenet"])
     parser.add_argument("--networks", type=int, default=160)
     parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path, help="JSON; nothing is measured without it")
     options = parser.parse_args()
+    if options.out is None:
+        print("skipped: takes long, and is of use only with --out FILE.json")
+        return
     timings = json.loads(options.out.read_text())["timings"] if options.out.exists() else []
     for target in options.targets:
         for space in options.spaces:
