@@ -163,6 +163,15 @@ def find_target(name: str) -> DeviceProfile:
     raise one_of("target", name, target_names(), "A new one is a file profiles/NAME.toml.")
 
 
+def profile_path(name: str) -> Path:
+    """Return the file that describes a target ("NAME-t4": that of NAME), there or not."""
+    for stem in (name, match[1] if (match := THREADS.fullmatch(name)) else name):
+        for folder in profile_folders():
+            if (path := folder / f"{stem}.toml").is_file():
+                return path
+    return profile_folders()[0] / f"{name}.toml"
+
+
 def _read(path: Path) -> DeviceProfile:
     try:
         values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))

@@ -89,7 +89,7 @@ def _check(shown: Shown) -> list[str]:
     meta = shown.table.meta
     check: dict[str, Any] | None = meta["validation"]
     if check is None:
-        doubt = f"+-{meta['uncertainty_95pct']:.0%} at 95% if the model's form holds"
+        doubt = f"+-{meta['uncertainty_95pct']:.0%} at 95%, the model's form included"
         anchors = len(meta.get("anchors", ()))
         return [f"check     none: estimated from {anchors} published networks, {doubt}"]
     mapes = {"raw": "mape_raw", "affine": "mape_affine", "corrected": "mape"}

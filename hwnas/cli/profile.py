@@ -108,6 +108,7 @@ def _to_json(done: Profiled) -> dict[str, Any]:
         "energy": table.meta.get("energy"),
         "anchors": table.meta.get("anchors"),
         "uncertainty_95pct": table.meta.get("uncertainty_95pct"),
+        "left_out_errors": table.meta.get("left_out_errors"),
     }
 
 
@@ -157,10 +158,13 @@ def _show_estimate(done: Profiled) -> None:
     meta, out = done.table.meta, stdout()
     out.print(
         "ESTIMATED: no device was measured. An analytical model was fitted to published times of "
-        f"whole networks; 95% uncertainty +-{meta['uncertainty_95pct']:.0%} if its form holds:"
+        f"whole networks; 95% uncertainty +-{meta['uncertainty_95pct']:.0%}, its form included:"
     )
     for anchor in meta["anchors"]:
         out.print(
             f"  {anchor['network']}: published {anchor['published_ms']:.1f} ms, model "
             f"{anchor['predicted_ms']:.1f} ms ({anchor['error']:+.1%}; {anchor['source']})"
         )
+    if errors := meta["left_out_errors"]:
+        told = ", ".join(f"{error:+.1%}" for error in errors)
+        out.print(f"each of them predicted by the others: {told}")

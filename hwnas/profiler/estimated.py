@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hwnas import __version__
+from hwnas.device import profile_path
 from hwnas.errors import UserError
-from hwnas.lut.analytical import AnalyticalModel, features, fit
+from hwnas.lut.analytical import AnalyticalModel, features, fit, left_out_errors
 from hwnas.lut.table import Table
 from hwnas.profiler.unmeasured import unmeasured_row
 from hwnas.spaces import PUBLISHED, find_space, mobilenet_v2
@@ -17,22 +18,26 @@ from hwnas.spaces import PUBLISHED, find_space, mobilenet_v2
 if TYPE_CHECKING:
     from hwnas.device import Anchor, DeviceProfile
     from hwnas.graph import Graph
+    from hwnas.lut.analytical import Vector
     from hwnas.lut.table import Row
     from hwnas.spaces import Key, RcnetSpace
 
 NETWORKS = 200
 """Random networks over which the stated uncertainty is taken."""
+LEAVE_OUT = 3
+"""Anchors from which on each is also predicted by the others."""
 
 
 def estimate_table(profile: DeviceProfile, space: RcnetSpace) -> Table:
     """Return the ESTIMATED table of a target.
 
-    The stated uncertainty is the 95% half-width of the model's own predictions, 90th percentile
-    over random networks of the space. It holds if the model's form does, which no measurement
-    here has checked.
+    The stated uncertainty is the 95% half-width of a prediction, 90th percentile over random
+    networks of the space: of the rates, and of the model's form as measured on other devices
+    (`analytical.FORM_ERROR`). A device whose form is further off may exceed it.
 
     Raises:
-        UserError: the profile has no anchors or no assumptions to estimate from.
+        UserError: the profile has no anchors or no assumptions to estimate from, or an anchor is
+            no network.
     """
     if profile.estimation is None or not profile.anchors:
         raise UserError(
@@ -40,10 +45,31 @@ def estimate_table(profile: DeviceProfile, space: RcnetSpace) -> Table:
             "[estimation] and [[anchors]] to estimate from. Add them to "
             f"profiles/{profile.name}.toml."
         )
-    works = [(features(_anchor_graph(anchor)), anchor.latency_ms) for anchor in profile.anchors]
-    model = fit(profile.estimation, works)
+    anchors = [(_anchor_work(profile, anchor), anchor.latency_ms) for anchor in profile.anchors]
+    model = fit(profile.estimation, anchors)
+    left_out: list[float] | None = None
+    if len(anchors) >= LEAVE_OUT:
+        left_out = left_out_errors(profile.estimation, anchors)
     rows = {key: _row(profile, space, key, model) for key in space.lookup_keys()}
-    return Table(profile.name, space, rows, _meta(profile, space, model))
+    about = {
+        "anchors": [
+            _anchor_json(anchor, model.predict_ms(work))
+            for anchor, (work, _) in zip(profile.anchors, anchors, strict=True)
+        ],
+        "left_out_errors": left_out,
+    }
+    return Table(profile.name, space, rows, {**_meta(profile, space, model), **about})
+
+
+def _anchor_work(profile: DeviceProfile, anchor: Anchor) -> Vector:
+    try:
+        return features(_anchor_graph(anchor))
+    except UserError as error:
+        raise UserError(
+            f"{profile_path(profile.name)}: anchor {anchor.network!r} of space {anchor.space!r} is "
+            f"no network: {str(error).rstrip('.')}. Write mobilenet_v2, s0, "
+            f"{', '.join(PUBLISHED)} or an architecture of the space."
+        ) from None
 
 
 def _anchor_graph(anchor: Anchor) -> Graph:
@@ -76,13 +102,12 @@ def _meta(profile: DeviceProfile, space: RcnetSpace, model: AnalyticalModel) -> 
         "threads": profile.threads,
         "energy_source": "unknown" if profile.watts is None else "estimated",
         "uncertainty_95pct": float(np.quantile(half_widths, 0.9)),
-        "anchors": [_anchor_json(anchor, model) for anchor in profile.anchors],
+        "form_error": model.form_error,
         "validation": None,
     }
 
 
-def _anchor_json(anchor: Anchor, model: AnalyticalModel) -> dict[str, Any]:
-    predicted_ms = model.predict_ms(features(_anchor_graph(anchor)))
+def _anchor_json(anchor: Anchor, predicted_ms: float) -> dict[str, Any]:
     return {
         "network": anchor.network,
         "published_ms": anchor.latency_ms,
