@@ -3,8 +3,8 @@
 Fits the analytical model to a few whole networks (anchors), predicts 30 others, and repeats that
 over random draws of the anchors: error, rank correlation, worst network, and how many networks lie
 within the stated 95% interval, beside the interval of the rates alone, which leaves out the form
-of the model. The assumptions are those of iphone5s, a device some 35 times slower: what a user knows
-who knows little. Then the two constants of hwnas/lut/analytical.py, as these times give them.
+of the model. The assumptions are those of iphone5s, a device some 35 times slower: what a user
+knows who knows little. Then the two constants of hwnas/lut/analytical.py, as these times give them.
 
     python benchmarks/network_timings.py --targets onnx-cpu tflite --out TIMES.json
     python benchmarks/estimate_accuracy.py --timings TIMES.json --out FILE.json

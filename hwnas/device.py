@@ -104,6 +104,15 @@ class DeviceProfile:
     anchors: tuple[Anchor, ...] = field(default=())
     estimation: Estimation | None = None
 
+    def energy_mj(self, latency_ms: float) -> float | None:
+        """Return watts times latency, or None where the watts are unknown."""
+        return None if self.watts is None else self.watts * latency_ms
+
+    @property
+    def energy_source(self) -> str:
+        """What energies are without a meter: "estimated" from the watts, or "unknown"."""
+        return "unknown" if self.watts is None else "estimated"
+
     def __post_init__(self) -> None:
         if self.runtime not in RUNTIMES:
             raise one_of("runtime", self.runtime, list(RUNTIMES))

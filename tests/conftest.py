@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis.configuration import set_hypothesis_home_dir
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+set_hypothesis_home_dir(".pytest_cache/hypothesis")
 
 COMMAND = [sys.executable, "-m", "hwnas"]
 

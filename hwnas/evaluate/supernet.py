@@ -14,15 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from hwnas.evaluate.evaluation import Evaluation
 from hwnas.evaluate.sharing import Bank, fresh, inherit
-from hwnas.evaluate.trainer import memory_errors, train
+from hwnas.evaluate.trainer import memory_errors, train_and_score
 from hwnas.seeds import derive
 from hwnas.spaces.blocks import BLOCK_TYPES
 from hwnas.spaces.rcnet import STAGE_POSITIONS, STAGES
 from hwnas.train.lanes import finish
 from hwnas.train.loop import Training, training_step
-from hwnas.train.metrics import measure
 from hwnas.train.optimiser import Nesterov
 
 if TYPE_CHECKING:
@@ -31,6 +29,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from hwnas.data.dataset import Split
+    from hwnas.evaluate.evaluation import Evaluation
     from hwnas.evaluate.setting import Setting
     from hwnas.spaces import Arch, RcnetSpace
     from hwnas.train.lanes import Work
@@ -97,18 +96,8 @@ class SupernetEvaluator:
             network = fresh(self.setting.space, arch, seed)
             inherit(network, state)
             training = Training(network, self.tuning, self.setting.torch_device)
-            tuning_seed = derive(seed, "tuning")
-            batches = self.setting.batches(self.tuning.images, self.tuning.batch_size, tuning_seed)
-            yield from train(training, batches)
-            held_out = self.setting.held_out(self.split, self.tuning.validation)
-            metrics = measure(training.result, held_out)
-        return Evaluation.of(
-            metrics.accuracy,
-            metrics.cross_entropy,
-            metrics.cross_entropy_stderr,
-            images=self.tuning.images,
-            seconds=time.perf_counter() - began,
-        )
+            seed = derive(seed, "tuning")
+            return (yield from train_and_score(self.setting, training, seed, self.split, began))
 
 
 def shared_weights(evaluator: SupernetEvaluator, seed: int) -> dict[str, dict[str, Tensor]]:

@@ -17,9 +17,9 @@ from hwnas.train.loop import GPU_CHECK_STEPS, Training
 from hwnas.train.metrics import measure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
-    from hwnas.data.dataset import Batch, Split
+    from hwnas.data.dataset import Split
     from hwnas.evaluate.setting import Setting
     from hwnas.spaces import Arch
     from hwnas.train.lanes import Work
@@ -78,24 +78,33 @@ class TrainEvaluator:
             network = Network(self.setting.space.graph(arch))
             initialise(network, seed, still_branches=True)
             training = Training(network, self.recipe, self.setting.torch_device)
-            batches = self.setting.batches(self.recipe.images, self.recipe.batch_size, seed)
-            yield from train(training, batches)
-            held_out = self.setting.held_out(self.split, self.recipe.validation)
-            metrics = measure(training.result, held_out)
-        return Evaluation.of(
-            metrics.accuracy,
-            metrics.cross_entropy,
-            metrics.cross_entropy_stderr,
-            images=self.recipe.images,
-            seconds=time.perf_counter() - began,
-        )
+            return (yield from train_and_score(self.setting, training, seed, self.split, began))
 
 
-def train(training: Training, batches: Iterable[Batch]) -> Work[None]:
-    """Train to the end, giving way whenever a GPU has enough to do."""
-    for _ in training.run(batches):
+def train_and_score(
+    setting: Setting, training: Training, seed: int, split: Split, began: float
+) -> Work[Evaluation]:
+    """Train to the end, giving way whenever a GPU has enough to do; return the score.
+
+    Args:
+        setting: data and device.
+        training: at its first step.
+        seed: of the batches.
+        split: held-out images that score.
+        began: when the evaluation did, by `time.perf_counter`.
+    """
+    recipe = training.recipe
+    for _ in training.run(setting.batches(recipe.images, recipe.batch_size, seed)):
         if training.step % GPU_CHECK_STEPS == 0:
             yield
+    metrics = measure(training.result, setting.held_out(split, recipe.validation))
+    return Evaluation.of(
+        metrics.accuracy,
+        metrics.cross_entropy,
+        metrics.cross_entropy_stderr,
+        images=recipe.images,
+        seconds=time.perf_counter() - began,
+    )
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Networks as graphs of primitive operations."""
 
 from hwnas.graph.graph import FLOAT_BYTES, INPUT, Graph, GraphBuilder, Node
-from hwnas.graph.inputs import ImageInput, unnamed
+from hwnas.graph.inputs import ImageInput, file_metadata, unnamed
 from hwnas.graph.ops import Add, Conv, GlobalAvgPool, Linear, Op, Shape, Shuffle
 from hwnas.graph.precision import FP32, Precision, find_precision
 from hwnas.graph.weights import Weights, random_weights, weight_shape
@@ -23,6 +23,7 @@ __all__ = [
     "Shape",
     "Shuffle",
     "Weights",
+    "file_metadata",
     "find_precision",
     "random_weights",
     "unnamed",

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Triple = tuple[float, float, float]
 
@@ -34,6 +38,11 @@ class ImageInput:
             "image.std": json.dumps(self.std),
             "labels": json.dumps(self.labels),
         }
+
+
+def file_metadata(images: ImageInput | None, further: Mapping[str, str] | None) -> dict[str, str]:
+    """Return what a model file says of itself: its images, if they are known, and further texts."""
+    return {**(images.properties() if images else {}), **(further or {})}
 
 
 IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import stats
@@ -16,6 +16,9 @@ GATE_MAPE = 0.05
 GATE_WITHIN_10PCT = 0.9
 GATE_KENDALL_TAU = 0.8
 MINIMUM_NETWORKS = 30
+
+CONFIDENCE = 0.95
+"""Of margins, unless another one is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,3 +83,14 @@ def conformal_margin(predicted: ArrayLike, measured: ArrayLike, confidence: floa
     residuals = np.sort(np.asarray(measured, float) / np.asarray(predicted, float) - 1)
     rank = math.ceil((len(residuals) + 1) * confidence)
     return max(0.0, float(residuals[rank - 1])) if rank <= len(residuals) else math.inf
+
+
+def held_out_check(predicted: ArrayLike, measured: ArrayLike) -> dict[str, Any]:
+    """Return what a table's meta.json tells of its held-out networks."""
+    accuracy = compare(predicted, measured)
+    return {
+        **accuracy.to_json(),
+        "confidence": CONFIDENCE,
+        "margin": conformal_margin(predicted, measured, CONFIDENCE),
+        "failures": accuracy.gate(),
+    }

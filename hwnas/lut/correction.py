@@ -10,7 +10,7 @@ much smaller or larger than the typical one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -86,10 +86,11 @@ def correct(
         networks: keys of each whole network.
         measured_ms: time of each whole network.
     """
-    counts, shared = count_matrix(keys, networks), _shared_effects(keys)
-    straight = _Fit.of(counts, raw_ms, measured_ms, shared)
-    curved = _Fit.of(counts, raw_ms, measured_ms, shared, curved=True)
-    errors = [_errors(counts, raw_ms, measured_ms, shared, fit) for fit in (straight, curved)]
+    known = _Known(
+        count_matrix(keys, networks), np.asarray(measured_ms), raw_ms, _shared_effects(keys)
+    )
+    straight, curved = known.fit(), known.fit(curved=True)
+    errors = [known.left_out_errors(fit) for fit in (straight, curved)]
     gain = errors[0] - errors[1]
     helps = gain.mean() > gain.std(ddof=1) / np.sqrt(len(gain))
     chosen, error = (curved, errors[1]) if helps else (straight, errors[0])
@@ -114,74 +115,61 @@ class _Fit:
     offset_ms: float
     penalty: float
 
-    @classmethod
-    def of(
-        cls,
-        counts: NDArray[np.float64],
-        raw_ms: NDArray[np.float64],
-        measured_ms: NDArray[np.float64],
-        shared: NDArray[np.float64],
-        *,
-        curved: bool = False,
-        penalty: float | None = None,
-    ) -> _Fit:
-        """Fit parts, then in turn a curve over their sums and parts under that curve."""
-        fit = cls._parts(counts, raw_ms, measured_ms, shared, None, penalty)
-        for _ in range(CURVE_PASSES if curved else 0):
-            curve = fit_curve(counts @ fit.corrected_ms, measured_ms)
-            if curve is None:
-                break
-            fit = cls._parts(counts, raw_ms, measured_ms, shared, curve, penalty)
-        return fit
-
-    @classmethod
-    def _parts(
-        cls,
-        counts: NDArray[np.float64],
-        raw_ms: NDArray[np.float64],
-        measured_ms: NDArray[np.float64],
-        shared: NDArray[np.float64],
-        curve: Curve | None,
-        penalty: float | None,
-    ) -> _Fit:
-        sums = measured_ms if curve is None else curve.sums_ms(measured_ms)
-        scale, offset = _affine(counts, raw_ms, sums)
-        affine = np.maximum(scale * raw_ms + offset, SMALLEST_SHARE * raw_ms)
-        design = (counts * affine / sums[:, None]) @ shared
-        residual = 1 - (counts @ affine) / sums
-        if penalty is None:
-            penalty = _cross_validate(design, residual)
-        change = shared @ _ridge(design, residual, penalty)
-        corrected = affine * np.maximum(1 + change, SMALLEST_SHARE)
-        return cls(affine, corrected, curve, scale, offset, penalty)
-
     def predict_ms(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
         sums = counts @ self.corrected_ms
         return sums if self.curve is None else self.curve.times_ms(sums)
 
 
-def _errors(
-    counts: NDArray[np.float64],
-    raw_ms: NDArray[np.float64],
-    measured_ms: NDArray[np.float64],
-    shared: NDArray[np.float64],
-    like: _Fit,
-) -> NDArray[np.float64]:
-    """Return the absolute relative error of each network when the fit does not see it."""
-    fold = _folds(len(measured_ms))
-    errors = np.zeros(len(measured_ms))
-    for held_out in np.unique(fold):
-        train = fold != held_out
-        fit = _Fit.of(
-            counts[train],
-            raw_ms,
-            measured_ms[train],
-            shared,
-            curved=like.curve is not None,
-            penalty=like.penalty,
-        )
-        errors[~train] = np.abs(fit.predict_ms(counts[~train]) / measured_ms[~train] - 1)
-    return errors
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What a correction is fitted to.
+
+    Attributes:
+        counts: (networks, keys) how often each network contains each key.
+        measured_ms: time of each network.
+        raw_ms: time of each key alone.
+        shared: (keys, effects) where each effect applies.
+    """
+
+    counts: NDArray[np.float64]
+    measured_ms: NDArray[np.float64]
+    raw_ms: NDArray[np.float64]
+    shared: NDArray[np.float64]
+
+    def fit(self, *, curved: bool = False, penalty: float | None = None) -> _Fit:
+        """Fit parts, then in turn a curve over their sums and parts under that curve."""
+        fit = self._fit_parts(None, penalty)
+        for _ in range(CURVE_PASSES if curved else 0):
+            curve = fit_curve(self.counts @ fit.corrected_ms, self.measured_ms)
+            if curve is None:
+                break
+            fit = self._fit_parts(curve, penalty)
+        return fit
+
+    def _fit_parts(self, curve: Curve | None, penalty: float | None) -> _Fit:
+        counts, raw_ms = self.counts, self.raw_ms
+        sums = self.measured_ms if curve is None else curve.sums_ms(self.measured_ms)
+        scale, offset = _affine(counts, raw_ms, sums)
+        affine = np.maximum(scale * raw_ms + offset, SMALLEST_SHARE * raw_ms)
+        design = (counts * affine / sums[:, None]) @ self.shared
+        residual = 1 - (counts @ affine) / sums
+        if penalty is None:
+            penalty = _cross_validate(design, residual)
+        change = self.shared @ _ridge(design, residual, penalty)
+        corrected = affine * np.maximum(1 + change, SMALLEST_SHARE)
+        return _Fit(affine, corrected, curve, scale, offset, penalty)
+
+    def left_out_errors(self, like: _Fit) -> NDArray[np.float64]:
+        """Return the absolute relative error of each network when the fit does not see it."""
+        fold = _folds(len(self.measured_ms))
+        errors = np.zeros(len(self.measured_ms))
+        for held_out in np.unique(fold):
+            seen = fold != held_out
+            others = replace(self, counts=self.counts[seen], measured_ms=self.measured_ms[seen])
+            fit = others.fit(curved=like.curve is not None, penalty=like.penalty)
+            predicted = fit.predict_ms(self.counts[~seen])
+            errors[~seen] = np.abs(predicted / self.measured_ms[~seen] - 1)
+        return errors
 
 
 def _folds(count: int) -> NDArray[np.int64]:

@@ -105,11 +105,16 @@ class Network(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the result of the graph's last node."""
-        values = {INPUT: images}
-        for node in self.graph:
-            inputs = [values[name] for name in node.inputs]
-            values[node.name] = self.layers[module_name(node.name)](*inputs)
-        return values[self.graph.output.name]
+        return run_layers(self.graph, self.layers, images)
+
+
+def run_layers(graph: Graph, layers: nn.ModuleDict, images: Tensor) -> Tensor:
+    """Return the result of the graph's last node, one layer per node, by `module_name`."""
+    values = {INPUT: images}
+    for node in graph:
+        inputs = [values[name] for name in node.inputs]
+        values[node.name] = layers[module_name(node.name)](*inputs)
+    return values[graph.output.name]
 
 
 def initialise(network: Network, seed: int, *, still_branches: bool = False) -> None:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from hwnas.graph import INPUT, Add, Conv, GlobalAvgPool, Linear, Shuffle
-from hwnas.models.network import ConvNormAct, Network, Pool, Sum, module_name
+from hwnas.graph import Add, Conv, GlobalAvgPool, Linear, Shuffle
+from hwnas.models.network import ConvNormAct, Network, Pool, Sum, module_name, run_layers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,11 +47,7 @@ class StackedNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits of every copy for its own images."""
-        values = {INPUT: images}
-        for node in self.graph:
-            inputs = [values[name] for name in node.inputs]
-            values[node.name] = self.layers[module_name(node.name)](*inputs)
-        return values[self.graph.output.name]
+        return run_layers(self.graph, self.layers, images)
 
 
 def stack_images(images: Sequence[Tensor]) -> Tensor:

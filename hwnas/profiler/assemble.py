@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hwnas import __version__
 from hwnas.device import describe_host
-from hwnas.graph import find_precision
-from hwnas.lut.accuracy import compare, conformal_margin
+from hwnas.lut.accuracy import compare, held_out_check
 from hwnas.lut.correction import Correction, correct, count_matrix
-from hwnas.lut.table import HeldOut, Row, Table, Timed
+from hwnas.lut.table import HeldOut, Table, Timed
+from hwnas.profiler.entries import make_row, provenance
 from hwnas.profiler.timings import QUANTILE
 
 if TYPE_CHECKING:
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hwnas.device import DeviceProfile
+    from hwnas.lut.table import Row
     from hwnas.measure import Statistic
     from hwnas.profiler.plan import Plan
     from hwnas.profiler.timings import Timings
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from hwnas.targets.backend import Backend
 
 STATISTIC = f"{QUANTILE:.0%} quantile of runs, drift removed, times typical_factor"
-CONFIDENCE = 0.95
 
 FACTS = (
     "statistic",
@@ -110,14 +108,7 @@ def assemble(profile: DeviceProfile, space: RcnetSpace, backend: Backend, found:
         for network, ms in zip(found.validation, predicted_ms, strict=True)
     )
     meta = {
-        "source": "measured",
-        "created": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        "hwnas": __version__,
-        "device": describe_host(),
-        "runtime": {"name": backend.name, "version": backend.version()},
-        "precision": profile.precision,
-        "threads": profile.threads,
-        "energy_source": "unknown" if profile.watts is None else "estimated",
+        **provenance(profile, "measured", device=describe_host(), version=backend.version()),
         **found.facts,
         "unstable_parts": sum(row.unstable for row in rows.values()),
         "correction": _correction_json(correction),
@@ -129,21 +120,14 @@ def assemble(profile: DeviceProfile, space: RcnetSpace, backend: Backend, found:
 def _row(
     profile: DeviceProfile, space: RcnetSpace, key: Key, raw: Statistic, corrected_ms: float
 ) -> Row:
-    graph, factor = space.part_graph(key), corrected_ms / raw.value
-    watts, precision = profile.watts, find_precision(profile.precision)
-    return Row(
-        params=graph.params,
-        madds=graph.madds,
-        latency_ms=corrected_ms,
-        latency_low_ms=raw.low * factor,
-        latency_high_ms=raw.high * factor,
+    factor = corrected_ms / raw.value
+    return make_row(
+        profile,
+        space.part_graph(key),
+        (corrected_ms, raw.low * factor, raw.high * factor),
         raw_ms=raw.value,
-        energy_mj=None if watts is None else watts * corrected_ms,
-        peak_bytes=graph.live_bytes(precision),
-        weight_bytes=graph.stored_bytes(precision),
         samples=raw.samples,
         source="measured",
-        energy_source="unknown" if watts is None else "estimated",
     )
 
 
@@ -166,13 +150,9 @@ def _validation(
 ) -> dict[str, Any]:
     measured_ms = [network.measured_ms for network in found.validation]
     predicted_ms = correction.predict_ms(counts)
-    accuracy = compare(predicted_ms, measured_ms)
     return {
-        **accuracy.to_json(),
+        **held_out_check(predicted_ms, measured_ms),
         "mape_raw": compare(counts @ raw_ms, measured_ms).mape,
         "mape_affine": compare(counts @ correction.affine_ms, measured_ms).mape,
         "split_half_noise": found.split_half_noise,
-        "confidence": CONFIDENCE,
-        "margin": conformal_margin(predicted_ms, measured_ms, CONFIDENCE),
-        "failures": accuracy.gate(),
     }

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hwnas import __version__
 from hwnas.device import profile_path
 from hwnas.errors import UserError
 from hwnas.lut.analytical import AnalyticalModel, features, fit, left_out_errors
 from hwnas.lut.table import Table
-from hwnas.profiler.unmeasured import unmeasured_row
+from hwnas.profiler.entries import make_row, provenance
 from hwnas.spaces import PUBLISHED, find_space, mobilenet_v2
 
 if TYPE_CHECKING:
@@ -85,7 +83,7 @@ def _row(profile: DeviceProfile, space: RcnetSpace, key: Key, model: AnalyticalM
     latency_ms, half_width = model.predict_ms(work), 1.96 * model.relative_sd(work)
     low_ms = latency_ms * max(0.01, 1 - half_width)
     times_ms = (latency_ms, low_ms, latency_ms * (1 + half_width))
-    return unmeasured_row(profile, graph, times_ms, samples=0, source="estimated")
+    return make_row(profile, graph, times_ms, raw_ms=latency_ms, samples=0, source="estimated")
 
 
 def _meta(profile: DeviceProfile, space: RcnetSpace, model: AnalyticalModel) -> dict[str, Any]:
@@ -93,14 +91,12 @@ def _meta(profile: DeviceProfile, space: RcnetSpace, model: AnalyticalModel) -> 
     works = [features(space.graph(space.sample(rng))) for _ in range(NETWORKS)]
     half_widths = [1.96 * model.relative_sd(work) for work in works]
     return {
-        "source": "estimated",
-        "created": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        "hwnas": __version__,
-        "device": {"title": profile.title},
-        "runtime": {"name": profile.runtime, "version": "none: nothing was run"},
-        "precision": profile.precision,
-        "threads": profile.threads,
-        "energy_source": "unknown" if profile.watts is None else "estimated",
+        **provenance(
+            profile,
+            "estimated",
+            device={"title": profile.title},
+            version="none: nothing was run",
+        ),
         "uncertainty_95pct": float(np.quantile(half_widths, 0.9)),
         "form_error": model.form_error,
         "validation": None,

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hwnas import __version__
-from hwnas.lut.accuracy import compare, conformal_margin
+from hwnas.lut.accuracy import held_out_check
 from hwnas.lut.additive import fit_parts
 from hwnas.lut.correction import count_matrix
 from hwnas.lut.part_structure import part_structure
 from hwnas.lut.table import HeldOut, Table
 from hwnas.lut.timings import rounding_error, split
-from hwnas.profiler.unmeasured import unmeasured_row
+from hwnas.profiler.entries import make_row, provenance
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,8 +22,6 @@ if TYPE_CHECKING:
     from hwnas.device import DeviceProfile
     from hwnas.lut.timings import Timings
     from hwnas.spaces import RcnetSpace
-
-CONFIDENCE = 0.95
 
 
 def fit_table(
@@ -51,8 +47,13 @@ def fit_table(
     predicted = counts[held_out] @ times.parts_ms
     seen = (counts[train] > 0).sum(axis=0)
     rows = {
-        key: unmeasured_row(
-            profile, space.part_graph(key), (value, low, high), samples=int(count), source="fitted"
+        key: make_row(
+            profile,
+            space.part_graph(key),
+            (value, low, high),
+            raw_ms=value,
+            samples=int(count),
+            source="fitted",
         )
         for key, value, low, high, count in zip(
             keys,
@@ -71,7 +72,7 @@ def fit_table(
         **_provenance(profile, timings),
         "fit": {"networks": len(train), **times.to_json()},
         "unseen_keys": unseen,
-        "validation": _validation(predicted, measured[held_out]),
+        "validation": held_out_check(predicted, measured[held_out]),
     }
     return Table(profile.name, space, rows, meta, checked)
 
@@ -82,26 +83,14 @@ def _known_error(timings: Timings, measured: NDArray[np.float64]) -> NDArray[np.
     return np.hypot(rounding_error(measured, timings.step_ms), stated)
 
 
-def _validation(predicted: NDArray[np.float64], measured: NDArray[np.float64]) -> dict[str, Any]:
-    accuracy = compare(predicted, measured)
-    return {
-        **accuracy.to_json(),
-        "confidence": CONFIDENCE,
-        "margin": conformal_margin(predicted, measured, CONFIDENCE),
-        "failures": accuracy.gate(),
-    }
-
-
 def _provenance(profile: DeviceProfile, timings: Timings) -> dict[str, Any]:
     return {
-        "source": "fitted",
-        "created": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        "hwnas": __version__,
-        "device": {"title": profile.title},
-        "runtime": {"name": profile.runtime, "version": "not told by the file of timings"},
-        "precision": profile.precision,
-        "threads": profile.threads,
-        "energy_source": "unknown" if profile.watts is None else "estimated",
+        **provenance(
+            profile,
+            "fitted",
+            device={"title": profile.title},
+            version="not told by the file of timings",
+        ),
         "statistic": f"column latency_ms of {timings.path.name}",
         "timings": {
             "file": timings.path.name,

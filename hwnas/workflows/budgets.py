@@ -10,6 +10,7 @@ from hwnas.cost import Budget, Cost, Problem
 from hwnas.device import find_target, is_target
 from hwnas.errors import UserError
 from hwnas.graph import FP32, find_precision
+from hwnas.lut.accuracy import CONFIDENCE
 from hwnas.workflows.trust import check_table
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from hwnas.progress import Reporter
     from hwnas.spaces import RcnetSpace
 
-DEFAULT_CONFIDENCE = 0.95
 EXACT = ("params", "madds", "memory", "size")
 MEASURED = ("latency", "energy")
 
@@ -166,7 +166,7 @@ def table_confidence(table: Table, asked: float | None) -> float | None:
     """Return the confidence of a table's bound: what was asked, else 95% if it was measured."""
     if asked is not None:
         return asked
-    return None if table.estimated else DEFAULT_CONFIDENCE
+    return None if table.estimated else CONFIDENCE
 
 
 def all_costs(problem: Problem, tables: Mapping[str, Table]) -> list[Cost]:

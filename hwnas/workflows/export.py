@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hwnas.graph import Graph, ImageInput, Weights
+    from hwnas.targets.backend import Session
     from hwnas.workflows.winner import Winner
 
 PARITY_LIMIT = 1e-4
@@ -95,33 +96,39 @@ def find_format(name: str) -> Format:
 def _onnx() -> Format:
     from hwnas.targets.onnx import emitter, runtime
 
-    return Format(
-        name="onnx",
-        suffix=".onnx",
-        target_os="any with ONNX Runtime",
-        outputs="logits",
-        executor=f"ONNX Runtime {runtime.version()}",
-        emit=emitter.emit,
-        execute=lambda model, pixels, images: runtime.OnnxRuntime(model).predict(
-            normalised(pixels, images)
-        ),
-        gate=lambda _model: None,
-    )
+    executor = f"ONNX Runtime {runtime.version()}"
+    return _run_here("onnx", "any with ONNX Runtime", executor, emitter.emit, runtime.OnnxRuntime)
 
 
 def _tflite() -> Format:
     from hwnas.targets.tflite import emitter, runtime
 
+    executor = f"LiteRT {runtime.version()}"
+    return _run_here(
+        "tflite",
+        "any with LiteRT, or TensorFlow Lite 2.14",
+        executor,
+        emitter.emit,
+        runtime.LiteRt,
+    )
+
+
+def _run_here(
+    name: str,
+    target_os: str,
+    executor: str,
+    emit: Callable[[Graph, Weights, ImageInput, dict[str, str]], bytes],
+    load: Callable[[bytes], Session],
+) -> Format:
+    """Return a format whose own runtime runs on this machine and takes normalised images."""
     return Format(
-        name="tflite",
-        suffix=".tflite",
-        target_os="any with LiteRT, or TensorFlow Lite 2.14",
+        name=name,
+        suffix=f".{name}",
+        target_os=target_os,
         outputs="logits",
-        executor=f"LiteRT {runtime.version()}",
-        emit=emitter.emit,
-        execute=lambda model, pixels, images: runtime.LiteRt(model).predict(
-            normalised(pixels, images)
-        ),
+        executor=executor,
+        emit=emit,
+        execute=lambda model, pixels, images: load(model).predict(normalised(pixels, images)),
         gate=lambda _model: None,
     )
 

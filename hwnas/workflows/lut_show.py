@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hwnas.errors import TableError
+from hwnas.lut.accuracy import CONFIDENCE
 from hwnas.lut.library import Library
 from hwnas.lut.stages import places
-from hwnas.workflows.budgets import DEFAULT_CONFIDENCE
 from hwnas.workflows.predict import choose
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Shown:
     def margin(self) -> float | None:
         """The margin at 95%, or None where too few networks were held out."""
         try:
-            return self.table.margin(DEFAULT_CONFIDENCE)
+            return self.table.margin(CONFIDENCE)
         except TableError:
             return None
 
@@ -62,7 +62,7 @@ class Shown:
             "label": table.label,
             **{name: meta[name] for name in told},
             "margin": self.margin,
-            "confidence": DEFAULT_CONFIDENCE,
+            "confidence": CONFIDENCE,
             "uncertainty_95pct": meta.get("uncertainty_95pct"),
             "energy_source": meta["energy_source"],
             "energy": meta.get("energy"),

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 from hwnas.device import find_target
 from hwnas.errors import TableError, UserError
 from hwnas.files import require_writable
-from hwnas.lut.accuracy import compare
+from hwnas.lut.accuracy import CONFIDENCE, compare
 from hwnas.lut.library import Library
-from hwnas.workflows.budgets import DEFAULT_CONFIDENCE
 from hwnas.workflows.predict import check_confidence, choose
 from hwnas.workflows.trust import check_table
 
@@ -85,7 +84,7 @@ def validate_table(
     Raises:
         UserError: no such table, one that has no check, or a target that does not run here.
     """
-    library, level = Library(workspace), check_confidence(confidence) or DEFAULT_CONFIDENCE
+    library, level = Library(workspace), check_confidence(confidence) or CONFIDENCE
     name, chosen = choose(library, target, space, {})
     if name is None:
         raise UserError("there is no table in this workspace yet: hwnas profile --target onnx-cpu")

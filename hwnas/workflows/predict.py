@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 from hwnas.cost import energy, file_bytes, file_size_known
 from hwnas.device import find_target, is_target, target_names
 from hwnas.errors import UserError
+from hwnas.lut.accuracy import CONFIDENCE
 from hwnas.lut.library import Library
 from hwnas.spaces import PUBLISHED, RcnetSpace, find_space
-from hwnas.workflows.budgets import DEFAULT_CONFIDENCE, deployment
+from hwnas.workflows.budgets import deployment
 from hwnas.workflows.trust import check_table
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def _timed(table: Table | None, arch: tuple[int, ...], confidence: float | None)
                 "energy_source",
             )
         )
-    latency_ms, level = table.latency_ms(arch), confidence or DEFAULT_CONFIDENCE
+    latency_ms, level = table.latency_ms(arch), confidence or CONFIDENCE
     known = table.meta["energy_source"] != "unknown"
     return {
         "target": table.target,

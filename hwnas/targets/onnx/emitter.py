@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hwnas.graph import INPUT, Add, Conv, GlobalAvgPool, Graph, Linear, Node, Shuffle
+from hwnas.graph import INPUT, Add, Conv, GlobalAvgPool, Graph, Linear, Node, Shuffle, file_metadata
 from hwnas.targets.onnx.model import OUTPUT, Model
 
 if TYPE_CHECKING:
@@ -37,8 +37,7 @@ def emit(
     names[graph.output.name] = OUTPUT
     for node in graph:
         _add(model, node, [names[name] for name in node.inputs], names[node.name], weights)
-    properties = images.properties() if images else {}
-    return model.finish(graph, properties | dict(metadata or {}))
+    return model.finish(graph, file_metadata(images, metadata))
 
 
 def conv_attributes(op: Conv) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hwnas.graph import INPUT, Add, Conv, GlobalAvgPool, Linear, Shuffle
+from hwnas.graph import INPUT, Add, Conv, GlobalAvgPool, Linear, Shuffle, file_metadata
 from hwnas.targets.onnx.emitter import conv_attributes
 from hwnas.targets.onnx.model import OUTPUT, Model
 from hwnas.targets.quantisation import Affine, calibrate, integers
@@ -48,8 +48,7 @@ def emit(
     emitter.quantise(INPUT, INPUT)
     for node in graph:
         emitter.add(node)
-    properties = images.properties() if images else {}
-    return emitter.finish(graph, properties | dict(metadata or {}))
+    return emitter.finish(graph, file_metadata(images, metadata))
 
 
 class _Emitter:

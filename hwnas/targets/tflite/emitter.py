@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from hwnas.graph import INPUT, Add, Conv, GlobalAvgPool, Linear, Shuffle
+from hwnas.graph import INPUT, Add, Conv, GlobalAvgPool, Linear, Shuffle, file_metadata
 from hwnas.targets.tflite.model import Model, Scales, Tensor
 
 if TYPE_CHECKING:
@@ -101,8 +101,7 @@ def emit_with(
     emitter = _Emitter(graph, arithmetic)
     for node in graph:
         emitter.add(node)
-    properties = images.properties() if images else {}
-    return emitter.finish(properties | dict(metadata or {}))
+    return emitter.finish(file_metadata(images, metadata))
 
 
 def channels_last(shape: Shape) -> tuple[int, ...]:
