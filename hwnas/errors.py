@@ -5,6 +5,7 @@ HwnasError
 │   ├── TableError       a lookup table that is missing, damaged or of another device
 │   ├── InfeasibleError  no network of the space meets the budgets
 │   └── MissingPackage   an optional package is not installed
+├── Interrupted          exit code 130: by Ctrl-C, with more to say than usual
 ├── CheckFailed          exit code 1: the work is done, but a check did not hold
 └── EvaluationFailed     a candidate could not be scored; recorded, the search goes on
 """
@@ -32,6 +33,12 @@ class InfeasibleError(UserError):
 
 class MissingPackage(UserError):  # noqa: N818 - reads as what happened
     """An optional package is not installed; the message holds the pip command."""
+
+
+class Interrupted(HwnasError):  # noqa: N818 - the user's wish rather than a mistake
+    """Ctrl-C, where going on takes another command than the one that was given."""
+
+    exit_code = 130
 
 
 class CheckFailed(HwnasError):  # noqa: N818 - a verdict rather than a mistake

@@ -11,7 +11,7 @@ app = typer.Typer(
     name="lut",
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Look at lookup tables: where they come from, how far to trust them, how they differ.",
+    help="Look at lookup tables.\n\nWhere they come from, how far to trust them, how they differ.",
 )
 
 for _name, _command in (

@@ -44,7 +44,7 @@ def fit(
     workspace: options.Workspace = options.HERE,
     json: options.Json = False,
 ) -> None:
-    """Fit a table to whole-network times, where blocks cannot be timed.
+    """Make a table from times of whole networks alone.
 
     With --target: a CSV with columns arch, latency_ms (optional: runs, standard_error_ms) becomes
     the target's table. With --ops and --latency: the grid of any benchmark becomes a CSV of

@@ -30,7 +30,7 @@ def show(
     workspace: options.Workspace = options.HERE,
     json: options.Json = False,
 ) -> None:
-    """Show a lookup table: provenance, its check, a heat map of its keys.
+    """Show a table: provenance, check, heat map.
 
     The newest table of the workspace, unless one is named.
 

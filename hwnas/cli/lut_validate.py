@@ -35,7 +35,9 @@ def validate(
     workspace: options.Workspace = options.HERE,
     json: options.Json = False,
 ) -> None:
-    """Tell how well a table predicts whole networks that it was not made from.
+    """Tell how well a table predicts whole networks.
+
+    All of them are networks that it was not made from.
 
     Exits with 1 if the check fails.
 

@@ -9,6 +9,7 @@ import typer
 
 from hwnas.cli import options
 from hwnas.cli.console import TerminalReporter, print_json, stdout
+from hwnas.errors import Interrupted
 
 if TYPE_CHECKING:
     from hwnas.workflows.profile import Profiled
@@ -58,7 +59,7 @@ def profile(
     workspace: options.Workspace = options.HERE,
     json: options.Json = False,
 ) -> None:
-    """Build a device's lookup table (params, MAdds, latency, energy).
+    """Build a device's lookup table: what each block costs there.
 
     Energy is measured where this machine has a counter that can be read (`hwnas doctor` tells), or
     by a meter whose log is given; the log may be saved while this runs or after it.
@@ -80,15 +81,22 @@ def profile(
     if power_log is None and (power_offset or power_block):
         raise UserError("--power-offset and --power-block need --power-log CSV.")
     meter_log = MeterLog(power_log, power_offset, power_block) if power_log else None
-    done = profile_target(
-        device,
-        chosen,
-        workspace,
-        reporter,
-        fresh=fresh,
-        require_device=require_device,
-        meter_log=meter_log,
-    )
+    try:
+        done = profile_target(
+            device,
+            chosen,
+            workspace,
+            reporter,
+            fresh=fresh,
+            require_device=require_device,
+            meter_log=meter_log,
+        )
+    except KeyboardInterrupt:
+        if not fresh:
+            raise
+        raise Interrupted(
+            "interrupted; the same command without --fresh goes on where it stopped."
+        ) from None
     if json:
         print_json(_to_json(done))
         return

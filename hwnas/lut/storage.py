@@ -132,8 +132,12 @@ def _check_of(meta: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 def _check_curve(meta: Mapping[str, Any]) -> None:
     curve = (meta.get("correction") or {}).get("curve")
-    if curve is not None:
+    if curve is None:
+        return
+    try:
         Curve.from_json(curve)
+    except (TypeError, ValueError):
+        raise ValueError("correction.curve") from None
 
 
 def _space_to_json(space: RcnetSpace) -> dict[str, Any]:

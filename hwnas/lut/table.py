@@ -195,7 +195,7 @@ class Table:
         if math.isinf(margin):
             raise TableError(
                 f"{len(self.held_out)} held-out networks cannot support a confidence of "
-                f"{confidence:g}: ask for less, or profile with more networks."
+                f"{confidence:g}: ask for less."
             )
         return margin
 

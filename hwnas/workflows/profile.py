@@ -71,9 +71,9 @@ def profile_target(
             a device nor anything to estimate from.
     """
     folder = Library(workspace).folder(profile.name, space.name)
-    require_writable(folder.parent)
     if profile.local:
-        measuring = _Measuring(profile, space, workspace, reporter)
+        measuring = _Measuring(profile, space, workspace, reporter, _backend_of(profile))
+        require_writable(folder.parent)
         table = measuring.run(folder, fresh=fresh, meter_log=meter_log)
     elif meter_log is not None:
         raise UserError(
@@ -87,6 +87,7 @@ def profile_target(
     else:
         from hwnas.profiler.estimated import estimate_table
 
+        require_writable(folder.parent)
         table = estimate_table(profile, space)
     save(table, folder)
     return Profiled(table, folder)
@@ -100,13 +101,13 @@ class _Measuring:
     space: RcnetSpace
     workspace: Path
     reporter: Reporter
+    backend: Backend
 
     def run(self, folder: Path, *, fresh: bool, meter_log: MeterLog | None) -> Table:
         """Measure everything, or only what an earlier profile left unstable."""
-        backend = self._backend()
-        finished = None if fresh or meter_log else self._finished(folder, backend)
+        finished = None if fresh or meter_log else self._finished(folder)
         if finished is None:
-            return self._everything(backend, fresh=fresh, meter_log=meter_log)
+            return self._everything(fresh=fresh, meter_log=meter_log)
         unstable = sum(row.unstable for row in finished.rows.values())
         if not unstable:
             self.reporter.info(
@@ -121,26 +122,14 @@ class _Measuring:
             "replaced. --fresh measures everything again."
         )
         partial = self._partial.with_suffix(".parts.jsonl")
-        return replace_unstable(finished, self.profile, backend, self.reporter, partial)
+        return replace_unstable(finished, self.profile, self.backend, self.reporter, partial)
 
     @property
     def _partial(self) -> Path:
         name = f"{self.profile.name}-{self.space.name}.jsonl"
         return self.workspace / "lut" / ".partial" / name
 
-    def _backend(self) -> Backend:
-        from hwnas.targets.backend import local_backend
-
-        backend = local_backend(self.profile.runtime, self.profile.precision, self.profile.python)
-        if backend is None:
-            raise UserError(
-                f"profiles/{self.profile.name}.toml says local = true, but "
-                f"{self.profile.runtime!r} in {self.profile.precision} does not run on this "
-                "machine."
-            )
-        return backend
-
-    def _finished(self, folder: Path, backend: Backend) -> Table | None:
+    def _finished(self, folder: Path) -> Table | None:
         """Return the table that an earlier profile of the same set-up made, if there is one."""
         if self._partial.exists() or not folder.is_dir():
             return None
@@ -151,14 +140,14 @@ class _Measuring:
         made = {
             "source": "measured",
             "device": describe_host(),
-            "runtime": {"name": backend.name, "version": backend.version()},
+            "runtime": {"name": self.backend.name, "version": self.backend.version()},
             "precision": self.profile.precision,
             "threads": self.profile.threads,
         }
         same = all(table.meta[name] == value for name, value in made.items())
         return table if same and table.calibration else None
 
-    def _everything(self, backend: Backend, *, fresh: bool, meter_log: MeterLog | None) -> Table:
+    def _everything(self, *, fresh: bool, meter_log: MeterLog | None) -> Table:
         from hwnas.profiler.energy import EnergyProfiler
         from hwnas.profiler.measured import Profiler
 
@@ -168,11 +157,25 @@ class _Measuring:
         def with_energies(table: Table) -> Table:
             if power is None:
                 return table
-            energies = EnergyProfiler(self.profile, backend, power, self.reporter)
+            energies = EnergyProfiler(self.profile, self.backend, power, self.reporter)
             return energies.complete(table, path, fresh=fresh)
 
-        profiler = Profiler(self.profile, self.space, backend, self.reporter)
+        profiler = Profiler(self.profile, self.space, self.backend, self.reporter)
         return profiler.run(self._partial, fresh=fresh, finish=with_energies)
+
+
+def _backend_of(profile: DeviceProfile) -> Backend:
+    """Return what runs the target here, installed and ready."""
+    from hwnas.targets.backend import local_backend
+
+    backend = local_backend(profile.runtime, profile.precision, profile.python)
+    if backend is None:
+        raise UserError(
+            f"profiles/{profile.name}.toml says local = true, but {profile.runtime!r} in "
+            f"{profile.precision} does not run on this machine."
+        )
+    backend.version()
+    return backend
 
 
 def power_source(
