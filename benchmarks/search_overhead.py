@@ -22,8 +22,10 @@ from hwnas.evaluate.setting import Setting
 from hwnas.evaluate.trainer import TrainEvaluator
 from hwnas.progress import Silent
 from hwnas.runs import Run
+from hwnas.search.ledger import Ask, Job, Ledger, Score
 from hwnas.search.rcas import rcas
 from hwnas.search.rules import make_rules
+from hwnas.search.strategy import Options, drive
 from hwnas.spaces import SPACES, find_space
 from hwnas.train.recipe import QUICK
 from hwnas.workflows.search import Search
@@ -38,24 +40,26 @@ def problem() -> Problem:
 def without_store(within: Problem) -> tuple[int, float]:
     """Return evaluations and seconds of the strategy alone; scoring is not counted."""
     oracle, scoring, start = FakeEvaluator(0), 0.0, time.perf_counter()
-    search = rcas(within, make_rules(within, ["uc", "apr", "amr"]))
-    ask = next(search)
-    try:
-        while True:
-            before = time.perf_counter()
-            scores = {arch: oracle.evaluate(arch).score for arch in ask}
-            scoring += time.perf_counter() - before
-            ask = search.send(scores)
-    except StopIteration as stop:
-        return stop.value.evaluations, time.perf_counter() - start - scoring
+
+    def evaluate(ask: Ask) -> dict[Job, Score | None]:
+        nonlocal scoring
+        before = time.perf_counter()
+        scores = {job: Score(oracle.evaluate(job[0]).score) for job in ask.needed}
+        scoring += time.perf_counter() - before
+        return scores
+
+    ledger = Ledger(within)
+    rules = tuple(make_rules(within, ["uc", "apr", "amr"]))
+    drive(rcas(within, ledger, Options(rules)), ledger, evaluate)
+    return ledger.evaluations, time.perf_counter() - start - scoring
 
 
 def with_store(within: Problem) -> tuple[int, float]:
     """Return evaluations and seconds of a whole search with its store and result file."""
     with tempfile.TemporaryDirectory() as folder:
-        rules = make_rules(within, ["uc", "apr", "amr"])
+        options = Options(tuple(make_rules(within, ["uc", "apr", "amr"])))
         costs = [budget.cost for budget in within.budgets]
-        search = Search(within, costs, rules, FakeEvaluator(0), None, None, None, 0)
+        search = Search(within, costs, "rcas", options, FakeEvaluator(0), None, None, 0)
         start = time.perf_counter()
         result = search.run(Run(Path(folder)), Path(folder) / "e.sqlite", Silent())
         return result["evaluations"], time.perf_counter() - start

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hwnas.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 TIMEOUT_S = 30.0
@@ -54,12 +54,21 @@ class EvaluationStore:
         Raises:
             UserError: the disk is full, or cannot be written any more.
         """
+        self.put_all([(network, replicate, result)])
+
+    def put_all(self, results: Sequence[tuple[str, int, Any]]) -> None:
+        """Commit several results (network, replicate, result) at once.
+
+        Raises:
+            UserError: the disk is full, or cannot be written any more.
+        """
+        rows = [(net, self._context, number, json.dumps(value)) for net, number, value in results]
         try:
             with self._connection:
-                self._connection.execute(
+                self._connection.executemany(
                     "INSERT OR REPLACE INTO evaluations (network, context, replicate, result)"
                     " VALUES (?, ?, ?, ?)",
-                    (network, self._context, replicate, json.dumps(result)),
+                    rows,
                 )
         except sqlite3.Error as error:
             raise UserError(

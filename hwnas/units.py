@@ -62,6 +62,11 @@ class Dimension:
         return f"{value / self.units[unit]:.4g}{unit}"
 
 
+def plain(name: str) -> Dimension:
+    """Return a dimension without a known unit: numbers are told as they are."""
+    return Dimension(name, "", {"": 1.0}, ("",))
+
+
 LATENCY = Dimension("latency", "ms", {"ms": 1.0, "s": 1e3, "us": 1e-3, "µs": 1e-3}, ("ms", "us"))
 PARAMS = Dimension("params", "", {"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9}, ("M", "k"))
 MADDS = Dimension("madds", "", {"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9}, ("M", "k"))

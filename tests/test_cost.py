@@ -76,7 +76,7 @@ def test_the_cheapest_network_is_that_of_brute_force(make) -> None:
     function = make(SPACE)
     parts = every_start()
     assert len(parts) == 6**4 * 7**2
-    assert Problem(SPACE, ()).cheapest(function) == min(map(function.of_parts, parts))
+    assert function.cheapest() == min(map(function.of_parts, parts))
 
 
 @settings(max_examples=100, deadline=None)
@@ -97,7 +97,7 @@ def test_a_block_at_the_end_of_a_stage_makes_no_cost_smaller(
 
 def test_an_infeasible_budget_is_told_at_once_with_the_cheapest_value() -> None:
     params = cost.params(SPACE)
-    cheapest = Problem(SPACE, ()).cheapest(params)
+    cheapest = params.cheapest()
     start = time.perf_counter()
     with pytest.raises(InfeasibleError, match="the cheapest one needs 383") as error:
         Problem(SPACE, (Budget(params, cheapest - 1),)).start()
@@ -114,8 +114,7 @@ def test_a_start_network_is_found_wherever_there_is_one() -> None:
     assert start != SPACE.start()
     assert tight.feasible(start)
     assert sum(a != b for a, b in zip(start, SPACE.start(), strict=True)) == 1
-    lowest = Problem(SPACE, ()).cheapest
-    both = Budget(params, lowest(params)), Budget(madds, lowest(madds))
+    both = Budget(params, params.cheapest()), Budget(madds, madds.cheapest())
     assert Problem(SPACE, both[:1]).start()
     assert Problem(SPACE, both[1:]).start()
 

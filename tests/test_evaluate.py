@@ -73,7 +73,7 @@ def test_scores_are_the_same_in_every_process() -> None:
     results = []
     for workers in (1, 2):
         with EvaluationPool(TINY, workers) as pool:
-            results.append({(arch, r): e for arch, r, e in pool.map(jobs)})
+            results.append(dict(pool.results(jobs)))
     assert results[0] == results[1]
     assert len({e.score for e in results[0].values()}) == 3
     evaluation = results[0][START, 0]
@@ -86,7 +86,7 @@ def test_scores_are_the_same_in_every_process() -> None:
 def test_a_dying_worker_fails_its_own_network_only() -> None:
     jobs = [(_mood(block), 0) for block in (0, 1, 2, 3)]
     with EvaluationPool(Moody(), 2) as pool:
-        found = {arch: e for arch, _, e in pool.map(jobs)}
+        found = {arch: e for (arch, _), e in pool.results(jobs)}
     assert found[_mood(0)].failed is None
     assert "exit code 7" in (found[_mood(1)].failed or "")
     assert found[_mood(2)].failed == "training diverged"
@@ -96,13 +96,13 @@ def test_a_dying_worker_fails_its_own_network_only() -> None:
 
 def test_a_bug_is_no_verdict_on_a_network() -> None:
     with EvaluationPool(Moody(), 1) as pool, pytest.raises(RuntimeError, match="ZeroDivision"):
-        list(pool.map([(_mood(4), 0)]))
+        list(pool.results([(_mood(4), 0)]))
 
 
 def test_a_worker_that_dies_once_is_given_another_try(tmp_path: Path) -> None:
     jobs = [(START, 0), (START, 1)]
     with EvaluationPool(DiesOnce(tombstone=tmp_path / "died"), 2) as pool:
-        found = [evaluation for _, _, evaluation in pool.map(jobs)]
+        found = [evaluation for _, evaluation in pool.results(jobs)]
     assert found == [FakeEvaluator().evaluate(START)] * 2
     assert (tmp_path / "died").exists()
     assert not multiprocessing.active_children()
@@ -110,7 +110,7 @@ def test_a_worker_that_dies_once_is_given_another_try(tmp_path: Path) -> None:
 
 def test_a_caller_that_stops_early_leaves_no_processes() -> None:
     with EvaluationPool(FakeEvaluator(delay_s=0.1), 2) as pool:
-        results = pool.map([(START, replicate) for replicate in range(8)])
+        results = pool.results([(START, replicate) for replicate in range(8)])
         next(results)
         results.close()
     assert not multiprocessing.active_children()

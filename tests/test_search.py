@@ -15,8 +15,10 @@ from hwnas.cost import Budget, Problem
 from hwnas.errors import InfeasibleError, UserError
 from hwnas.evaluate.fake import FakeEvaluator
 from hwnas.search.lazy import SMALLEST_MARGINAL
-from hwnas.search.rcas import Outcome, rcas
+from hwnas.search.ledger import Ask, Job, Ledger, Score
+from hwnas.search.rcas import rcas
 from hwnas.search.rules import Rule, default_rules, make_rules
+from hwnas.search.strategy import Options, Strategy, drive
 from hwnas.spaces import SPACES, Arch
 
 if TYPE_CHECKING:
@@ -38,17 +40,20 @@ def run(
     score: Callable[[Arch], float | None],
     limit: int | None = None,
     max_refreshes: int | None = None,
-) -> tuple[Outcome, list[Arch]]:
-    """Drive a search; returns its outcome and all networks asked for."""
+    strategy: Strategy = rcas,
+) -> tuple[Ledger, list[Arch]]:
+    """Drive a search; returns its ledger and all networks asked for."""
     asked: list[Arch] = []
-    search = rcas(within, rules, limit, max_refreshes=max_refreshes)
-    try:
-        ask = next(search)
-        while True:
-            asked += ask
-            ask = search.send({arch: score(arch) for arch in ask})
-    except StopIteration as stop:
-        return stop.value, asked
+
+    def evaluate(ask: Ask) -> dict[Job, Score | None]:
+        asked.extend(arch for arch, _ in ask.needed)
+        scores = {job: score(job[0]) for job in ask.needed}
+        return {job: None if value is None else Score(value) for job, value in scores.items()}
+
+    ledger = Ledger(within, limit)
+    options = Options(tuple(rules), max_refreshes=max_refreshes)
+    drive(strategy(within, ledger, options), ledger, evaluate)
+    return ledger, asked
 
 
 def eager(within: Problem, rule: Rule, score: Callable[[Arch], float]) -> tuple[list[Arch], int]:
@@ -163,10 +168,12 @@ def test_the_best_of_all_rules_wins_and_repeats_exactly() -> None:
     rules = make_rules(within, ["uc", "apr", "amr"])
     first, _ = run(within, rules, lambda arch: oracle.evaluate(arch).score)
     again, _ = run(within, rules, lambda arch: oracle.evaluate(arch).score)
-    assert first == again
-    assert first.best.score == max(step.score for path in first.paths.values() for step in path)
-    alone = [run(within, [r], lambda a: oracle.evaluate(a).score)[0].best.score for r in rules]
-    assert first.best.score == max(alone)
+    assert first.paths == again.paths
+    assert first.scored == again.scored
+    assert first.score(first.best) == max(first.scored.values())
+    for rule in rules:
+        alone, _ = run(within, [rule], lambda arch: oracle.evaluate(arch).score)
+        assert alone.paths[rule.name] == first.paths[rule.name]
 
 
 def test_uniform_and_ratio_rules_can_all_miss_what_their_sum_finds() -> None:
@@ -193,10 +200,11 @@ def test_uniform_and_ratio_rules_can_all_miss_what_their_sum_finds() -> None:
         ),
     )
     found = {
-        rule.name: run(within, [rule], lambda arch: sum(gains.get(t, 0) for t in arch))[0].best
+        rule.name: run(within, [rule], lambda arch: sum(gains.get(t, 0) for t in arch))[0]
         for rule in make_rules(within, ["uc", "apr", "amr", "sum"])
     }
-    assert {name: pytest.approx(step.score) for name, step in found.items()} == {
+    ends = {name: pytest.approx(ledger.paths[name][-1].score) for name, ledger in found.items()}
+    assert ends == {
         "uc": 1.01,
         "apr": 1.0,
         "amr": 1.0,
@@ -211,7 +219,7 @@ def test_the_limit_on_evaluations_holds(limit: int) -> None:
     outcome, asked = run(within, default_rules(within), scored, limit)
     assert len(asked) == outcome.evaluations <= limit
     assert not outcome.complete
-    assert outcome.best.arch
+    assert outcome.best is not None
 
 
 def test_refreshes_bound_the_evaluations_of_a_step() -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hwnas.cost.costs import Cost
+    from hwnas.cost.cost import Cost
     from hwnas.spaces import Arch
 
 

@@ -1,17 +1,24 @@
-"""Cost functions: a number with a unit for a whole network, exact as it is summed over parts."""
+"""Costs of networks that are made of parts: exact, as they are summed over them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from hwnas import units
+from hwnas.cost.cost import Cost
 from hwnas.cost.file_size import file_bytes
 from hwnas.errors import UserError
 from hwnas.graph import FP32
+from hwnas.spaces.bulk import part_indices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from hwnas.graph import Graph, Precision
     from hwnas.lut.curve import Curve
@@ -19,28 +26,18 @@ if TYPE_CHECKING:
     from hwnas.spaces import Arch, Key, RcnetSpace
 
 
-@dataclass(frozen=True)
-class Cost:
-    """One resource.
+@dataclass(frozen=True, kw_only=True)
+class PartsCost(Cost):
+    """Parts of a network add up, or only the largest counts (memory).
 
     Attributes:
-        name: "params", "latency", ...; with several devices "latency@iphone5s".
-        dimension: its unit.
         space: the space whose networks it costs.
         per_key: cost of each part, in the base unit.
-        combine: parts of a network add up, or only the largest counts (memory).
-        margin: share added to a prediction for the bound that is compared with a budget.
-        label: how the numbers are to be read: "exact", "measured", "ESTIMATED", "at most, ...".
         curve: applied to the sum; monotone. None: the sum is the cost.
     """
 
-    name: str
-    dimension: units.Dimension
     space: RcnetSpace
     per_key: Mapping[Key, float] = field(repr=False)
-    combine: Literal["sum", "max"] = "sum"
-    margin: float = 0.0
-    label: str = "exact"
     curve: Curve | None = None
 
     def of(self, arch: Arch) -> float:
@@ -54,63 +51,84 @@ class Cost:
 
     def total(self, values: Sequence[float]) -> float:
         """Return the cost of a network from those of its parts; larger parts never cost less."""
-        total = sum(values) if self.combine == "sum" else max(values)
+        total = sum(values) if self.additive else max(values)
         return total if self.curve is None else self.curve.time_ms(total)
 
-    def upper(self, arch: Arch) -> float:
-        """Return the bound that a budget is compared with."""
-        return self.of(arch) * (1 + self.margin)
+    def many(self, archs: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the point estimates of many networks at once."""
+        parts = self._values[part_indices(self.space, archs)]
+        totals = parts.sum(axis=1) if self.additive else parts.max(axis=1)
+        return totals if self.curve is None else self.curve.times_ms(totals)
 
-    def format(self, value: float) -> str:
-        """Return a value with its unit."""
-        return self.dimension.format(value)
+    @cached_property
+    def _values(self) -> NDArray[np.float64]:
+        """Cost by number of the key; the last stands for no part."""
+        return np.array([*(self.per_key[key] for key in self.space.lookup_keys()), 0.0])
+
+    def cheapest(self) -> float:
+        """Return the smallest cost of any network.
+
+        A further block only adds to a cost, so one block per filled stage is enough, and given
+        which stages are filled each of them chooses on its own.
+        """
+        values = []
+        for skeleton in self.space.skeletons():
+            alternatives = zip(*(self.space.parts(arch) for arch in skeleton), strict=True)
+            cheapest = [min(self.per_key[key] for key in keys) for keys in alternatives]
+            values.append(self.total(cheapest))
+        return min(values)
 
 
-def params(space: RcnetSpace) -> Cost:
+def params(space: RcnetSpace) -> PartsCost:
     """Return the trained parameters."""
-    return Cost("params", units.PARAMS, space, _from_graphs(space, lambda g: g.params))
+    per_key = _from_graphs(space, lambda g: g.params)
+    return PartsCost(name="params", dimension=units.PARAMS, space=space, per_key=per_key)
 
 
-def madds(space: RcnetSpace) -> Cost:
+def madds(space: RcnetSpace) -> PartsCost:
     """Return the multiply-accumulates of the convolutions."""
-    return Cost("madds", units.MADDS, space, _from_graphs(space, lambda g: g.madds))
+    per_key = _from_graphs(space, lambda g: g.madds)
+    return PartsCost(name="madds", dimension=units.MADDS, space=space, per_key=per_key)
 
 
-def memory(space: RcnetSpace, precision: Precision = FP32) -> Cost:
+def memory(space: RcnetSpace, precision: Precision = FP32) -> PartsCost:
     """Return the peak of live activations.
 
     Between two parts only one value lives, so the peak of a network is that of its worst part.
     """
     per_key = _from_graphs(space, lambda g: g.live_bytes(precision))
-    return Cost("memory", units.MEMORY, space, per_key, combine="max")
+    return PartsCost(
+        name="memory", dimension=units.MEMORY, space=space, per_key=per_key, additive=False
+    )
 
 
-def size(space: RcnetSpace, form: str = "onnx", precision: Precision = FP32) -> Cost:
+def size(space: RcnetSpace, form: str = "onnx", precision: Precision = FP32) -> PartsCost:
     """Return an upper bound on the bytes of the exported file.
 
     Raises:
         UserError: files of this format and precision were never measured.
     """
     per_key = _from_graphs(space, lambda g: file_bytes(g, form, precision))
-    return Cost("size", units.SIZE, space, per_key, label=f"at most, as {form} {precision.name}")
+    label = f"at most, as {form} {precision.name}"
+    return PartsCost(name="size", dimension=units.SIZE, space=space, per_key=per_key, label=label)
 
 
-def latency(table: Table, confidence: float | None, *, name: str = "latency") -> Cost:
+def latency(table: Table, confidence: float | None, *, name: str = "latency") -> PartsCost:
     """Return the latency by a table, bounded at `confidence` (None: the point estimate)."""
     margin = 0.0 if confidence is None else table.margin(confidence)
     per_key = {key: row.latency_ms for key, row in table.rows.items()}
-    return Cost(
-        name,
-        units.LATENCY,
-        table.space,
-        per_key,
+    return PartsCost(
+        name=name,
+        dimension=units.LATENCY,
+        space=table.space,
+        per_key=per_key,
         margin=margin,
         label=table.label,
         curve=table.curve,
     )
 
 
-def energy(table: Table, *, name: str = "energy") -> Cost:
+def energy(table: Table, *, name: str = "energy") -> PartsCost:
     """Return the energy by a table.
 
     Raises:
@@ -125,7 +143,14 @@ def energy(table: Table, *, name: str = "energy") -> Cost:
             f"build the table again ({table.remedy})."
         )
     label = str(table.meta["energy_source"])
-    return Cost(name, units.ENERGY, table.space, known, label=label, curve=_energy_curve(table))
+    return PartsCost(
+        name=name,
+        dimension=units.ENERGY,
+        space=table.space,
+        per_key=known,
+        label=label,
+        curve=_energy_curve(table),
+    )
 
 
 def _energy_curve(table: Table) -> Curve | None:

@@ -9,15 +9,14 @@ from hwnas.errors import InfeasibleError
 
 if TYPE_CHECKING:
     from hwnas.cost.budget import Budget
-    from hwnas.cost.costs import Cost
-    from hwnas.spaces import Arch, RcnetSpace
+    from hwnas.spaces import Arch, Space
 
 
 @dataclass(frozen=True)
 class Problem:
     """Networks of `space` that keep within all `budgets`."""
 
-    space: RcnetSpace
+    space: Space
     budgets: tuple[Budget, ...]
 
     def feasible(self, arch: Arch) -> bool:
@@ -27,6 +26,16 @@ class Problem:
     def uses(self, arch: Arch) -> tuple[float, ...]:
         """Return the used share of each budget."""
         return tuple(budget.use(arch) for budget in self.budgets)
+
+    def weigh(self, arch: Arch) -> tuple[tuple[float, ...], bool]:
+        """Return `uses` and `feasible` of a network, every cost counted once.
+
+        A share of 1.0 may stand for a bound one rounding above the limit, so it does not decide.
+        """
+        uppers = [budget.cost.upper(arch) for budget in self.budgets]
+        pairs = list(zip(uppers, self.budgets, strict=True))
+        fits = all(upper <= budget.limit for upper, budget in pairs)
+        return tuple(upper / budget.limit for upper, budget in pairs), fits
 
     def start(self) -> Arch:
         """Return S0, or the feasible start network that is nearest to it.
@@ -48,23 +57,10 @@ class Problem:
 
     def _require_each_budget(self) -> None:
         for budget in self.budgets:
-            cost, cheapest = budget.cost, self.cheapest(budget.cost) * (1 + budget.cost.margin)
+            cost, cheapest = budget.cost, budget.cost.cheapest() * (1 + budget.cost.margin)
             if cheapest > budget.limit:
                 raise InfeasibleError(
                     f"no network of {self.space.name} meets {budget}: the cheapest one needs "
-                    f"{cost.format(cheapest)}. Raise the {cost.name} budget above that, or take a "
-                    "smaller space (--width, --input)."
+                    f"{cost.format(cheapest)}. Raise the {cost.name} budget above that, or "
+                    "take a smaller space."
                 )
-
-    def cheapest(self, cost: Cost) -> float:
-        """Return the smallest value of `cost` over all networks of the space.
-
-        A further block only adds to a cost, so one block per filled stage is enough, and given
-        which stages are filled each of them chooses on its own.
-        """
-        values = []
-        for skeleton in self.space.skeletons():
-            alternatives = zip(*(self.space.parts(arch) for arch in skeleton), strict=True)
-            cheapest = [min(cost.per_key[key] for key in keys) for keys in alternatives]
-            values.append(cost.total(cheapest))
-        return min(values)

@@ -15,7 +15,7 @@ from collections import deque
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from hwnas.errors import EvaluationFailed, HwnasError
 from hwnas.evaluate.evaluation import Evaluation, SideBySide
@@ -32,6 +32,29 @@ Job: TypeAlias = "tuple[Arch, int]"
 """An architecture and the number of the replicate."""
 
 Outcome: TypeAlias = "Evaluation | BaseException"
+
+
+class Pool(Protocol):
+    """Evaluates jobs, one or many at a time."""
+
+    @property
+    def parallel(self) -> bool:
+        """Whether there are workers that could do something ahead of need."""
+
+    def results(
+        self, needed: Sequence[Job], ahead: Sequence[Job] = ()
+    ) -> Iterator[tuple[Job, Evaluation]]:
+        """Yield jobs with their evaluations as they are done, until all needed ones are.
+
+        Args:
+            needed: jobs to do, each once.
+            ahead: jobs that idle workers may begin, likeliest first; what is done of them
+                meanwhile is yielded too. Those still in work go on, and are not begun again when
+                they are needed later.
+
+        Raises:
+            Exception: what the evaluator raised, if it is no verdict on the network.
+        """
 
 
 class EvaluationPool:
@@ -58,24 +81,33 @@ class EvaluationPool:
     ) -> None:
         self._stop()
 
-    def map(self, jobs: Sequence[Job]) -> Iterator[tuple[Arch, int, Evaluation]]:
-        """Yield (arch, replicate, evaluation) of every job, in the order of completion.
+    @property
+    def parallel(self) -> bool:
+        """Whether there are workers that could do something ahead of need."""
+        return False
+
+    def results(
+        self,
+        needed: Sequence[Job],
+        ahead: Sequence[Job] = (),  # noqa: ARG002
+    ) -> Iterator[tuple[Job, Evaluation]]:
+        """Yield every needed job with its evaluation, in the order of completion.
 
         Raises:
             Exception: what the evaluator raised, if it is no verdict on the network.
         """
         again: list[Job] = []
-        for job, outcome in self._outcomes(jobs):
+        for job, outcome in self._outcomes(needed):
             if _may_pass(outcome):
                 again.append(job)
             else:
-                yield *job, _verdict(outcome)
+                yield job, _verdict(outcome)
         if again:
             # With the other workers gone, a network that was too large beside them may fit.
             self._stop()
         for job in again:
             for _, outcome in self._outcomes([job]):
-                yield *job, _verdict(outcome)
+                yield job, _verdict(outcome)
 
     def _outcomes(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Outcome]]:
         if not self._count:

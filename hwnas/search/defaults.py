@@ -6,5 +6,8 @@ MAX_EVALUATIONS = 90
 MAX_REFRESHES = 2
 """Old gains evaluated again per step: with noisy scores the largest of many is mostly luck."""
 
+REPLICATES = 2
+"""Scores per network at most, where two candidates exclude each other within noise."""
+
 STRATEGY = "rcas"
 DATASET = "cluttered-digits"

@@ -1,7 +1,7 @@
-"""Lazy cost-effective greedy with exact semantics, for one rule.
+"""Cost-effective greedy with exact semantics, for one rule, lazy or eager.
 
 Xiong, Mehta, Singh (ICCV 2019), Algorithm 2, as it has to be read to be greedy: a queue entry
-holds the gain F(S + v) - F(S) that was last seen for v, and the S that it was seen for. If F is
+holds the gain F(S + v) - F(S) that was last seen for v, and whether it was seen for this S. If F is
 submodular an old gain bounds the new one from above, so the top entry is the best choice as soon
 as it is fresh (Minoux 1978). Costs are those of whole networks and are free: they are taken anew
 after every acceptance, and a block that would exceed a budget is never added.
@@ -11,181 +11,226 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
+
+from hwnas.search.racing import Contender, close_rival
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping, Sequence
+    from collections.abc import Generator
 
     from hwnas.cost import Problem
+    from hwnas.search.ledger import Ask, Ledger
     from hwnas.search.rules import Rule
+    from hwnas.search.strategy import Asking
     from hwnas.spaces import Arch, Element
-
-Ask: TypeAlias = "list[Arch]"
-"""Canonical networks to be scored."""
-
-Tell: TypeAlias = "Mapping[Arch, float | None]"
-"""Scores by canonical network; None where the evaluation failed."""
 
 SMALLEST_MARGINAL = 1e-9
 """Share of a budget: a block that costs nothing, or less, still has a finite ratio."""
 
+AHEAD = 16
+"""Queue entries that idle workers are told of."""
+
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """One accepted network of a path.
+class Variant:
+    """How greedy goes.
 
     Attributes:
-        rule: name of the rule that took it.
-        arch: the network, as positions.
-        element: what was added, None for the start network.
-        score: F(S).
-        gain: F(S) less that of the step before.
+        eager: evaluate every block that fits at every step, as the oracle does.
+        first_overflow: end at the first block that does not fit, as the paper's authors did,
+            instead of going on with those that do.
+        max_refreshes: see `Options`.
+        replicates: see `Options`.
     """
 
-    rule: str
-    arch: Arch
-    element: Element | None
-    score: float
-    gain: float
+    eager: bool = False
+    first_overflow: bool = False
+    max_refreshes: int | None = None
+    replicates: int = 1
 
 
-@dataclass(slots=True)
-class Audit:
-    """How well lazy evaluation's assumption held.
+class Entry(NamedTuple):
+    """A network one block larger, in the queue; the smallest comes first.
 
-    Attributes:
-        stale_bounds: old gains that were looked at again.
-        violated: those whose new gain was larger: submodularity did not hold there.
+    Ratio, then larger gain, smaller cost, position, type.
     """
 
-    stale_bounds: int = 0
-    violated: int = 0
-
-    def see(self, old: float, new: float) -> None:
-        """Count one re-evaluation."""
-        self.stale_bounds += 1
-        self.violated += new > old
+    key: float
+    loss: float
+    cost: float
+    element: Element
+    network: Arch
 
 
 @dataclass(slots=True)
 class _Greedy:
+    """State of one rule.
+
+    Attributes:
+        current: the network so far.
+        here: its score when it was taken; later replicates do not move it.
+        gains: last known gain of every block that may still be added.
+        options: networks one block larger, with the blocks that lead there.
+        fresh: those whose gain was seen for the current network.
+    """
+
     problem: Problem
     rule: Rule
-    audit: Audit
-    max_refreshes: int | None
-    known: dict[Arch, float | None] = field(default_factory=dict)
+    ledger: Ledger
+    variant: Variant
+    current: Arch
+    here: float = 0.0
+    gains: dict[Element, float] = field(default_factory=dict)
+    options: dict[Arch, list[Element]] = field(default_factory=dict)
+    fresh: set[Arch] = field(default_factory=set)
 
-    def score(self, archs: Sequence[Arch]) -> Generator[Ask, Tell, None]:
-        """Ask for the networks that are not known yet."""
-        canonical = dict.fromkeys(map(self.problem.space.canonical, archs))
-        if unknown := [arch for arch in canonical if arch not in self.known]:
-            self.known.update((yield unknown))
+    def take(self, arch: Arch, element: Element | None = None) -> None:
+        """Accept a network; all gains are old from now on."""
+        self.ledger.accept(self.rule.name, arch, element)
+        self.current, self.here = arch, self.ledger.paths[self.rule.name][-1].score
+        self.options = {}
+        self.fresh = set()
 
-    def knows(self, arch: Arch) -> bool:
-        return self.problem.space.canonical(arch) in self.known
+    def look_around(self) -> None:
+        """Find the blocks that can be added next, without those that do not fit any more.
 
-    def of(self, arch: Arch) -> float | None:
-        return self.known[self.problem.space.canonical(arch)]
+        Costs rise with every block, so what does not fit now never will. The paper's variant
+        keeps it, to stumble over it.
+        """
+        gains, self.gains = self.gains, {}
+        for network, elements in self.problem.space.additions(self.current).items():
+            known = [element for element in elements if element in gains]
+            if known and (self.variant.first_overflow or self.ledger.feasible(network)):
+                self.options[network] = known
+                self.gains.update((element, gains[element]) for element in known)
+
+    def look(self, network: Arch) -> None:
+        """Take the gain of a network that is known; a failed one is dropped."""
+        score, elements = self.ledger.score(network), self.options[network]
+        if score is None:
+            for element in self.options.pop(network):
+                del self.gains[element]
+            return
+        if network not in self.fresh:
+            self.ledger.audit.see(self._gain(network), score - self.here)
+        self.gains.update(dict.fromkeys(elements, score - self.here))
+        self.fresh.add(network)
+
+    def _gain(self, network: Arch) -> float:
+        return max(self.gains[element] for element in self.options[network])
+
+    def marginal(self, network: Arch) -> float:
+        """Return what a block adds to the rule's cost."""
+        uses = self.ledger.uses
+        return max(self.rule.marginal(uses(self.current), uses(network)), SMALLEST_MARGINAL)
+
+    def entry(self, network: Arch) -> Entry:
+        """Return the queue entry of a network.
+
+        A loss is multiplied by the cost, not divided: of two equal losses the cheaper is better.
+        """
+        gain, marginal = self._gain(network), self.marginal(network)
+        key = gain / marginal if gain >= 0 else gain * marginal
+        element = min(e for e in self.options[network] if self.gains[e] == gain)
+        return Entry(-key, -gain, sum(self.ledger.uses(network)), element, network)
+
+    def contender(self, entry: Entry) -> Contender:
+        """Return a fresh entry with its noise."""
+        marginal = self.marginal(entry.network)
+        scale = 1 / marginal if entry.loss <= 0 else marginal
+        return Contender(
+            entry.network,
+            entry.element,
+            -entry.key,
+            scale * self.ledger.stderr(entry.network),
+            self.ledger.replicates(entry.network) < self.variant.replicates,
+        )
 
 
-def lazy_greedy(
-    problem: Problem,
-    rule: Rule,
-    audit: Audit,
-    on_step: Callable[[Step], None] = lambda step: None,  # noqa: ARG005
-    max_refreshes: int | None = None,
-) -> Generator[Ask, Tell, None]:
-    """Run one rule to the end; every accepted network is told to `on_step`, the start first.
+def greedy(problem: Problem, rule: Rule, ledger: Ledger, variant: Variant) -> Asking:
+    """Run one rule to the end; every accepted network goes to the ledger, the start first.
 
-    Yields lists of networks and takes their scores. Ends when no block fits any more, or at once
-    when the start network cannot be scored.
-
-    Args:
-        problem: space and budgets.
-        rule: what a gain is divided by.
-        audit: counts the old gains that were looked at again.
-        on_step: told every acceptance, as it happens.
-        max_refreshes: old gains to evaluate again per step before the best fresh one is taken;
-            None goes on until the best one is fresh, which is exact greedy for submodular F.
-            With noisy scores the largest of many old gains is mostly luck, and looking at each
-            of them again buys little.
+    Ends when no block fits any more, or at once when the start network cannot be scored.
     """
-    greedy, current = _Greedy(problem, rule, audit, max_refreshes), problem.start()
-    yield from greedy.score([current])
-    score = greedy.of(current)
-    if score is None:
+    state = _Greedy(problem, rule, ledger, variant, problem.start())
+    yield from ledger.ask([state.current])
+    if ledger.score(state.current) is None:
         return
-    on_step(Step(rule.name, current, None, score, 0.0))
-    gains = yield from _first_gains(greedy, current, score)
-    fresh = set(gains)
-    while taken := (yield from _next_block(greedy, current, score, gains, fresh)):
-        current = problem.space.add(current, taken)
-        score += gains[taken]
-        on_step(Step(rule.name, current, taken, score, gains[taken]))
-        gains = {element: old for element, old in gains.items() if element[0] != taken[0]}
-        fresh = set()
+    state.take(state.current)
+    yield from _first_round(state)
+    while (taken := (yield from _next_block(state))) is not None:
+        state.take(problem.space.add(state.current, taken), taken)
 
 
-def _first_gains(
-    greedy: _Greedy, current: Arch, score: float
-) -> Generator[Ask, Tell, dict[Element, float]]:
-    space, problem = greedy.problem.space, greedy.problem
-    networks = {element: space.add(current, element) for element in space.elements(current)}
-    networks = {e: network for e, network in networks.items() if problem.feasible(network)}
-    yield from greedy.score(list(networks.values()))
-    scores = {element: greedy.of(network) for element, network in networks.items()}
-    return {element: value - score for element, value in scores.items() if value is not None}
+def _first_round(state: _Greedy) -> Asking:
+    """Score every block that fits, alone."""
+    additions = state.problem.space.additions(state.current)
+    inside = {network: e for network, e in additions.items() if state.ledger.feasible(network)}
+    yield from state.ledger.ask(inside)
+    for network, elements in inside.items():
+        if (score := state.ledger.score(network)) is not None:
+            state.gains.update(dict.fromkeys(elements, score - state.here))
+            state.fresh.add(network)
 
 
-def _next_block(
-    greedy: _Greedy,
-    current: Arch,
-    score: float,
-    gains: dict[Element, float],
-    fresh: set[Element],
-) -> Generator[Ask, Tell, Element | None]:
-    """Return the element to add, its gain fresh in `gains`; None when nothing fits."""
-    problem, rule, space = greedy.problem, greedy.rule, greedy.problem.space
-    before = problem.uses(current)
-    queue: list[tuple[float, float, float, Element]] = []
-    marginal: dict[Element, float] = {}
-    for element in list(gains):
-        after = problem.uses(space.add(current, element))
-        if max(after, default=0.0) > 1:
-            del gains[element]
-            continue
-        marginal[element] = rule.marginal(before, after)
-        queue.append(_entry(element, gains[element], marginal[element], sum(after)))
+def _next_block(state: _Greedy) -> Generator[Ask, None, Element | None]:
+    """Return the block to add, its gain fresh; None when nothing fits."""
+    state.look_around()
+    if state.variant.eager:
+        yield from _refresh_all(state)
+    queue = [state.entry(network) for network in state.options]
     heapq.heapify(queue)
     refreshes = 0
     while queue:
-        *_, cost, element = heapq.heappop(queue)
-        if element in fresh:
-            return element
-        network = space.add(current, element)
-        if not greedy.knows(network):
-            if refreshes == greedy.max_refreshes:
+        top = heapq.heappop(queue)
+        if not state.ledger.feasible(top.network):
+            return None
+        if top.network in state.fresh:
+            if not (yield from _race(state, queue, top)):
+                return top.element
+        elif not state.ledger.knows(top.network):
+            if refreshes == state.variant.max_refreshes:
                 continue
-            yield from greedy.score([network])
-            refreshes += greedy.of(network) is not None
-        value = greedy.of(network)
-        if value is None:
-            del gains[element]
-            continue
-        greedy.audit.see(gains[element], value - score)
-        gains[element] = value - score
-        fresh.add(element)
-        heapq.heappush(queue, _entry(element, gains[element], marginal[element], cost))
+            refreshes += yield from _refresh(state, queue, top.network)
+        else:
+            state.look(top.network)
+        if top.network in state.options:
+            heapq.heappush(queue, state.entry(top.network))
     return None
 
 
-def _entry(
-    element: Element, gain: float, marginal: float, cost: float
-) -> tuple[float, float, float, Element]:
-    """Return the queue entry: ratio, then larger gain, smaller cost, position, type.
+def _refresh(state: _Greedy, queue: list[Entry], network: Arch) -> Generator[Ask, None, bool]:
+    """Have a network scored; return whether that succeeded."""
+    next_ones = (entry.network for entry in heapq.nsmallest(AHEAD, queue))
+    yield from state.ledger.ask([network], ahead=filter(state.ledger.feasible, next_ones))
+    state.look(network)
+    return network in state.options
 
-    A loss is multiplied by the cost, not divided: of two equal losses the cheaper one is better.
+
+def _refresh_all(state: _Greedy) -> Asking:
+    networks = list(state.options)
+    yield from state.ledger.ask(networks)
+    for network in networks:
+        state.look(network)
+
+
+def _race(state: _Greedy, queue: list[Entry], top: Entry) -> Generator[Ask, None, bool]:
+    """Score the top network and a rival once more if noise could have swapped them.
+
+    Returns whether that was done, so that the queue has to be looked at again.
     """
-    marginal = max(marginal, SMALLEST_MARGINAL)
-    key = gain / marginal if gain >= 0 else gain * marginal
-    return -key, -gain, cost, element
+    if state.variant.replicates < 2:
+        return False
+    fresh = [state.contender(entry) for entry in queue if entry.network in state.fresh]
+    leader = state.contender(top)
+    rival = close_rival(state.problem, state.current, leader, fresh)
+    if rival is None:
+        return False
+    again = [contender.network for contender in (leader, rival) if contender.open]
+    yield from state.ledger.ask_again(again)
+    state.ledger.audit.raced += 1
+    for network in again:
+        state.look(network)
+    queue[:] = [state.entry(e.network) if e.network in again else e for e in queue]
+    heapq.heapify(queue)
+    return True

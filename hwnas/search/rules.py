@@ -70,7 +70,7 @@ def _ratio_rule(problem: Problem, index: int) -> Rule | None:
     budget: Budget = problem.budgets[index]
     resource, _, device = budget.cost.name.partition("@")
     name = next((rule for rule, cost in RATIO_RULES.items() if cost == resource), None)
-    if name is None or budget.cost.combine != "sum":
+    if name is None or not budget.cost.additive:
         return None
     weights = tuple(float(i == index) for i in range(len(problem.budgets)))
     return Rule(f"{name}@{device}" if device else name, weights)

@@ -4,7 +4,8 @@ from hwnas.spaces.blocks import BLOCK_TYPES
 from hwnas.spaces.catalog import PUBLISHED, SPACES, find_space
 from hwnas.spaces.key import Key
 from hwnas.spaces.mobilenet import mobilenet_v2
-from hwnas.spaces.rcnet import Arch, Element, RcnetSpace
+from hwnas.spaces.rcnet import RcnetSpace
+from hwnas.spaces.space import Arch, Element, Space, neighbours
 
 __all__ = [
     "BLOCK_TYPES",
@@ -14,6 +15,8 @@ __all__ = [
     "Element",
     "Key",
     "RcnetSpace",
+    "Space",
     "find_space",
     "mobilenet_v2",
+    "neighbours",
 ]

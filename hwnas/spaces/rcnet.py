@@ -12,7 +12,8 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, TypeAlias
+from math import prod
+from typing import TYPE_CHECKING
 
 from hwnas.errors import UserError
 from hwnas.graph import INPUT, Graph, GraphBuilder
@@ -24,11 +25,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-Arch: TypeAlias = tuple[int, ...]
-"""One type number per position, 0 for empty."""
-
-Element: TypeAlias = tuple[int, int]
-"""(position, type): what the search adds."""
+    from hwnas.spaces.space import Arch, Element
 
 STAGES = 6
 STAGE_POSITIONS = 6
@@ -121,6 +118,31 @@ class RcnetSpace:
                     "but it carries a stride of the skeleton: fill at least one of its positions."
                 )
 
+    def contains(self, arch: Arch) -> bool:
+        """Return whether every required stage holds a block."""
+        return all(any(_stage(arch, stage)) for stage in self.required_stages)
+
+    @property
+    def choices(self) -> list[tuple[int, ...]]:
+        """Types that each position may hold."""
+        return [(0, *BLOCK_TYPES)] * POSITIONS
+
+    @property
+    def size(self) -> int:
+        """How many different networks there are: sequences of types, stage by stage."""
+        sequences = sum(len(BLOCK_TYPES) ** length for length in range(STAGE_POSITIONS + 1))
+        return prod(sequences - (stage in self.required_stages) for stage in range(STAGES))
+
+    def networks(self) -> Iterator[Arch]:
+        """Yield every network once; there are more than anyone can wait for."""
+        for filled in itertools.product(*map(self._stage_fillings, range(STAGES))):
+            yield tuple(itertools.chain.from_iterable(filled))
+
+    def _stage_fillings(self, stage: int) -> Iterator[Arch]:
+        for length in range(int(stage in self.required_stages), STAGE_POSITIONS + 1):
+            for types in itertools.product(BLOCK_TYPES, repeat=length):
+                yield (*types, *(0,) * (STAGE_POSITIONS - length))
+
     def format(self, arch: Arch) -> str:
         """Return the text that `parse` reads, stages separated by "|"."""
         return "|".join(",".join(map(str, types)) for types in self._stages_of(arch))
@@ -130,11 +152,7 @@ class RcnetSpace:
 
         Architectures with equal canonical forms are the same network.
         """
-        packed: list[int] = []
-        for stage in range(STAGES):
-            types = [t for t in _stage(arch, stage) if t]
-            packed += types + [0] * (STAGE_POSITIONS - len(types))
-        return tuple(packed)
+        return _packed(arch)
 
     def start(self) -> Arch:
         """Return S0: type 5 at the first position of each required stage."""
@@ -182,6 +200,27 @@ class RcnetSpace:
         free = (position for position, block in enumerate(arch) if not block)
         return [(position, block) for position in free for block in BLOCK_TYPES]
 
+    def additions(self, arch: Arch) -> dict[Arch, list[Element]]:
+        """Return the canonical networks one block larger, with the elements that lead to each.
+
+        What counts is how many blocks of the stage lie before the new one.
+        """
+        packed = self.canonical(arch)
+        found: dict[Arch, list[Element]] = {}
+        for first in range(0, POSITIONS, STAGE_POSITIONS):
+            last = first + STAGE_POSITIONS - 1
+            places: dict[int, list[int]] = {}
+            for position in range(first, last + 1):
+                if not arch[position]:
+                    before = sum(1 for block in arch[first:position] if block)
+                    places.setdefault(first + before, []).append(position)
+            for place, positions in places.items():
+                for block in BLOCK_TYPES:
+                    larger = (*packed[:place], block, *packed[place:last], *packed[last + 1 :])
+                    elements = [(position, block) for position in positions]
+                    found.setdefault(larger, []).extend(elements)
+        return found
+
     def add(self, arch: Arch, element: Element) -> Arch:
         """Return `arch` with a block at an empty position."""
         position, block = element
@@ -207,6 +246,9 @@ class RcnetSpace:
 
     def parts(self, arch: Arch) -> tuple[Key, ...]:
         """Return the lookup keys of the network, stem first, head last."""
+        return _parts(self, arch)
+
+    def _find_parts(self, arch: Arch) -> tuple[Key, ...]:
         channels = scaled(FIXED_CHANNELS, self.width)
         resolution = -(-self.resolution // self.stem_stride)
         parts = [self._stem_key()]
@@ -290,6 +332,21 @@ class RcnetSpace:
 
 def _stage(arch: Arch, stage: int) -> Arch:
     return arch[stage * STAGE_POSITIONS : (stage + 1) * STAGE_POSITIONS]
+
+
+@lru_cache(maxsize=1 << 16)
+def _packed(arch: Arch) -> Arch:
+    packed: list[int] = []
+    for stage in range(STAGES):
+        types = [t for t in _stage(arch, stage) if t]
+        packed += types + [0] * (STAGE_POSITIONS - len(types))
+    return tuple(packed)
+
+
+@lru_cache(maxsize=1 << 12)
+def _parts(space: RcnetSpace, arch: Arch) -> tuple[Key, ...]:
+    """Remember the last ones: every cost of a network asks for the same parts."""
+    return space._find_parts(arch)
 
 
 @lru_cache(maxsize=1 << 16)

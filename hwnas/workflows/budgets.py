@@ -169,7 +169,7 @@ def table_confidence(table: Table, asked: float | None) -> float | None:
     return None if table.estimated else CONFIDENCE
 
 
-def all_costs(problem: Problem, tables: Mapping[str, Table]) -> list[Cost]:
+def all_costs(space: RcnetSpace, problem: Problem, tables: Mapping[str, Table]) -> list[Cost]:
     """Return every cost that can be told of a network: the budgeted ones first."""
     costs = {budget.cost.name: budget.cost for budget in problem.budgets}
     for table in tables.values():
@@ -178,5 +178,5 @@ def all_costs(problem: Problem, tables: Mapping[str, Table]) -> list[Cost]:
     target = next(iter(tables), None)
     for name in EXACT:
         if name != "size" or cost.file_size_known(*deployment(target)):
-            costs.setdefault(name, exact_cost(name, problem.space, target))
+            costs.setdefault(name, exact_cost(name, space, target))
     return list(costs.values())

@@ -11,6 +11,7 @@ from hwnas.evaluate.proxy import proxy_space
 from hwnas.files import fingerprint
 from hwnas.search import defaults
 from hwnas.search.rules import default_rules, make_rules
+from hwnas.search.strategy import Options, find_strategy
 from hwnas.workflows.budgets import Limit, all_costs, make_problem
 from hwnas.workflows.search import Search
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from hwnas.lut.table import Table
     from hwnas.spaces import RcnetSpace
 
-STRATEGIES = ("rcas",)
 EVALUATORS = ("train", "fake")
 
 
@@ -35,7 +35,7 @@ class Request:
         space: name of the deployment space.
         target: the run's own target, or None.
         limits: the budgets.
-        strategy: "rcas".
+        strategy: name of a strategy.
         dataset: data that candidates are scored on.
         data_dir: where it lies.
         evaluator: "train" or "fake".
@@ -43,6 +43,7 @@ class Request:
         rules: rule names, or empty for the default ones.
         max_evaluations: limit on candidates, or None.
         max_refreshes: old gains to evaluate again per step and rule, or None for exact greedy.
+        replicates: scores per network at most, where a choice hangs on noise.
         confidence: of latency bounds, or None for the default of the table.
         seed: of weights and batches.
     """
@@ -58,14 +59,14 @@ class Request:
     rules: tuple[str, ...] = ()
     max_evaluations: int | None = defaults.MAX_EVALUATIONS
     max_refreshes: int | None = defaults.MAX_REFRESHES
+    replicates: int = defaults.REPLICATES
     confidence: float | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
         require_positive("--images", self.images)
         require_positive("--max-evaluations", self.max_evaluations)
-        if self.strategy not in STRATEGIES:
-            raise one_of("strategy", self.strategy, list(STRATEGIES))
+        find_strategy(self.strategy)
         if self.evaluator not in EVALUATORS:
             raise one_of("evaluator", self.evaluator, list(EVALUATORS))
 
@@ -91,22 +92,28 @@ class Request:
         """Return the search problem."""
         return make_problem(space, list(self.limits), tables, self.confidence)
 
-    def search(self, problem: Problem, tables: Mapping[str, Table], workers: int | None) -> Search:
+    def search(
+        self,
+        space: RcnetSpace,
+        problem: Problem,
+        tables: Mapping[str, Table],
+        workers: int | None,
+    ) -> Search:
         """Return the search, its data loaded.
 
         Raises:
             UserError: unknown rule, evaluator or data set.
         """
         rules = make_rules(problem, self.rules) if self.rules else default_rules(problem)
-        evaluator, judge = self._evaluators(problem.space)
+        evaluator, judge = self._evaluators(space)
         return Search(
             problem=problem,
-            costs=all_costs(problem, tables),
-            rules=rules,
+            costs=all_costs(space, problem, tables),
+            strategy=self.strategy,
+            options=Options(tuple(rules), self.seed, self.max_refreshes, self.replicates),
             evaluator=evaluator,
             judge=judge,
             max_evaluations=self.max_evaluations,
-            max_refreshes=self.max_refreshes,
             workers=0 if judge is None else workers or usable_cores(),
         )
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from hwnas.evaluate.evaluation import Evaluation
 from hwnas.evaluate.pool import EvaluationPool
@@ -16,37 +16,76 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hwnas.evaluate.evaluation import Evaluator
+    from hwnas.evaluate.pool import Job, Pool
     from hwnas.progress import Advance
-    from hwnas.spaces import Arch, RcnetSpace
+    from hwnas.spaces import Space
+
+
+LARGEST_LOSS_S = 0.05
+"""Seconds of evaluation that a kill may cost; a commit takes about a millisecond."""
 
 
 @dataclass(slots=True)
 class Scorer:
-    """One evaluator with its store and its worker processes."""
+    """One evaluator with its store and its workers."""
 
-    space: RcnetSpace
+    space: Space
     store: EvaluationStore
-    pool: EvaluationPool
+    pool: Pool
 
-    def score(self, archs: Sequence[Arch], advance: Advance) -> dict[Arch, Evaluation]:
-        """Return the evaluation of every network; each is committed as soon as it is done."""
-        found: dict[Arch, Evaluation] = {}
-        for arch in archs:
-            stored = self.store.get(self.space.format(arch))
-            if stored is not None:
-                found[arch] = Evaluation.from_json(stored)
+    def score(
+        self, needed: Sequence[Job], advance: Advance, ahead: Sequence[Job] = ()
+    ) -> dict[Job, Evaluation]:
+        """Return the evaluation of every needed job; each is committed as soon as it is done.
+
+        Jobs that were done ahead are committed too, and found in the store when they are needed.
+        """
+        found: dict[Job, Evaluation] = {}
+        for job in needed:
+            if (stored := self._stored(job)) is not None:
+                found[job] = stored
                 advance(1, "known from before")
-        missing = [(arch, 0) for arch in archs if arch not in found]
-        for arch, replicate, evaluation in self.pool.map(missing):
-            self.store.put(self.space.format(arch), replicate, evaluation.to_json())
-            found[arch] = evaluation
-            advance(1, f"accuracy {evaluation.accuracy:.1%}")
+        missing = {job: None for job in needed if job not in found}
+        if not missing:
+            return found
+        later = [job for job in ahead if self._stored(job) is None] if self.pool.parallel else []
+        with closing(_Batch(self.store)) as batch:
+            for (arch, replicate), evaluation in self.pool.results(list(missing), later):
+                batch.add(self.space.format(arch), replicate, evaluation)
+                if (arch, replicate) in missing:
+                    found[arch, replicate] = evaluation
+                    advance(1, f"accuracy {evaluation.accuracy:.1%}")
         return found
+
+    def _stored(self, job: Job) -> Evaluation | None:
+        arch, replicate = job
+        stored = self.store.get(self.space.format(arch), replicate)
+        return None if stored is None else Evaluation.from_json(stored)
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Results that share a commit: as many as took no longer than what a kill may cost."""
+
+    store: EvaluationStore
+    results: list[tuple[str, int, Any]] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def add(self, network: str, replicate: int, evaluation: Evaluation) -> None:
+        self.results.append((network, replicate, evaluation.to_json()))
+        self.seconds += evaluation.seconds
+        if self.seconds > LARGEST_LOSS_S:
+            self.close()
+
+    def close(self) -> None:
+        if self.results:
+            self.store.put_all(self.results)
+        self.results, self.seconds = [], 0.0
 
 
 @contextmanager
 def open_scorer(
-    space: RcnetSpace, evaluator: Evaluator, workers: int, store_path: Path
+    space: Space, evaluator: Evaluator, workers: int, store_path: Path
 ) -> Iterator[Scorer]:
     """Open store and workers for one evaluator.
 

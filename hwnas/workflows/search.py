@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hwnas.errors import CheckFailed
-from hwnas.search.rcas import Outcome, rcas
+from hwnas.search.ledger import Ledger, Score
+from hwnas.search.strategy import drive, find_strategy
 from hwnas.workflows.scoring import open_scorer
 from hwnas.workflows.search_result import SearchResult
 
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from hwnas.evaluate.evaluation import Evaluation, Evaluator
     from hwnas.progress import Reporter
     from hwnas.runs import Run
-    from hwnas.search.lazy import Step
-    from hwnas.search.rules import Rule
+    from hwnas.search.ledger import Ask, Job, Step
+    from hwnas.search.strategy import Options
     from hwnas.spaces import Arch
 
 FINALISTS = 3
@@ -32,22 +33,22 @@ class Search:
     Attributes:
         problem: space and budgets.
         costs: what is reported of every network.
-        rules: greedy rules.
+        strategy: name of the strategy.
+        options: what it is told.
         evaluator: scores candidates.
         judge: scores the finalists, on other held-out images and with more training; None
             takes the candidates' scores as they are.
         max_evaluations: limit on candidates, or None.
-        max_refreshes: see `lazy_greedy`.
         workers: processes.
     """
 
     problem: Problem
     costs: Sequence[Cost]
-    rules: Sequence[Rule]
+    strategy: str
+    options: Options
     evaluator: Evaluator
     judge: Evaluator | None
     max_evaluations: int | None
-    max_refreshes: int | None
     workers: int
 
     def run(self, run: Run, store_path: Path, reporter: Reporter) -> dict[str, Any]:
@@ -58,58 +59,59 @@ class Search:
 
         Raises:
             InfeasibleError: no network meets the budgets; raised before any evaluation.
-            CheckFailed: the start network could not be scored.
+            CheckFailed: no network could be scored.
         """
         self.problem.start()
         progress = _Progress(self.problem, reporter)
+        ledger = Ledger(self.problem, self.max_evaluations, progress.accept)
         with run.lock():
-            outcome = self._greedy(store_path, reporter, progress)
-            steps = [step for path in outcome.paths.values() for step in path]
-            if not steps:
+            self._ask(ledger, store_path, reporter, progress)
+            if ledger.best is None:
                 raise CheckFailed(
                     "the start network could not be scored: "
                     f"{progress.failures or 'no evaluation was allowed'}."
                 )
-            final = self._judge(store_path, reporter, steps)
-            found = SearchResult(self.problem, self.costs, outcome, progress.seen, final)
+            final = self._judge(store_path, reporter, ledger)
+            found = SearchResult(
+                self.problem, self.costs, self.strategy, ledger, progress.seen, final
+            )
             result = found.to_json(str(run.path))
             run.write("search.json", result)
         return result
 
-    def _greedy(self, store_path: Path, reporter: Reporter, progress: _Progress) -> Outcome:
-        strategy = rcas(
-            self.problem, self.rules, self.max_evaluations, progress.accept, self.max_refreshes
-        )
+    def _ask(
+        self, ledger: Ledger, store_path: Path, reporter: Reporter, progress: _Progress
+    ) -> None:
+        asking = find_strategy(self.strategy)(self.problem, ledger, self.options)
         total = self.max_evaluations or 4 * len(self.problem.space.elements(self.problem.start()))
         with (
             open_scorer(self.problem.space, self.evaluator, self.workers, store_path) as scorer,
             reporter.task("scoring networks", total) as advance,
         ):
-            try:
-                ask = next(strategy)
-                while True:
-                    progress.seen.update(scorer.score(ask, advance))
-                    ask = strategy.send({arch: _usable_score(progress.seen[arch]) for arch in ask})
-            except StopIteration as stop:
-                outcome: Outcome = stop.value
-        return outcome
+
+            def evaluate(ask: Ask) -> dict[Job, Score | None]:
+                found = scorer.score(ask.needed, advance, ask.ahead)
+                progress.seen.update(found)
+                return {job: _usable_score(found[job]) for job in ask.needed}
+
+            drive(asking, ledger, evaluate)
 
     def _judge(
-        self, store_path: Path, reporter: Reporter, steps: Sequence[Step]
+        self, store_path: Path, reporter: Reporter, ledger: Ledger
     ) -> dict[Arch, Evaluation]:
         """Score the start network and the best candidates again; {} without a judge."""
         if self.judge is None:
             return {}
-        canonical = self.problem.space.canonical
-        ranked = sorted(steps, key=lambda step: -step.score)
-        finalists = dict.fromkeys(canonical(step.arch) for step in ranked)
-        chosen = list(dict.fromkeys([*list(finalists)[:FINALISTS], canonical(steps[0].arch)]))
+        scored = ledger.scored
+        best = sorted(scored, key=lambda arch: -scored[arch])[:FINALISTS]
+        start = self.problem.space.canonical(self.problem.start())
+        chosen = [(arch, 0) for arch in dict.fromkeys([*best, start])]
         with (
             open_scorer(self.problem.space, self.judge, self.workers, store_path) as scorer,
             reporter.task("scoring the finalists again, with more training", len(chosen)) as step,
         ):
             scores = scorer.score(chosen, step)
-        return {arch: scores[arch] for arch in chosen if scores[arch].failed is None}
+        return {job[0]: scores[job] for job in chosen if scores[job].failed is None}
 
 
 @dataclass(slots=True)
@@ -118,13 +120,13 @@ class _Progress:
 
     problem: Problem
     reporter: Reporter
-    seen: dict[Arch, Evaluation] = field(default_factory=dict)
+    seen: dict[Job, Evaluation] = field(default_factory=dict)
     _steps: dict[str, int] = field(default_factory=dict)
 
     def accept(self, step: Step) -> None:
         space = self.problem.space
         number = self._steps[step.rule] = self._steps.get(step.rule, -1) + 1
-        evaluation = self.seen.get(space.canonical(step.arch))
+        evaluation = self.seen.get((space.canonical(step.arch), 0))
         accuracy = f"{evaluation.accuracy:6.1%}" if evaluation else ""
         added = "start network" if step.element is None else f"+ {space.describe(step.element)}"
         uses = ", ".join(
@@ -140,5 +142,5 @@ class _Progress:
         return [e.failed for e in self.seen.values() if e.failed is not None]
 
 
-def _usable_score(evaluation: Evaluation) -> float | None:
-    return None if evaluation.failed is not None else evaluation.score
+def _usable_score(evaluation: Evaluation) -> Score | None:
+    return None if evaluation.failed is not None else Score(evaluation.score, evaluation.stderr)

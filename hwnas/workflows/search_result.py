@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from hwnas.search.bound import bound_on_optimum
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from hwnas.cost import Cost, Problem
     from hwnas.evaluate.evaluation import Evaluation
-    from hwnas.search.lazy import Step
-    from hwnas.search.rcas import Outcome
+    from hwnas.search.ledger import Job, Ledger, Step
     from hwnas.spaces import Arch
 
 
@@ -22,15 +23,17 @@ class SearchResult:
     Attributes:
         problem: space and budgets.
         costs: what is reported of every network.
-        outcome: paths by rule.
-        seen: candidate scores by canonical network.
+        strategy: its name.
+        ledger: scores, paths and audit.
+        seen: candidate evaluations.
         final: scores of the finalists and the start network by the judge; may be empty.
     """
 
     problem: Problem
     costs: Sequence[Cost]
-    outcome: Outcome
-    seen: Mapping[Arch, Evaluation]
+    strategy: str
+    ledger: Ledger
+    seen: Mapping[Job, Evaluation]
     final: Mapping[Arch, Evaluation]
 
     @property
@@ -38,7 +41,10 @@ class SearchResult:
         """The finalist that the judge likes best, or the best candidate without a judge."""
         if self.final:
             return max(self.final, key=lambda arch: self.final[arch].score)
-        return self.problem.space.canonical(self.outcome.best.arch)
+        best = self.ledger.best
+        if best is None:
+            raise ValueError("no network was scored")
+        return best
 
     def to_json(self, run: str) -> dict[str, Any]:
         """Return the content of search.json."""
@@ -47,13 +53,13 @@ class SearchResult:
         source = "finalists scored again with more training" if self.final else "candidate score"
         return {
             "run": run,
-            "strategy": "rcas",
+            "strategy": self.strategy,
             "space": space.name,
             "arch": space.format(winner),
             **_scores(self._evaluation(winner)),
             "score_source": source,
-            "evaluations": self.outcome.evaluations,
-            "complete": self.outcome.complete,
+            "evaluations": self.ledger.evaluations,
+            "complete": self.ledger.complete,
             "costs": self._costs(winner),
             "cost_labels": {cost.name: cost.label for cost in self.costs},
             "budgets": self._budgets(winner),
@@ -61,19 +67,38 @@ class SearchResult:
             "rules": self._rules(),
             "finalists": [self._network(a) | _scores(e) for a, e in self.final.items()],
             "path": self._path(),
-            "audit": {
-                "stale_bounds": self.outcome.audit.stale_bounds,
-                "violated": self.outcome.audit.violated,
-            },
+            "audit": self._audit(),
+            "networks": self._networks(),
             "failed": {
                 space.format(arch): evaluation.failed
-                for arch, evaluation in self.seen.items()
+                for (arch, _), evaluation in self.seen.items()
                 if evaluation.failed is not None
             },
         }
 
     def _evaluation(self, arch: Arch) -> Evaluation:
-        return self.final.get(arch) or self.seen[arch]
+        return self.final.get(arch) or self.seen[arch, 0]
+
+    def _audit(self) -> dict[str, Any]:
+        """Return how far the assumptions held and what can be said of the optimum."""
+        audit = self.ledger.audit
+        return {
+            "stale_bounds": audit.stale_bounds,
+            "violated": audit.violated,
+            "raced": audit.raced,
+            "optimum_at_most": bound_on_optimum(self.problem, self.ledger),
+            "gains": {
+                rule: [step.gain for step in path[1:]] for rule, path in self.ledger.paths.items()
+            },
+        }
+
+    def _networks(self) -> list[dict[str, Any]]:
+        """Return every network that has a score, for `hwnas pick` and for plots."""
+        space = self.problem.space
+        return [
+            {"arch": space.format(arch), "score": score, "stderr": self.ledger.stderr(arch)}
+            for arch, score in self.ledger.scored.items()
+        ]
 
     def _network(self, arch: Arch) -> dict[str, Any]:
         return {"arch": self.problem.space.format(arch), "costs": self._costs(arch)}
@@ -98,7 +123,7 @@ class SearchResult:
         space = self.problem.space
         best = {
             rule: max(path, key=lambda step: step.score)
-            for rule, path in self.outcome.paths.items()
+            for rule, path in self.ledger.paths.items()
             if path
         }
         return {
@@ -109,7 +134,7 @@ class SearchResult:
     def _path(self) -> list[dict[str, Any]]:
         return [
             self._step(index, step)
-            for path in self.outcome.paths.values()
+            for path in self.ledger.paths.values()
             for index, step in enumerate(path)
         ]
 
@@ -122,7 +147,7 @@ class SearchResult:
             "added": None if step.element is None else space.describe(step.element),
             "gain": step.gain,
             **self._network(network),
-            **_scores(self.seen[network]),
+            **_scores(self.seen[network, 0]),
         }
 
 

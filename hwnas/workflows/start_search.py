@@ -50,7 +50,7 @@ def start_search(
     problem = request.problem(space, tables)
     problem.start()
     check_tables(tables, reporter, force=force)
-    search = request.search(problem, tables, require_positive("--workers", workers))
+    search = request.search(space, problem, tables, require_positive("--workers", workers))
     _require_a_first_round(problem, request.max_evaluations)
     run = run_for(workspace, request.run_name, request.to_json(tables), folder)
     _announce(search, request, run.path, reporter)
