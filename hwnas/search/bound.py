@@ -43,31 +43,20 @@ def bound_on_optimum(problem: Problem, ledger: Ledger) -> float | None:
         gains: dict[Element, float] = {}
         looked_at = {0, len(path) // 2, len(path) - 1}
         for number, step in enumerate(path):
-            gains = _gains(problem, ledger, step, elements, gains)
-            if number in looked_at and len(gains) == len(elements):
+            _see(ledger, step, gains)
+            if number in looked_at and gains.keys() >= set(elements):
                 bounds.append(step.score + _largest_sum(problem, start, elements, gains, costs))
     return min(bounds) if bounds else None
 
 
-def _gains(
-    problem: Problem,
-    ledger: Ledger,
-    step: Step,
-    elements: list[Element],
-    before: Mapping[Element, float],
-) -> dict[Element, float]:
-    """Return the gains that were seen for this network, older ones where they were not."""
-    gains = dict(before)
-    for position, block in elements:
-        if step.arch[position]:
-            if step.arch[position] == block:
-                gains[position, block] = 0.0
-            continue
-        network = problem.space.add(step.arch, (position, block))
-        value = ledger.score(network) if ledger.knows(network) else None
+def _see(ledger: Ledger, step: Step, gains: dict[Element, float]) -> None:
+    """Take the gains that were seen for a network; older ones stay where they were not."""
+    for network, elements in ledger.problem.space.additions(step.arch).items():
+        value = ledger.score(network)
         if value is not None:
-            gains[position, block] = max(0.0, value - step.score)
-    return gains
+            gains.update(dict.fromkeys(elements, max(0.0, value - step.score)))
+    if step.element is not None:
+        gains[step.element] = 0.0
 
 
 def _marginals(problem: Problem, start: Arch, elements: list[Element]) -> NDArray[np.float64]:
