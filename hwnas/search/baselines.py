@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hwnas.errors import UserError
-from hwnas.search.draw import draw, draw_new
+from hwnas.search.draw import LARGEST_WHOLE, draw, draw_new, require_limit
 from hwnas.spaces import neighbours
 
 if TYPE_CHECKING:
@@ -26,11 +26,10 @@ TOGETHER = 16
 POPULATION, TOURNAMENT = 20, 5
 """Of evolution; a fifth of the searches' usual number of evaluations starts it."""
 
-LARGEST_EXHAUSTIVE = 1_000_000
-
 
 def random(problem: Problem, ledger: Ledger, options: Options) -> Asking:
     """Score networks at random until the limit, the start network first."""
+    require_limit(problem, ledger, "random")
     rng = np.random.default_rng(options.seed)
     yield from _start(problem, ledger, "random")
     while True:
@@ -46,6 +45,7 @@ def random(problem: Problem, ledger: Ledger, options: Options) -> Asking:
 
 def evolution(problem: Problem, ledger: Ledger, options: Options) -> Asking:
     """Regularised evolution (Real et al., AAAI 2019): the best of a few mutates."""
+    require_limit(problem, ledger, "evolution")
     rng = np.random.default_rng(options.seed)
     yield from _start(problem, ledger, "evolution")
     first = [draw(problem, rng) for _ in range(POPULATION - 1)]
@@ -77,6 +77,7 @@ def _mutant(
 
 def local(problem: Problem, ledger: Ledger, options: Options) -> Asking:
     """Take the first change of one position that is better; at an optimum begin elsewhere."""
+    require_limit(problem, ledger, "local")
     rng = np.random.default_rng(options.seed)
     yield from _start(problem, ledger, "local")
     current: Arch | None = problem.start()
@@ -107,7 +108,7 @@ def exhaustive(problem: Problem, ledger: Ledger, options: Options) -> Asking:  #
     Raises:
         UserError: the space is too large.
     """
-    if problem.space.size > LARGEST_EXHAUSTIVE:
+    if problem.space.size > LARGEST_WHOLE:
         raise UserError(
             f"--strategy exhaustive: {problem.space.name} has {problem.space.size:.3g} networks. "
             "Take another strategy, such as rcas."

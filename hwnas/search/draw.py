@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hwnas.errors import UserError
 from hwnas.spaces import neighbours
 
 if TYPE_CHECKING:
@@ -12,7 +13,11 @@ if TYPE_CHECKING:
     import numpy as np
 
     from hwnas.cost import Problem
+    from hwnas.search.ledger import Ledger
     from hwnas.spaces import Arch
+
+LARGEST_WHOLE = 1_000_000
+"""Networks of a space that may be scored to the last."""
 
 TRIES = 64
 """Draws before a network that is over budget is cut down instead."""
@@ -56,3 +61,15 @@ def draw_new(
         if not known(arch):
             return arch
     return None
+
+
+def require_limit(problem: Problem, ledger: Ledger, strategy: str) -> None:
+    """Refuse a search that would not end.
+
+    Raises:
+        UserError: there is neither a limit nor an end of the space.
+    """
+    if ledger.limit is None and problem.space.size > LARGEST_WHOLE:
+        raise UserError(
+            f"--strategy {strategy} does not end by itself: give --max-evaluations, such as 100."
+        )

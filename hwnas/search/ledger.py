@@ -106,7 +106,7 @@ class Ledger:
     complete: bool = True
     audit: Audit = field(default_factory=Audit)
     _scores: dict[Arch, list[Score]] = field(default_factory=dict)
-    _failed: set[Arch] = field(default_factory=set)
+    _failed: dict[Arch, None] = field(default_factory=dict)
     _weights: dict[Arch, tuple[tuple[float, ...], bool]] = field(default_factory=dict)
     _followed: str | None = None
     _noise: _Pooled = field(default_factory=lambda: _Pooled())
@@ -158,9 +158,9 @@ class Ledger:
         for (arch, _), score in scores.items():
             if score is None:
                 if arch not in self._scores:
-                    self._failed.add(arch)
+                    self._failed[arch] = None
                 continue
-            self._failed.discard(arch)
+            self._failed.pop(arch, None)
             others = self._scores.setdefault(arch, [])
             self._noise.see(others, score)
             others.append(score)
@@ -196,6 +196,11 @@ class Ledger:
     def scored(self) -> dict[Arch, float]:
         """Mean scores of all canonical networks, in order of their first evaluation."""
         return {arch: sum(s.value for s in all_) / len(all_) for arch, all_ in self._scores.items()}
+
+    @property
+    def failed(self) -> list[Arch]:
+        """Canonical networks that could not be scored, in order."""
+        return list(self._failed)
 
     @property
     def best(self) -> Arch | None:

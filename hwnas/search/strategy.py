@@ -39,12 +39,14 @@ class Options:
             taken; None goes on until the best one is fresh, which is exact greedy for submodular
             scores. With noisy scores the largest of many old gains is mostly luck.
         replicates: scores per network at most, where a choice hangs on noise.
+        batch: networks that `surrogate` chooses at a time, to be scored side by side.
     """
 
     rules: tuple[Rule, ...] = ()
     seed: int = 0
     max_refreshes: int | None = None
     replicates: int = 1
+    batch: int = 1
 
 
 Asking: TypeAlias = Generator[Ask, None, None]

@@ -128,6 +128,12 @@ class RcnetSpace:
         return [(0, *BLOCK_TYPES)] * POSITIONS
 
     @property
+    def groups(self) -> list[tuple[int, ...]]:
+        """Positions of each stage."""
+        firsts = range(0, POSITIONS, STAGE_POSITIONS)
+        return [tuple(range(first, first + STAGE_POSITIONS)) for first in firsts]
+
+    @property
     def size(self) -> int:
         """How many different networks there are: sequences of types, stage by stage."""
         sequences = sum(len(BLOCK_TYPES) ** length for length in range(STAGE_POSITIONS + 1))

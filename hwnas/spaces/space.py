@@ -32,6 +32,10 @@ class Space(Protocol):
         """Types that each position may hold, empty included where it may be empty."""
 
     @property
+    def groups(self) -> Sequence[tuple[int, ...]]:
+        """Positions that belong together, such as those of a stage; each is in one group."""
+
+    @property
     def size(self) -> int:
         """How many different networks there are."""
 

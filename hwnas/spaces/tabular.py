@@ -54,6 +54,11 @@ class TabularSpace:
         return [tuple(sorted(set(types))) for types in zip(*self.rows, strict=True)]
 
     @property
+    def groups(self) -> list[tuple[int, ...]]:
+        """Every position by itself."""
+        return [(position,) for position in range(len(self.columns))]
+
+    @property
     def size(self) -> int:
         """How many networks there are."""
         return len(self.rows)

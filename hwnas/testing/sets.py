@@ -40,6 +40,11 @@ class SetSpace:
         return [tuple(range(self.types + 1))] * self.positions
 
     @property
+    def groups(self) -> list[tuple[int, ...]]:
+        """Every position by itself."""
+        return [(position,) for position in range(self.positions)]
+
+    @property
     def size(self) -> int:
         """How many fillings there are."""
         return int((self.types + 1) ** self.positions)
