@@ -28,6 +28,8 @@ from hwnas.workflows.lut_validate import validate_table
 from hwnas.workflows.profile import profile_target
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from hwnas.lut.table import Table
 
 TARGETS = ("onnx-cpu", "tflite", "onnx-cpu-int8", "tflite-int8")
@@ -81,14 +83,20 @@ def measure(target: str, space: str, networks: int, *, twice: bool) -> dict:
         "predictors": {
             name: compare(predicted, measured).to_json() for name, predicted in predictions.items()
         },
-        "networks": [
-            [round(float(p), 5), round(m, 5)]
-            for p, m in zip(predictions["corrected"], measured, strict=True)
-        ],
+        "networks": {
+            "blocks": [sum(op > 0 for op in table.space.parse(arch)) for arch in archs],
+            "measured_ms": rounded(measured),
+            **{name: rounded(predicted) for name, predicted in predictions.items()},
+        },
     }
     if twice:
         result["repeat"] = repeat(table)
     return result
+
+
+def rounded(times_ms: Iterable[float]) -> list[float]:
+    """Return times as they are kept."""
+    return [round(float(ms), 5) for ms in times_ms]
 
 
 def predict(table: Table, archs: list[str]) -> dict[str, np.ndarray]:

@@ -38,6 +38,7 @@ class FreshCheck:
         speed: time of the median part now over its time in the table; 1.02: 2% slower.
         confidence: of the margin.
         margin: of the table; predicted * (1 + margin) is its upper bound.
+        margin_certainty: how surely that covers at least `confidence` of networks.
         split_half_noise: gap between two halves of the runs of a network; half of it is about the
             error that a perfect table would show.
     """
@@ -48,6 +49,7 @@ class FreshCheck:
     speed: float
     confidence: float
     margin: float
+    margin_certainty: float | None
     split_half_noise: float
 
     @property
@@ -63,6 +65,7 @@ class FreshCheck:
             "coverage": self.coverage,
             "confidence": self.confidence,
             "margin": self.margin,
+            "margin_certainty": self.margin_certainty,
             "split_half_noise": self.split_half_noise,
             "speed": self.speed,
             "now": self.now.to_json(),
@@ -121,6 +124,7 @@ def check_fresh(
         speed=speed,
         confidence=confidence,
         margin=margin,
+        margin_certainty=table.margin_certainty(confidence),
         split_half_noise=timings.split_half_noise(plan.validation),
     )
     recording.discard()
