@@ -21,7 +21,7 @@ import numpy as np
 
 from hwnas.device import describe_host, find_target
 from hwnas.lut.accuracy import compare
-from hwnas.lut.correction import correct, count_matrix
+from hwnas.lut.correction import affine_ms, count_matrix
 from hwnas.progress import Silent
 from hwnas.spaces import find_space
 from hwnas.workflows.lut_validate import validate_table
@@ -106,14 +106,13 @@ def predict(table: Table, archs: list[str]) -> dict[str, np.ndarray]:
     times = np.array([network.measured_ms for network in table.calibration])
     fresh = [space.parse(arch) for arch in archs]
     raw = np.array([table.rows[key].raw_ms for key in keys])
-    correction = correct(keys, raw, [space.parts(arch) for arch in known], times)
-    counts = count_matrix(keys, [space.parts(arch) for arch in fresh])
+    seen, counts = (count_matrix(keys, list(map(space.parts, archs))) for archs in (known, fresh))
     madds = np.array([space.graph(arch).madds for arch in known])
     factor = float(np.median(times / madds))
     return {
         "MAdds": factor * np.array([space.graph(arch).madds for arch in fresh]),
         "raw sum": counts @ raw,
-        "affine": counts @ correction.affine_ms,
+        "affine": counts @ affine_ms(raw, seen, times),
         "corrected": np.array([table.latency_ms(arch) for arch in fresh]),
     }
 
