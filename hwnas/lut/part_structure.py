@@ -44,7 +44,8 @@ def part_structure(space: RcnetSpace, raw_ms: NDArray[np.float64] | None = None)
 
 
 def _work(space: RcnetSpace) -> NDArray[np.float64]:
-    return np.array([features(space.part_graph(key)) for key in space.lookup_keys()]) * UNITS
+    works = [features(space.part_graph(key)) for key in space.lookup_keys()]
+    return np.asarray(np.array(works) * UNITS)
 
 
 def _indicators(values: Sequence[Hashable]) -> NDArray[np.float64]:
