@@ -1,4 +1,4 @@
-"""Draw docs/lookup-tables.svg from what `lut_accuracy.py` measured: prediction against truth.
+"""Draw docs/lookup-tables.png from what `lut_accuracy.py` measured: prediction against truth.
 
 On the left, predicted over measured milliseconds of fresh networks, by table and by MAdds alone. On
 the right, the error of the table by the number of blocks: a sum has more to average out in a long
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,8 +31,6 @@ STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "legend.frameon": False,
-    "svg.hashsalt": "hwnas",  # the same figures give the same file
-    "svg.fonttype": "none",
 }
 
 
@@ -39,7 +38,7 @@ def main() -> None:
     """Read the results, write the picture."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--results", type=Path, default=HERE / "results" / "lut_accuracy.json")
-    parser.add_argument("--out", type=Path, default=HERE.parent / "docs" / "lookup-tables.svg")
+    parser.add_argument("--out", type=Path, default=HERE.parent / "docs" / "lookup-tables.png")
     options = parser.parse_args()
     tables = json.loads(options.results.read_text())["tables"]
     with mpl.rc_context(STYLE):
@@ -50,7 +49,7 @@ def main() -> None:
             left.set_title(f"{space} ({size})", loc="left")
             draw_predictions(left, networks)
             draw_errors(right, networks)
-        figure.savefig(options.out, metadata={"Date": None})
+        figure.savefig(options.out, dpi=120, metadata={"Software": None})
 
 
 def draw_predictions(axes: Axes, networks: dict[str, dict[str, list[float]]]) -> None:
@@ -66,8 +65,9 @@ def draw_predictions(axes: Axes, networks: dict[str, dict[str, list[float]]]) ->
     axes.plot([], [], "o", markersize=3, color="#bbbbbb", label="MAdds alone")
     axes.set(xlabel="measured ms", ylabel="predicted ms", xscale="log", yscale="log")
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(mpl.ticker.ScalarFormatter())
-        axis.set_minor_formatter(mpl.ticker.ScalarFormatter())
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter(NullFormatter())
     axes.legend()
 
 

@@ -80,7 +80,7 @@ def _show(found: Validated) -> None:
     )
     if (noise := told.get("split_half_noise")) is not None:
         out.print(
-            f"noise of these timings: {noise:.2%} between halves of the runs, so a perfect table "
+            f"noise of these timings: {noise:.2%} between halves of the loads, so a perfect table "
             f"would show about {noise / 2:.2%}"
         )
     if found.fresh and abs(told["speed"] - 1) > SLOWER:

@@ -40,7 +40,7 @@ class FreshCheck:
         confidence: of the margin.
         margin: of the table; predicted * (1 + margin) is its upper bound.
         margin_certainty: how surely that covers at least `confidence` of networks.
-        split_half_noise: gap between two halves of the runs of a network; half of it is about the
+        split_half_noise: gap between two halves of the loads of a network; half of it is about the
             error that a perfect table would show.
     """
 
