@@ -21,13 +21,15 @@ import numpy as np
 
 from hwnas.device import describe_host, find_target
 from hwnas.lut.accuracy import compare
-from hwnas.lut.correction import correct, count_matrix
+from hwnas.lut.correction import affine_ms, count_matrix
 from hwnas.progress import Silent
 from hwnas.spaces import find_space
 from hwnas.workflows.lut_validate import validate_table
 from hwnas.workflows.profile import profile_target
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from hwnas.lut.table import Table
 
 TARGETS = ("onnx-cpu", "tflite", "onnx-cpu-int8", "tflite-int8")
@@ -81,14 +83,20 @@ def measure(target: str, space: str, networks: int, *, twice: bool) -> dict:
         "predictors": {
             name: compare(predicted, measured).to_json() for name, predicted in predictions.items()
         },
-        "networks": [
-            [round(float(p), 5), round(m, 5)]
-            for p, m in zip(predictions["corrected"], measured, strict=True)
-        ],
+        "networks": {
+            "blocks": [sum(op > 0 for op in table.space.parse(arch)) for arch in archs],
+            "measured_ms": rounded(measured),
+            **{name: rounded(predicted) for name, predicted in predictions.items()},
+        },
     }
     if twice:
         result["repeat"] = repeat(table)
     return result
+
+
+def rounded(times_ms: Iterable[float]) -> list[float]:
+    """Return times as they are kept."""
+    return [round(float(ms), 5) for ms in times_ms]
 
 
 def predict(table: Table, archs: list[str]) -> dict[str, np.ndarray]:
@@ -98,14 +106,13 @@ def predict(table: Table, archs: list[str]) -> dict[str, np.ndarray]:
     times = np.array([network.measured_ms for network in table.calibration])
     fresh = [space.parse(arch) for arch in archs]
     raw = np.array([table.rows[key].raw_ms for key in keys])
-    correction = correct(keys, raw, [space.parts(arch) for arch in known], times)
-    counts = count_matrix(keys, [space.parts(arch) for arch in fresh])
+    seen, counts = (count_matrix(keys, list(map(space.parts, archs))) for archs in (known, fresh))
     madds = np.array([space.graph(arch).madds for arch in known])
     factor = float(np.median(times / madds))
     return {
         "MAdds": factor * np.array([space.graph(arch).madds for arch in fresh]),
         "raw sum": counts @ raw,
-        "affine": counts @ correction.affine_ms,
+        "affine": counts @ affine_ms(raw, seen, times),
         "corrected": np.array([table.latency_ms(arch) for arch in fresh]),
     }
 

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from hwnas.lut.accuracy import compare
-from hwnas.lut.correction import correct, count_matrix
+from hwnas.lut.correction import affine_ms, correct, count_matrix
 from hwnas.spaces import SPACES
 
 SPACE = SPACES["rcnet-imagenet"]
 KEYS = SPACE.lookup_keys()
 
 
-def _networks(count: int, seed: int) -> list[tuple]:
+def _networks(count: int, seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
-    return [SPACE.parts(SPACE.sample(rng)) for _ in range(count)]
+    return count_matrix(KEYS, [SPACE.parts(SPACE.sample(rng)) for _ in range(count)])
 
 
 def _truth() -> np.ndarray:
@@ -24,9 +24,9 @@ def _truth() -> np.ndarray:
 
 def test_parts_that_already_add_up_stay_as_they_are() -> None:
     truth, networks = _truth(), _networks(56, 1)
-    corrected = correct(KEYS, truth, networks, count_matrix(KEYS, networks) @ truth)
+    corrected = correct(SPACE, truth, networks, networks @ truth)
     assert corrected.corrected_ms == pytest.approx(truth, rel=1e-6)
-    assert corrected.scale == pytest.approx(1)
+    assert corrected.predict_ms(networks) == pytest.approx(networks @ truth, rel=1e-6)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -37,16 +37,13 @@ def test_held_out_error_falls_with_each_step_of_the_correction(seed: int) -> Non
     raw = 0.8 * truth * bias + 0.02
     train, test = _networks(56, 10 + seed), _networks(60, 20 + seed)
     noise = rng.normal(1, 0.005, len(train))
-    done = correct(KEYS, raw, train, (count_matrix(KEYS, train) @ truth) * noise)
-    counts = count_matrix(KEYS, test)
-    error = {
-        name: compare(counts @ ms, counts @ truth).mape
-        for name, ms in (
-            ("raw", raw),
-            ("affine", done.affine_ms),
-            ("corrected", done.corrected_ms),
-        )
+    measured = (train @ truth) * noise
+    predicted = {
+        "raw": test @ raw,
+        "affine": test @ affine_ms(raw, train, measured),
+        "corrected": correct(SPACE, raw, train, measured).predict_ms(test),
     }
+    error = {name: compare(ms, test @ truth).mape for name, ms in predicted.items()}
     assert error["corrected"] < error["affine"] < error["raw"]
     assert error["corrected"] < 0.015
 
@@ -54,5 +51,5 @@ def test_held_out_error_falls_with_each_step_of_the_correction(seed: int) -> Non
 def test_corrected_times_stay_positive() -> None:
     rng, networks = np.random.default_rng(0), _networks(56, 3)
     raw = np.exp(rng.normal(size=len(KEYS)))
-    done = correct(KEYS, raw, networks, np.exp(rng.normal(size=len(networks))))
+    done = correct(SPACE, raw, networks, np.exp(rng.normal(size=len(networks))))
     assert done.corrected_ms.min() > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -11,11 +12,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from tables import DIGITS, table
 
 from hwnas.errors import TableError, UserError
 from hwnas.files import sha256
-from hwnas.lut.accuracy import compare, conformal_margin
+from hwnas.lut.accuracy import compare, conformal_margin, margin_certainty, margin_rank
 from hwnas.lut.library import Library
 from hwnas.lut.storage import PROVENANCE, load, save
 from hwnas.lut.table import Row, Table
@@ -267,6 +269,38 @@ def test_the_conformal_margin_covers_fresh_networks() -> None:
     assert np.mean(covered) >= 0.945
     assert conformal_margin(np.ones(10), np.ones(10), 0.95) == float("inf")
     assert conformal_margin(np.ones(40), 0.5 * np.ones(40), 0.95) == 0
+
+
+@pytest.mark.parametrize("count", [30, 60, 77, 100, 140])
+def test_nine_tables_of_ten_cover_what_their_margin_is_meant_for(count: int) -> None:
+    rng, certainty = np.random.default_rng(count), margin_certainty(count, 0.95)
+    covered = []
+    for _ in range(2000):
+        margin = conformal_margin(np.ones(count), 1 + 0.02 * rng.standard_t(4, count), 0.95)
+        covered.append(stats.t.cdf(margin / 0.02, 4))
+    share = (np.array(covered) >= 0.95).mean()
+    assert share == pytest.approx(certainty, abs=0.03)
+    assert certainty >= 0.9 or (count == margin_rank(count, 0.95) == 30)
+
+
+@given(st.integers(1, 200), st.floats(0.5, 0.999), st.floats(0.5, 0.999))
+def test_a_surer_margin_is_never_tighter(count: int, one: float, other: float) -> None:
+    residuals = np.random.default_rng(count).normal(0, 0.02, count)
+    low, high = (
+        conformal_margin(np.ones(count), 1 + residuals, confidence)
+        for confidence in sorted((one, other))
+    )
+    assert low <= high
+
+
+@given(st.integers(20, 200), st.floats(0.5, 0.95))
+def test_a_margin_is_never_tighter_than_the_usual_rank(count: int, confidence: float) -> None:
+    rank, usual = margin_rank(count, confidence), math.ceil((count + 1) * confidence)
+    assert rank is not None
+    assert usual <= rank <= count
+    tighter = stats.beta.sf(confidence, rank - 1, count + 2 - rank)
+    assert tighter < 0.9
+    assert rank == count or margin_certainty(count, confidence) >= 0.9
 
 
 def test_the_gate_names_what_failed() -> None:

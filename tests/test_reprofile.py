@@ -12,6 +12,7 @@ from hwnas.device import find_target
 from hwnas.errors import TableError, UserError
 from hwnas.lut.library import Library
 from hwnas.lut.storage import load, save
+from hwnas.lut.table import HeldOut
 from hwnas.profiler import fresh
 from hwnas.profiler.fresh import check_fresh
 from hwnas.profiler.measured import Profiler
@@ -168,7 +169,10 @@ def test_a_machine_that_became_slower_is_told_apart_from_a_wrong_table(
     curve = measured.curve
     correction = {**measured.meta["correction"], "curve": curve and curve.scaled(0.5).to_json()}
     meta = {**measured.meta, "correction": correction}
-    fast = dataclasses.replace(measured, rows=rows, meta=meta)
+    held_out = tuple(
+        HeldOut(n.arch, n.predicted_ms / 2, n.measured_ms / 2) for n in measured.held_out
+    )
+    fast = dataclasses.replace(measured, rows=rows, meta=meta, held_out=held_out)
     done = check_fresh(
         fast, TARGET, onnx(), Silent(), tmp_path / "c.jsonl", networks=30, seed=0, confidence=0.9
     )

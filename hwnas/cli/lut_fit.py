@@ -116,8 +116,9 @@ def _show_table(done: Profiled) -> None:
     )
     out.print(_errors(check))
     out.print(
-        f"margin: {check['confidence']:.0%} of networks take at most {check['margin']:.1%} more "
-        "than predicted"
+        f"margin: at least {check['confidence']:.0%} of networks take at most "
+        f"{check['margin']:.1%} more than predicted, with "
+        f"{table.margin_certainty(check['confidence']):.0%} certainty"
     )
     if unseen:
         out.print(

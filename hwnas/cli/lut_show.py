@@ -102,7 +102,10 @@ def _check(shown: Shown) -> list[str]:
             f"{check['worst']:.1%}"
         )
     if shown.margin is not None:
-        lines.append(f"margin    {shown.margin:.1%} covers 95% of networks")
+        lines.append(
+            f"margin    {shown.margin:.1%} covers at least 95% of networks, with "
+            f"{shown.margin_certainty:.0%} certainty"
+        )
     if check["failures"]:
         lines.append(f"GATE      FAILED: {'; '.join(check['failures'])}")
     return lines

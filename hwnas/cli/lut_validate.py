@@ -75,12 +75,12 @@ def _show(found: Validated) -> None:
         f"{told['worst']:.1%}"
     )
     out.print(
-        f"upper bound (+{told['margin']:.1%}, meant for {told['confidence']:.0%}) holds for "
-        f"{told['coverage']:.0%}"
+        f"upper bound (+{told['margin']:.1%}, for at least {told['confidence']:.0%} with "
+        f"{told['margin_certainty']:.0%} certainty) holds for {told['coverage']:.0%}"
     )
     if (noise := told.get("split_half_noise")) is not None:
         out.print(
-            f"noise of these timings: {noise:.2%} between halves of the runs, so a perfect table "
+            f"noise of these timings: {noise:.2%} between halves of the loads, so a perfect table "
             f"would show about {noise / 2:.2%}"
         )
     if found.fresh and abs(told["speed"] - 1) > SLOWER:

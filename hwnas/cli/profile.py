@@ -135,8 +135,9 @@ def show(done: Profiled) -> None:
             f"worst {check['worst']:.1%}, split-half noise {check['split_half_noise']:.2%}"
         )
         out.print(
-            f"margin: {check['confidence']:.0%} of networks take at most "
-            f"{check['margin']:.1%} more than predicted"
+            f"margin: at least {check['confidence']:.0%} of networks take at most "
+            f"{check['margin']:.1%} more than predicted, with "
+            f"{table.margin_certainty(check['confidence']):.0%} certainty"
         )
         if failures := check["failures"]:
             out.print(f"GATE FAILED: {'; '.join(failures)}: `search` will refuse this table.")

@@ -1,4 +1,4 @@
-"""What the parts of an RCNet space share, for a fit from whole-network times."""
+"""What the parts of an RCNet space share, for fits to whole-network times."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ UNITS = np.array([1.0, 1.0, 1.0, 1.0, 1e-3])
 work each: each takes about as long as the others on a CPU, give or take a factor of 50."""
 
 
-def part_structure(space: RcnetSpace) -> Structure:
+def part_structure(space: RcnetSpace, raw_ms: NDArray[np.float64] | None = None) -> Structure:
     """Return the structure of the space's keys, in the order of `lookup_keys`.
 
-    The prior mean of a part is its work (MAdds by kind of convolution, bytes, operations) at
-    unknown rates. Factors are shared by block, by resolution, and by block with the logarithm of
-    the resolution; each part has one of its own.
+    The prior mean of a part is its work at unknown rates: its own time, where it was timed alone
+    (`raw_ms`), else MAdds by kind of convolution, bytes and operations. Factors are shared by
+    block, by resolution, and by block with the logarithm of the resolution; each part has one of
+    its own.
     """
     keys = space.lookup_keys()
     size = np.log([key.resolution for key in keys])
@@ -37,9 +38,14 @@ def part_structure(space: RcnetSpace) -> Structure:
         "block with resolution": by_block * (size - size.mean())[:, None],
         "part": np.eye(len(keys)),
     }
-    work = np.array([features(space.part_graph(key)) for key in keys]) * UNITS
     names = tuple(name for name, design in groups.items() for _ in range(design.shape[1]))
+    work = _work(space) if raw_ms is None else raw_ms[:, None]
     return Structure(work, np.hstack(list(groups.values())), names)
+
+
+def _work(space: RcnetSpace) -> NDArray[np.float64]:
+    works = [features(space.part_graph(key)) for key in space.lookup_keys()]
+    return np.asarray(np.array(works) * UNITS)
 
 
 def _indicators(values: Sequence[Hashable]) -> NDArray[np.float64]:

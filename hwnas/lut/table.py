@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from hwnas.errors import TableError
-from hwnas.lut.accuracy import conformal_margin
+from hwnas.lut.accuracy import conformal_margin, margin_certainty
 from hwnas.lut.curve import Curve
 
 if TYPE_CHECKING:
@@ -198,6 +198,10 @@ class Table:
                 f"{confidence:g}: ask for less."
             )
         return margin
+
+    def margin_certainty(self, confidence: float) -> float | None:
+        """Return how surely the margin covers that share of networks; None for an estimate."""
+        return None if self.estimated else margin_certainty(len(self.held_out), confidence)
 
     def frame(self) -> pd.DataFrame:
         """Return the rows as a pandas frame: the key's fields, then the row's."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from hwnas.device import describe_host
 from hwnas.lut.accuracy import compare, held_out_check
-from hwnas.lut.correction import Correction, correct, count_matrix
+from hwnas.lut.correction import affine_ms, correct, count_matrix
 from hwnas.lut.table import HeldOut, Table, Timed
 from hwnas.profiler.entries import make_row, provenance
 from hwnas.profiler.timings import QUANTILE
@@ -89,15 +89,9 @@ def assemble(profile: DeviceProfile, space: RcnetSpace, backend: Backend, found:
     """Return the table that the evidence supports."""
     keys = space.lookup_keys()
     raw_ms = np.array([found.parts[key].value for key in keys])
-    correction = correct(
-        keys,
-        raw_ms,
-        [space.parts(space.parse(network.arch)) for network in found.calibration],
-        np.array([network.measured_ms for network in found.calibration]),
-    )
-    counts = count_matrix(
-        keys, [space.parts(space.parse(network.arch)) for network in found.validation]
-    )
+    known, known_ms = _counted(space, found.calibration)
+    counts, measured_ms = _counted(space, found.validation)
+    correction = correct(space, raw_ms, known, known_ms)
     predicted_ms = correction.predict_ms(counts)
     rows = {
         key: _row(profile, space, key, found.parts[key], float(corrected_ms))
@@ -111,10 +105,24 @@ def assemble(profile: DeviceProfile, space: RcnetSpace, backend: Backend, found:
         **provenance(profile, "measured", device=describe_host(), version=backend.version()),
         **found.facts,
         "unstable_parts": sum(row.unstable for row in rows.values()),
-        "correction": _correction_json(correction),
-        "validation": _validation(found, correction, raw_ms, counts),
+        "correction": correction.to_json(),
+        "validation": {
+            **held_out_check(predicted_ms, measured_ms),
+            "mape_raw": compare(counts @ raw_ms, measured_ms).mape,
+            "mape_affine": compare(counts @ affine_ms(raw_ms, known, known_ms), measured_ms).mape,
+            "split_half_noise": found.split_half_noise,
+        },
     }
     return Table(profile.name, space, rows, meta, held_out, found.calibration)
+
+
+def _counted(
+    space: RcnetSpace, networks: tuple[Timed, ...]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return how often each network contains each key, and what each network takes."""
+    parts = [space.parts(space.parse(network.arch)) for network in networks]
+    times_ms = np.array([network.measured_ms for network in networks])
+    return count_matrix(space.lookup_keys(), parts), times_ms
 
 
 def _row(
@@ -129,30 +137,3 @@ def _row(
         samples=raw.samples,
         source="measured",
     )
-
-
-def _correction_json(correction: Correction) -> dict[str, Any]:
-    return {
-        "networks": correction.networks,
-        "scale": correction.scale,
-        "offset_ms": correction.offset_ms,
-        "ridge_penalty": correction.penalty,
-        "curve": None if correction.curve is None else correction.curve.to_json(),
-        "cross_validated_mape": correction.cross_validated_mape,
-    }
-
-
-def _validation(
-    found: Evidence,
-    correction: Correction,
-    raw_ms: NDArray[np.float64],
-    counts: NDArray[np.float64],
-) -> dict[str, Any]:
-    measured_ms = [network.measured_ms for network in found.validation]
-    predicted_ms = correction.predict_ms(counts)
-    return {
-        **held_out_check(predicted_ms, measured_ms),
-        "mape_raw": compare(counts @ raw_ms, measured_ms).mape,
-        "mape_affine": compare(counts @ correction.affine_ms, measured_ms).mape,
-        "split_half_noise": found.split_half_noise,
-    }

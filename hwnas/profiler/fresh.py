@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from hwnas.device import DeviceProfile
     from hwnas.lut.table import Table
     from hwnas.progress import Reporter
-    from hwnas.spaces import Arch
     from hwnas.targets.backend import Backend
 
 PASSES = 3
+KNOWN = 24
+"""Networks of the table's own check that are timed again: they tell the machine's speed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +36,11 @@ class FreshCheck:
             made.
         accuracy: of these.
         now: accuracy of the predictions against the times as they are now.
-        speed: time of the median part now over its time in the table; 1.02: 2% slower.
+        speed: time of the median known network now over its time in the table; 1.02: 2% slower.
         confidence: of the margin.
         margin: of the table; predicted * (1 + margin) is its upper bound.
-        split_half_noise: gap between two halves of the runs of a network; half of it is about the
+        margin_certainty: how surely that covers at least `confidence` of networks.
+        split_half_noise: gap between two halves of the loads of a network; half of it is about the
             error that a perfect table would show.
     """
 
@@ -48,6 +50,7 @@ class FreshCheck:
     speed: float
     confidence: float
     margin: float
+    margin_certainty: float | None
     split_half_noise: float
 
     @property
@@ -63,6 +66,7 @@ class FreshCheck:
             "coverage": self.coverage,
             "confidence": self.confidence,
             "margin": self.margin,
+            "margin_certainty": self.margin_certainty,
             "split_half_noise": self.split_half_noise,
             "speed": self.speed,
             "now": self.now.to_json(),
@@ -81,7 +85,7 @@ def check_fresh(
     seed: int,
     confidence: float,
 ) -> FreshCheck:
-    """Time fresh networks, with every part as the measure of the machine's speed today.
+    """Time fresh networks, with known ones as the measure of the machine's speed today.
 
     An interrupted check goes on where it stopped.
 
@@ -100,15 +104,16 @@ def check_fresh(
         TableError: too few held-out networks for the confidence.
     """
     space, margin = table.space, table.margin(confidence)
-    known = [n.arch for n in table.calibration] + [n.arch for n in table.held_out]
-    seen: frozenset[Arch] = frozenset(space.parse(arch) for arch in known)
-    plan = dataclasses.replace(check_plan(space, networks, seed, seen), passes=PASSES)
+    own = (*table.calibration, *(n.timed for n in table.held_out))
+    seen = {space.parse(n.arch): n.measured_ms for n in own}
+    known = tuple(space.parse(n.arch) for n in table.held_out[:KNOWN])
+    plan = dataclasses.replace(
+        check_plan(space, networks, seed, frozenset(seen)), calibration=known, passes=PASSES
+    )
     stopwatch = Stopwatch(profile, space, backend, reporter)
     recording = open_recording(partial, stopwatch.identity(plan), fresh=False)
     timings = stopwatch.time_everything(plan, recording)
-    speed = float(
-        np.median([part.value / table.rows[key].raw_ms for key, part in timings.parts.items()])
-    )
+    speed = float(np.median(timings.network_ms(known) / [seen[arch] for arch in known]))
     measured = timings.network_ms(plan.validation)
     predicted = np.array([table.latency_ms(arch) for arch in plan.validation])
     checked = FreshCheck(
@@ -121,6 +126,7 @@ def check_fresh(
         speed=speed,
         confidence=confidence,
         margin=margin,
+        margin_certainty=table.margin_certainty(confidence),
         split_half_noise=timings.split_half_noise(plan.validation),
     )
     recording.discard()

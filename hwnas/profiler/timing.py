@@ -28,7 +28,7 @@ SETTLED = 0.02
 """Relative half-width of a network's interval from which on it needs no more runs."""
 ENOUGH_RUNS = 100
 """A network is not timed more often than this, settled or not."""
-EXTRA_SHARE = 0.25
+EXTRA_SHARE = 0.15
 """Rounds beyond the plan, as a share of it, for networks that have not settled."""
 
 

@@ -49,6 +49,11 @@ class Shown:
         except TableError:
             return None
 
+    @property
+    def margin_certainty(self) -> float | None:
+        """How surely it covers 95%, or None for an estimate."""
+        return self.table.margin_certainty(CONFIDENCE)
+
     def to_json(self) -> dict[str, Any]:
         """Return provenance and rows."""
         table, meta = self.table, self.table.meta
@@ -62,6 +67,7 @@ class Shown:
             "label": table.label,
             **{name: meta[name] for name in told},
             "margin": self.margin,
+            "margin_certainty": self.margin_certainty,
             "confidence": CONFIDENCE,
             "uncertainty_95pct": meta.get("uncertainty_95pct"),
             "energy_source": meta["energy_source"],

@@ -112,6 +112,7 @@ def _stored(table: Table, confidence: float) -> Validated:
         "coverage": sum(within) / len(within),
         "confidence": confidence,
         "margin": margin,
+        "margin_certainty": table.margin_certainty(confidence),
         "failures": accuracy.gate(),
     }
     return Validated(table, False, figures, table.held_out)
