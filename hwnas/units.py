@@ -15,12 +15,13 @@ from hwnas.errors import UserError
 
 @dataclass(frozen=True, slots=True)
 class Dimension:
-    """A kind of quantity: its base unit and what each accepted unit is worth in it."""
+    """A kind of quantity: its base unit, what each accepted unit is worth in it, digits shown."""
 
     name: str
     base: str
     units: dict[str, float]
     display: tuple[str, ...]
+    digits: int = 4
 
     def parse(self, text: str) -> float:
         """Return the value of `text` (such as "190ms") in the base unit.
@@ -59,12 +60,12 @@ class Dimension:
     def format(self, value: float) -> str:
         """Return `value` (base unit) as a short text that `parse` reads back."""
         unit = next((u for u in self.display if abs(value) >= self.units[u]), self.display[-1])
-        return f"{value / self.units[unit]:.4g}{unit}"
+        return f"{value / self.units[unit]:.{self.digits}g}{unit}"
 
 
 def plain(name: str) -> Dimension:
     """Return a dimension without a known unit: numbers are told as they are."""
-    return Dimension(name, "", {"": 1.0}, ("",))
+    return Dimension(name, "", {"": 1.0}, ("",), digits=10)
 
 
 LATENCY = Dimension("latency", "ms", {"ms": 1.0, "s": 1e3, "us": 1e-3, "µs": 1e-3}, ("ms", "us"))
