@@ -297,7 +297,9 @@ def test_a_killed_search_goes_on_and_trains_no_network_twice(tmp_path: Path) -> 
     assert _without_run(results["killed"]) == _without_run(results["whole"])
 
 
-def _kill_after(shell: Shell, command: tuple[str, ...], scored: int) -> dict[tuple[str, str, int], int]:
+def _kill_after(
+    shell: Shell, command: tuple[str, ...], scored: int
+) -> dict[tuple[str, str, int], int]:
     process = shell.start(*command)
     deadline = time.monotonic() + 120
     while len(_scored(shell.folder)) < scored:
