@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 FINALISTS = 3
 
+MOVES = ("start network", "another network")
+"""The first step of a path, and a further one that is no added block."""
+
 
 @dataclass(frozen=True)
 class Search:
@@ -132,7 +135,7 @@ class _Progress:
         evaluation = self.seen.get((space.canonical(step.arch), 0))
         accuracy = evaluation.accuracy if evaluation else None
         told = "" if accuracy is None else f"  accuracy {accuracy:6.1%}"
-        added = "start network" if step.element is None else f"+ {space.describe(step.element)}"
+        added = f"+ {space.describe(step.element)}" if step.element else MOVES[number > 0]
         uses = ", ".join(
             f"{budget.cost.name} {budget.use(step.arch):.0%}" for budget in self.problem.budgets
         )
