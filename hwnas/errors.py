@@ -51,6 +51,10 @@ class EvaluationFailed(HwnasError):  # noqa: N818 - a record rather than a mista
     """A candidate diverged, crashed or ran out of memory."""
 
 
+MOST_LISTED = 40
+"""Names that a message holds: a file may have hundreds."""
+
+
 def one_of(kind: str, given: str, known: list[str], remedy: str = "") -> UserError:
     """Return the error for a name that is not among the known ones.
 
@@ -65,4 +69,6 @@ def one_of(kind: str, given: str, known: list[str], remedy: str = "") -> UserErr
     near = get_close_matches(given, known, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     tail = f" {remedy}" if remedy else ""
-    return UserError(f"unknown {kind} {given!r}.{hint} Known: {', '.join(known) or 'none'}.{tail}")
+    listed = ", ".join(known[:MOST_LISTED]) or "none"
+    more = f", ... ({len(known)} in all)" if len(known) > MOST_LISTED else ""
+    return UserError(f"unknown {kind} {given!r}.{hint} Known: {listed}{more}.{tail}")

@@ -15,12 +15,13 @@ from hwnas.errors import UserError
 
 @dataclass(frozen=True, slots=True)
 class Dimension:
-    """A kind of quantity: its base unit and what each accepted unit is worth in it."""
+    """A kind of quantity: its base unit, what each accepted unit is worth in it, digits shown."""
 
     name: str
     base: str
     units: dict[str, float]
     display: tuple[str, ...]
+    digits: int = 4
 
     def parse(self, text: str) -> float:
         """Return the value of `text` (such as "190ms") in the base unit.
@@ -30,7 +31,7 @@ class Dimension:
         """
         match = re.fullmatch(r"\s*([-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?)\s*([A-Za-zµ]*)\s*", text)
         accepted = ", ".join(self.units)
-        example = f"{3.4 if self.base == '' else 190}{self.display[0]}"
+        example = f"{3.4 if self.base == 'count' else 190}{self.display[0]}"
         if not match:
             raise UserError(
                 f"{self.name}: {text!r} is not a number with a unit, e.g. {example} "
@@ -59,17 +60,27 @@ class Dimension:
     def format(self, value: float) -> str:
         """Return `value` (base unit) as a short text that `parse` reads back."""
         unit = next((u for u in self.display if abs(value) >= self.units[u]), self.display[-1])
-        return f"{value / self.units[unit]:.4g}{unit}"
+        return f"{value / self.units[unit]:.{self.digits}g}{unit}"
+
+
+PLAIN = "plain number"
+"""Base unit of what has no known one."""
 
 
 def plain(name: str) -> Dimension:
     """Return a dimension without a known unit: numbers are told as they are."""
-    return Dimension(name, "", {"": 1.0}, ("",))
+    return Dimension(name, PLAIN, {"": 1.0}, ("",), digits=10)
+
+
+def known_as(name: str, base: str) -> Dimension:
+    """Return the dimension of a cost by its name ("latency@iphone5s") and its base unit."""
+    known = DIMENSIONS.get(name.partition("@")[0])
+    return known if known is not None and known.base == base else plain(name)
 
 
 LATENCY = Dimension("latency", "ms", {"ms": 1.0, "s": 1e3, "us": 1e-3, "µs": 1e-3}, ("ms", "us"))
-PARAMS = Dimension("params", "", {"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9}, ("M", "k"))
-MADDS = Dimension("madds", "", {"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9}, ("M", "k"))
+PARAMS = Dimension("params", "count", {"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9}, ("M", "k"))
+MADDS = Dimension("madds", "count", {"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9}, ("M", "k"))
 ENERGY = Dimension("energy", "mJ", {"mJ": 1.0, "J": 1e3, "uJ": 1e-3, "µJ": 1e-3}, ("mJ", "uJ"))
 _BYTES = {
     "kB": 1e3,

@@ -264,17 +264,19 @@ def test_a_failed_gate_is_refused_unless_forced(estimated: Shell) -> None:
     estimated(*search, "--force").must()
 
 
-def _scored(folder: Path) -> dict[tuple[str, str], int]:
+def _scored(folder: Path) -> dict[tuple[str, str, int], int]:
     """Row numbers of the stored scores: replacing a row would change its number."""
     store = folder / "runs/evaluations.sqlite"
     if not store.exists():
         return {}
     try:
         with sqlite3.connect(f"file:{store}?mode=ro", uri=True) as connection:
-            rows = connection.execute("SELECT network, context, rowid FROM evaluations").fetchall()
+            rows = connection.execute(
+                "SELECT network, context, replicate, rowid FROM evaluations"
+            ).fetchall()
     except sqlite3.OperationalError:
         return {}
-    return {(network, context): row for network, context, row in rows}
+    return {(network, context, number): row for network, context, number, row in rows}
 
 
 def test_a_killed_search_goes_on_and_trains_no_network_twice(tmp_path: Path) -> None:
@@ -295,7 +297,9 @@ def test_a_killed_search_goes_on_and_trains_no_network_twice(tmp_path: Path) -> 
     assert _without_run(results["killed"]) == _without_run(results["whole"])
 
 
-def _kill_after(shell: Shell, command: tuple[str, ...], scored: int) -> dict[tuple[str, str], int]:
+def _kill_after(
+    shell: Shell, command: tuple[str, ...], scored: int
+) -> dict[tuple[str, str, int], int]:
     process = shell.start(*command)
     deadline = time.monotonic() + 120
     while len(_scored(shell.folder)) < scored:

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from hwnas.cli import deploy, info, lut, profile, quickstart, search, train
+from hwnas.cli import deploy, info, lut, pick, profile, quickstart, search, train
 from hwnas.cli.console import guarded
+from hwnas.cli.lazy_help import LazyHelp
 
 app = typer.Typer(
     name="hwnas",
@@ -43,6 +44,7 @@ for _name, _command in (
     ("quickstart", quickstart.quickstart),
     ("profile", profile.profile),
     ("search", search.search),
+    ("pick", pick.pick),
     ("train", train.train),
     ("export", deploy.export),
     ("bench", deploy.bench),
@@ -50,5 +52,5 @@ for _name, _command in (
     ("targets", info.targets),
     ("doctor", info.doctor),
 ):
-    app.command(_name)(guarded(_command))
+    app.command(_name, cls=LazyHelp)(guarded(_command))
 app.add_typer(lut.app)

@@ -45,4 +45,61 @@ DataDir = Annotated[
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of weights, batches and networks.")]
 
+Latency = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--budget-latency",
+        metavar="QUANTITY",
+        help='"190ms", or "iphone5s=190ms"; may be repeated.',
+    ),
+]
+Params = Annotated[
+    list[str] | None,
+    typer.Option("--budget-params", metavar="QUANTITY", help='Such as "3.4M".'),
+]
+Madds = Annotated[
+    list[str] | None,
+    typer.Option("--budget-madds", metavar="QUANTITY", help='Such as "300M".'),
+]
+Energy = Annotated[
+    list[str] | None,
+    typer.Option("--budget-energy", metavar="QUANTITY", help='Such as "50mJ".'),
+]
+Memory = Annotated[
+    list[str] | None,
+    typer.Option("--budget-memory", metavar="QUANTITY", help='Peak activations, "4MB".'),
+]
+Size = Annotated[
+    list[str] | None,
+    typer.Option("--budget-size", metavar="QUANTITY", help='Exported file, "15MB".'),
+]
+Budget = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--budget",
+        metavar="NAME=VALUE",
+        help="With a table: limit on a cost, a plain number; may be repeated.",
+    ),
+]
+
 HERE = Path()
+
+
+def by_resource(
+    latency: list[str] | None,
+    params: list[str] | None,
+    madds: list[str] | None,
+    energy: list[str] | None,
+    memory: list[str] | None,
+    size: list[str] | None,
+) -> dict[str, list[str]]:
+    """Return the texts of the `--budget-...` options that were given, by resource."""
+    given = {
+        "latency": latency,
+        "params": params,
+        "madds": madds,
+        "energy": energy,
+        "memory": memory,
+        "size": size,
+    }
+    return {resource: texts for resource, texts in given.items() if texts}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hwnas.cli import deploy, options, search, train
+from hwnas.cli import deploy, found, options, train
 from hwnas.cli.console import TerminalReporter, print_json
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def quickstart(
         limits=(parse_limit("latency", limit),),
         max_evaluations=EVALUATIONS,
     )
-    show(search.show, start_search(workspace, request, reporter))
+    show(partial(found.show_search, request), start_search(workspace, request, reporter))
     run = find_run(workspace, None)
     reporter.info("3/5  hwnas train")
     show(train.show, train_winner(run, reporter))

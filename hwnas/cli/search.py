@@ -3,76 +3,104 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hwnas.cli import options
-from hwnas.cli.console import TerminalReporter, print_json, stdout
+from hwnas.cli import found, options
+from hwnas.cli.console import TerminalReporter, print_json
+from hwnas.cli.lazy_help import STRATEGIES
 from hwnas.search import defaults
 from hwnas.train.recipe import QUICK
 
-_Limits = list[str] | None
+if TYPE_CHECKING:
+    from hwnas.workflows.asked import SearchRequest
+
+_Texts = list[str] | None
 
 
 def search(
-    budget_latency: Annotated[
-        _Limits,
-        typer.Option(metavar="QUANTITY", help='"190ms", or "iphone5s=190ms"; may be repeated.'),
-    ] = None,
-    budget_params: Annotated[
-        _Limits, typer.Option(metavar="QUANTITY", help='Such as "3.4M".')
-    ] = None,
-    budget_madds: Annotated[
-        _Limits, typer.Option(metavar="QUANTITY", help='Such as "300M".')
-    ] = None,
-    budget_energy: Annotated[
-        _Limits, typer.Option(metavar="QUANTITY", help='Such as "50mJ".')
-    ] = None,
-    budget_memory: Annotated[
-        _Limits, typer.Option(metavar="QUANTITY", help='Peak activations, "4MB".')
-    ] = None,
-    budget_size: Annotated[
-        _Limits, typer.Option(metavar="QUANTITY", help='Exported file, "15MB".')
-    ] = None,
+    budget_latency: options.Latency = None,
+    budget_params: options.Params = None,
+    budget_madds: options.Madds = None,
+    budget_energy: options.Energy = None,
+    budget_memory: options.Memory = None,
+    budget_size: options.Size = None,
     target: options.Target = None,
-    space: options.Space = None,
+    space: Annotated[
+        str | None,
+        typer.Option(
+            help="rcnet-imagenet, rcnet-cifar100, rcnet-cifar10, rcnet-digits, rcnet with --input "
+            "and --classes, or tabular:FILE.csv, whose rows are networks.",
+        ),
+    ] = None,
     input_size: options.Input = None,
     classes: options.Classes = None,
     width: options.Width = None,
+    ops: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COL1,COL2,...", help="With a table: columns that hold operations, in order."
+        ),
+    ] = None,
+    empty: Annotated[
+        str | None,
+        typer.Option(
+            metavar="OP", help="With a table: the operation that stands for an empty position."
+        ),
+    ] = None,
+    score: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="With a table: the column to maximise."),
+    ] = None,
+    cost: Annotated[
+        _Texts,
+        typer.Option(metavar="NAME=COLUMN", help="With a table: a cost; may be repeated."),
+    ] = None,
+    budget: options.Budget = None,
     dataset: options.Dataset = None,
     data_dir: options.DataDir = None,
-    strategy: Annotated[str, typer.Option(help="rcas: lazy greedy under several rules.")] = (
-        defaults.STRATEGY
-    ),
+    strategy: Annotated[
+        str, typer.Option(help=f"One of: {STRATEGIES}. rcas: lazy greedy under several rules.")
+    ] = defaults.STRATEGY,
     rules: Annotated[
         str | None,
         typer.Option(
-            help="uc, apr, amr, alr, aer, asr, sum, separated by commas.",
+            help="uc, apr, amr, alr, aer, asr, sum, separated by commas; the rule of a table's own "
+            "cost is named as the cost.",
             show_default="uc and one per budgeted resource",
         ),
     ] = None,
-    evaluator: Annotated[str, typer.Option(help="train, or fake (free scores, for tests).")] = (
-        "train"
-    ),
+    evaluator: Annotated[
+        str | None,
+        typer.Option(
+            help="train, or fake (free scores, for tests); tabular is implied by a table.",
+            show_default="train",
+        ),
+    ] = None,
     images: Annotated[
         int | None,
         typer.Option(help="Training images per candidate.", show_default=str(QUICK.images)),
     ] = None,
     max_evaluations: Annotated[
         int | None,
-        typer.Option(help="Networks to score at most.", show_default=str(defaults.MAX_EVALUATIONS)),
+        typer.Option(
+            help="Networks to score at most.",
+            show_default=f"{defaults.MAX_EVALUATIONS}; no limit where scores are free: fake, table",
+        ),
     ] = None,
     refreshes: Annotated[
-        int,
+        int | None,
         typer.Option(
             help="Old gains to evaluate again per step and rule; 0: until the best one is fresh "
             "(exact lazy greedy).",
             min=0,
+            show_default=f"{defaults.MAX_REFRESHES}; 0 where scores are exact",
         ),
-    ] = defaults.MAX_REFRESHES,
+    ] = None,
     workers: Annotated[
-        int | None, typer.Option(help="Processes.", show_default="one per core")
+        int | None,
+        typer.Option(help="Processes.", show_default="one per core; none of its own for a table"),
     ] = None,
     seed: options.Seed = 0,
     confidence: Annotated[
@@ -93,86 +121,80 @@ def search(
     The same command again goes on where a killed one stopped.
 
     Example: hwnas search --budget-latency 190ms
+
+    Of a table: hwnas search --space tabular:grid.csv --ops op1,op2 --empty skip --score accuracy
+    --cost latency=latency_ms --budget latency=12.5
     """
     from hwnas.lut.library import Library
-    from hwnas.workflows.budgets import parse_limit
+    from hwnas.spaces import TABULAR
+    from hwnas.workflows.budgets import parse_limits
     from hwnas.workflows.predict import check_confidence, choose
     from hwnas.workflows.request import Request
     from hwnas.workflows.start_search import start_search
-
-    texts = {
-        "latency": budget_latency,
-        "params": budget_params,
-        "madds": budget_madds,
-        "energy": budget_energy,
-        "memory": budget_memory,
-        "size": budget_size,
-    }
-    limits = tuple(parse_limit(name, text) for name, given in texts.items() for text in given or ())
-    named = target or next((limit.target for limit in limits if limit.target), None)
-    geometry = {"input_size": input_size, "classes": classes, "width": width}
-    wanted, chosen = choose(Library(workspace), named, space, geometry)
-    noisy = evaluator != "fake"
-    request = Request(
-        space=chosen.name,
-        target=wanted,
-        limits=limits,
-        strategy=strategy,
-        dataset=dataset or defaults.DATASET,
-        data_dir=data_dir,
-        evaluator=evaluator,
-        images=images,
-        rules=tuple(rules.replace(" ", "").split(",")) if rules else (),
-        max_evaluations=defaults.MAX_EVALUATIONS
-        if max_evaluations is None and noisy
-        else max_evaluations,
-        max_refreshes=(refreshes or None) if noisy else None,
-        confidence=check_confidence(confidence),
-        seed=seed,
+    from hwnas.workflows.tabular_options import (
+        refuse_with_table,
+        refuse_without_table,
+        table_values,
     )
+    from hwnas.workflows.tabular_request import TabularRequest
+
+    quantities = options.by_resource(
+        budget_latency, budget_params, budget_madds, budget_energy, budget_memory, budget_size
+    )
+    of_networks = {f"--budget-{resource}": texts for resource, texts in quantities.items()} | {
+        "--target": target,
+        "--input": input_size,
+        "--classes": classes,
+        "--width": width,
+        "--dataset": dataset,
+        "--data-dir": data_dir,
+        "--images": images,
+        "--confidence": confidence,
+        "--force": force or None,
+        "--evaluator": None if evaluator == "tabular" else evaluator,
+    }
+    common: dict[str, Any] = {
+        "strategy": strategy,
+        "rules": tuple(rules.replace(" ", "").split(",")) if rules else (),
+        "seed": seed,
+    }
+    request: SearchRequest
+    if space is not None and space.startswith(TABULAR):
+        refuse_with_table(of_networks)
+        request = TabularRequest(
+            **table_values(space, ops, empty, score, cost, budget),
+            max_evaluations=max_evaluations,
+            max_refreshes=refreshes or None,
+            **common,
+        )
+    else:
+        refuse_without_table(
+            {"--ops": ops, "--empty": empty, "--score": score, "--cost": cost, "--budget": budget}
+        )
+        limits = parse_limits(quantities)
+        named = target or next((limit.target for limit in limits if limit.target), None)
+        geometry = {"input_size": input_size, "classes": classes, "width": width}
+        wanted, chosen = choose(Library(workspace), named, space, geometry)
+        noisy = evaluator != "fake"
+        refreshed = defaults.MAX_REFRESHES if refreshes is None else refreshes
+        request = Request(
+            space=chosen.name,
+            target=wanted,
+            limits=limits,
+            dataset=dataset or defaults.DATASET,
+            data_dir=data_dir,
+            evaluator=evaluator or "train",
+            images=images,
+            max_evaluations=defaults.MAX_EVALUATIONS
+            if max_evaluations is None and noisy
+            else max_evaluations,
+            max_refreshes=(refreshed or None) if noisy else None,
+            confidence=check_confidence(confidence),
+            **common,
+        )
     reporter = TerminalReporter()
     result = start_search(workspace, request, reporter, workers=workers, folder=run, force=force)
     if json:
         print_json(result)
     else:
-        show(result)
-
-
-def show(result: dict[str, Any]) -> None:
-    """Print what was found."""
-    from hwnas import units
-
-    out, start = stdout(), result["start"]
-    out.print(f"winner: {result['arch']}")
-    out.print(
-        f"score {result['score']:.4f} +- {result['score_stderr']:.4f}, accuracy "
-        f"{result['accuracy']:.1%} (start network {start['score']:.4f}, {start['accuracy']:.1%}; "
-        f"{result['score_source']})"
-    )
-    for name, value in result["costs"].items():
-        dimension = units.DIMENSIONS[name.partition("@")[0]]
-        budget = result["budgets"].get(name)
-        label = result["cost_labels"][name]
-        limit = f" of {dimension.format(budget['limit'])} ({budget['use']:.0%})" if budget else ""
-        margin = f", with {budget['margin']:.1%} margin" if budget and budget["margin"] else ""
-        out.print(f"{name:<18} {dimension.format(value)}{limit}  {label}{margin}")
-    ended = "until nothing fitted" if result["complete"] else "until --max-evaluations"
-    out.print(f"{result['evaluations']} networks scored, {ended}; run folder {result['run']}")
-    if result["failed"]:
-        out.print(f"{len(result['failed'])} networks could not be scored; see search.json")
-    out.print(f"next: {_next_command(Path(result['run']))}")
-
-
-def _next_command(folder: Path) -> str:
-    from hwnas.device import find_target
-    from hwnas.runs import Run
-    from hwnas.workflows.winner import of_run
-
-    winner = of_run(Run(folder))
-    form = find_target(winner.target).export_format if winner.target else "onnx"
-    if winner.trainable():
-        return f"hwnas train, then hwnas export --format {form}"
-    return (
-        f"hwnas export --format {form} (untrained), or hwnas train --dataset with the "
-        f"{winner.space.classes} classes of {winner.space.name}"
-    )
+        found.show_search(request, result)

@@ -16,14 +16,16 @@ if TYPE_CHECKING:
 class Evaluation:
     """What is known of one network after one evaluation.
 
-    The score is exp(-cross-entropy), the geometric mean of the probabilities that the network
-    gave to the right classes: above zero, at most one, and smoother than accuracy, so that it
-    ranks networks with fewer images.
+    The score of a network that was trained is exp(-cross-entropy), the geometric mean of the
+    probabilities that it gave to the right classes: above zero, at most one, and smoother than
+    accuracy, so that it ranks networks with fewer images. Another evaluator's score may be any
+    number, the larger the better.
 
     Attributes:
         score: what the search maximises; 0 if the evaluation failed.
-        accuracy: share of held-out images that were classified correctly.
-        cross_entropy: mean over the held-out images, nats; infinite if the evaluation failed.
+        accuracy: share of held-out images that were classified correctly; None if no network was
+            run.
+        cross_entropy: mean over the held-out images, nats; None if no network was run.
         stderr: standard error of the score from the finite number of held-out images.
         images: how many images the network was trained on.
         seconds: how long it took.
@@ -31,8 +33,8 @@ class Evaluation:
     """
 
     score: float
-    accuracy: float
-    cross_entropy: float
+    accuracy: float | None
+    cross_entropy: float | None
     stderr: float
     images: int
     seconds: float = field(compare=False)
@@ -54,22 +56,30 @@ class Evaluation:
         return cls(score, accuracy, cross_entropy, stderr, images, seconds)
 
     @classmethod
+    def known(cls, score: float) -> Evaluation:
+        """Return the evaluation of a network whose exact score is on record."""
+        return cls(score, None, None, 0.0, 0, 0.0)
+
+    @classmethod
     def failure(cls, reason: str) -> Evaluation:
         """Return the record of a network that could not be scored."""
-        return cls(0.0, 0.0, math.inf, 0.0, 0, 0.0, reason)
+        return cls(0.0, None, None, 0.0, 0, 0.0, reason)
+
+    def __str__(self) -> str:
+        if self.failed is not None:
+            return "failed"
+        if self.accuracy is None:
+            return f"score {self.score:.6g}"
+        return f"score {self.score:.4f}  accuracy {self.accuracy:6.1%}"
 
     def to_json(self) -> dict[str, Any]:
-        """Return JSON values; an infinite cross-entropy becomes null."""
-        values = asdict(self)
-        if math.isinf(self.cross_entropy):
-            values["cross_entropy"] = None
-        return values
+        """Return JSON values."""
+        return asdict(self)
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Evaluation:
         """Return what `to_json` was given."""
-        entropy = values["cross_entropy"]
-        return cls(**{**values, "cross_entropy": math.inf if entropy is None else entropy})
+        return cls(**values)
 
 
 class Evaluator(Protocol):

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import stats
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -63,6 +62,8 @@ class Accuracy:
 
 def compare(predicted: ArrayLike, measured: ArrayLike) -> Accuracy:
     """Return the errors of predicted against measured times of the same networks."""
+    from scipy import stats  # takes longer than what most commands do
+
     prediction, truth = np.asarray(predicted, float), np.asarray(measured, float)
     errors = np.abs(prediction / truth - 1)
     return Accuracy(

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from hwnas.search.ledger import Ledger
     from hwnas.search.strategy import Asking, Options
 
+GREEDY = ("eager", "paper", "rcas")
+"""Strategies that can choose no block before every block was scored once."""
+
 
 def rcas(problem: Problem, ledger: Ledger, options: Options) -> Asking:
     """Lazy greedy: exact greedy where scores are monotone and submodular, with fewer scores."""

@@ -19,7 +19,13 @@ RATIO_RULES = {
     "aer": "energy",
     "asr": "size",
 }
-"""Rule name to the cost whose marginal it divides by (accuracy per params, MAdds, ...)."""
+"""Rule name to the cost whose marginal it divides by (accuracy per params, MAdds, ...).
+
+The rule of a cost of another name, a user's own column, is named as the cost.
+"""
+
+OTHER_RULES = ("uc", "sum")
+"""Uniform cost, and all budgets together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +66,20 @@ def make_rules(problem: Problem, names: Sequence[str]) -> list[Rule]:
         base = name.partition("@")[0]
         if name not in available and base in RATIO_RULES:
             cost = RATIO_RULES[base]
-            raise UserError(f"rule {name!r} needs a budget: add --budget-{cost}.")
+            raise UserError(
+                f"rule {name!r} needs a budget: add --budget-{cost}, or for a table "
+                f"--budget {cost}=VALUE."
+            )
         if name not in available:
-            raise one_of("rule", name, [*available, *RATIO_RULES])
+            raise one_of("rule", name, list(dict.fromkeys([*available, *RATIO_RULES])))
     return [available[name] for name in dict.fromkeys(names)]
 
 
 def _ratio_rule(problem: Problem, index: int) -> Rule | None:
     budget: Budget = problem.budgets[index]
-    resource, _, device = budget.cost.name.partition("@")
-    name = next((rule for rule, cost in RATIO_RULES.items() if cost == resource), None)
-    if name is None or not budget.cost.additive:
+    if not budget.cost.additive:
         return None
+    resource, _, device = budget.cost.name.partition("@")
+    name = next((rule for rule, cost in RATIO_RULES.items() if cost == resource), resource)
     weights = tuple(float(i == index) for i in range(len(problem.budgets)))
     return Rule(f"{name}@{device}" if device else name, weights)

@@ -1,7 +1,7 @@
 """Search spaces: which networks exist, and the parts that they are made of."""
 
 from hwnas.spaces.blocks import BLOCK_TYPES
-from hwnas.spaces.catalog import PUBLISHED, SPACES, find_space
+from hwnas.spaces.catalog import PUBLISHED, SPACES, TABULAR, find_space
 from hwnas.spaces.key import Key
 from hwnas.spaces.mobilenet import mobilenet_v2
 from hwnas.spaces.rcnet import RcnetSpace
@@ -11,6 +11,7 @@ __all__ = [
     "BLOCK_TYPES",
     "PUBLISHED",
     "SPACES",
+    "TABULAR",
     "Arch",
     "Element",
     "Key",

@@ -17,6 +17,9 @@ SPACES = {
     )
 }
 
+TABULAR = "tabular:"
+"""What the name of a space that is a file begins with; `hwnas.spaces.tabular` reads it."""
+
 PUBLISHED = {
     "rcnet-cifar100": ("5,3,0,1,1,0|5,2,0,3,3,5|5,0,3,3,0,6|0,1,6,0,4,6|5,4,6,0,4,1|0,0,0,0,0,0"),
     "rcnet-imagenet": ("5,1,0,4,0,0|5,0,0,0,1,0|5,2,0,4,0,0|0,1,6,0,4,6|5,3,0,3,6,3|0,0,0,0,6,0"),
@@ -41,8 +44,13 @@ def find_space(
         width: channel multiplier.
 
     Raises:
-        UserError: unknown name, or a geometry that makes no sense.
+        UserError: unknown name, a geometry that makes no sense, or a table of networks.
     """
+    if name.startswith(TABULAR):
+        raise UserError(
+            f"the networks of {name} are rows of a file: `hwnas search` and `hwnas pick` choose "
+            "among them, but there is nothing to profile, train, export or time."
+        )
     custom = input_size is not None or classes is not None or width is not None
     if name in SPACES:
         if custom:

@@ -6,6 +6,9 @@ scores and costs. Rows need not cover all combinations: what has no row is no ne
 
 from __future__ import annotations
 
+import lzma
+import warnings
+import zlib
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
 FIRST_LINE = 2
 """Line of a CSV file that holds the first row."""
 
+UNREADABLE = (OSError, ValueError, EOFError, zlib.error, lzma.LZMAError, pd.errors.ParserWarning)
+"""What files raise that are no CSV, or whose compression is damaged."""
+
 
 @dataclass(frozen=True, eq=False)
 class TabularSpace:
@@ -38,7 +44,7 @@ class TabularSpace:
         labels: operations by type number; the first is the empty one.
         rows: row number by network.
         sha256: of the file, which decides every score.
-        cells: the file's columns as text.
+        cells: the file's columns as text, indexed by line.
     """
 
     name: str
@@ -155,7 +161,7 @@ class TabularSpace:
         if wrong.size:
             cell = self.cells[column].iloc[wrong[0]]
             raise UserError(
-                f"{self.name}, line {wrong[0] + FIRST_LINE}, column {column}: {cell!r} is no "
+                f"{self.name}, line {self.cells.index[wrong[0]]}, column {column}: {cell!r} is no "
                 f"finite number ({wrong.size} of {values.size} cells). Remove or mend these rows."
             )
         return values
@@ -170,11 +176,13 @@ def read_tabular(path: Path, ops: Sequence[str], empty: str) -> TabularSpace:
         empty: the operation that stands for an empty position.
 
     Raises:
-        UserError: the file cannot be read, a column is missing, a network has two rows, or no row
-            holds the empty operation.
+        UserError: the file cannot be read, a column is missing or named twice, a network has two
+            rows, or no row holds the empty operation.
     """
     cells = _read(path)
     _require_columns(cells, ops, path.name)
+    if repeated := sorted({name for name in ops if list(ops).count(name) > 1}):
+        raise UserError(f"--ops names {', '.join(repeated)} twice.")
     text = cells[list(ops)].apply(lambda column: column.str.strip())
     found = sorted(set(text.to_numpy().ravel()))
     if empty not in found:
@@ -188,7 +196,7 @@ def read_tabular(path: Path, ops: Sequence[str], empty: str) -> TabularSpace:
         before = rows.setdefault(tuple(numbers[name] for name in names), row)
         if before != row:
             raise UserError(
-                f"{path.name}: lines {before + FIRST_LINE} and {row + FIRST_LINE} hold the same "
+                f"{path.name}: lines {cells.index[before]} and {cells.index[row]} hold the same "
                 f"network ({','.join(names)}): keep one."
             )
     name = f"tabular-{path.name.partition('.')[0]}"
@@ -196,12 +204,25 @@ def read_tabular(path: Path, ops: Sequence[str], empty: str) -> TabularSpace:
 
 
 def _read(path: Path) -> pd.DataFrame:
+    """Return the cells as text, indexed by line; blank lines are left out."""
     try:
-        cells = pd.read_csv(path, dtype=str, keep_default_na=False)
+        with warnings.catch_warnings():
+            # A row that is longer than the header would lose its last cells with a mere warning.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            cells = pd.read_csv(
+                path,
+                dtype=str,
+                keep_default_na=False,
+                index_col=False,
+                skipinitialspace=True,
+                skip_blank_lines=False,
+            )
     except FileNotFoundError:
         raise UserError(f"{path} is missing: give the CSV file of --space tabular:FILE.") from None
-    except (OSError, ValueError, EOFError) as error:
+    except UNREADABLE as error:
         raise UserError(f"{path} cannot be read as CSV ({error}).") from None
+    cells.index = pd.RangeIndex(FIRST_LINE, FIRST_LINE + len(cells))
+    cells = cells[(cells != "").any(axis=1)]
     if cells.empty:
         raise UserError(f"{path} has no rows.")
     return cells

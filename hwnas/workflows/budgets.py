@@ -14,7 +14,7 @@ from hwnas.lut.accuracy import CONFIDENCE
 from hwnas.workflows.trust import check_table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from hwnas.graph import Precision
     from hwnas.lut.library import Library
@@ -52,6 +52,15 @@ def parse_limit(resource: str, text: str) -> Limit:
         raise UserError(f"--budget-{resource} {text!r}: {resource} is the same on every device.")
     value = units.DIMENSIONS[resource].parse(quantity)
     return Limit(resource, target.strip() or None, value)
+
+
+def parse_limits(quantities: Mapping[str, Sequence[str]]) -> tuple[Limit, ...]:
+    """Parse the texts of every resource.
+
+    Raises:
+        UserError: as `parse_limit`.
+    """
+    return tuple(parse_limit(name, text) for name, texts in quantities.items() for text in texts)
 
 
 def find_tables(

@@ -1,27 +1,41 @@
-"""What was asked of a search: plain values that name the run's folder, and what they stand for."""
+"""What was asked of a search among networks that can be built: plain values, and their meaning."""
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hwnas.device import find_target
 from hwnas.errors import UserError, one_of
 from hwnas.evaluate.fake import FakeEvaluator
 from hwnas.evaluate.proxy import proxy_space
 from hwnas.files import fingerprint
+from hwnas.lut.library import Library
 from hwnas.search import defaults
 from hwnas.search.rules import default_rules, make_rules
 from hwnas.search.strategy import Options, find_strategy
-from hwnas.workflows.budgets import Limit, all_costs, make_problem
+from hwnas.spaces import find_space
+from hwnas.workflows.asked import Opened
+from hwnas.workflows.budgets import (
+    Limit,
+    all_costs,
+    check_tables,
+    find_tables,
+    make_problem,
+    parse_limits,
+)
 from hwnas.workflows.search import Search
+from hwnas.workflows.winner import of_run
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence
+    from typing import Self
 
-    from hwnas.cost import Problem
     from hwnas.evaluate.evaluation import Evaluator
-    from hwnas.lut.table import Table
+    from hwnas.progress import Reporter
+    from hwnas.runs import Run
     from hwnas.spaces import RcnetSpace
 
 EVALUATORS = ("train", "fake")
@@ -68,47 +82,66 @@ class Request:
         require_positive("--max-evaluations", self.max_evaluations)
         find_strategy(self.strategy)
         if self.evaluator not in EVALUATORS:
-            raise one_of("evaluator", self.evaluator, list(EVALUATORS))
+            remedy = "tabular comes with --space tabular:FILE.csv."
+            raise one_of("evaluator", self.evaluator, list(EVALUATORS), remedy)
 
-    def to_json(self, tables: Mapping[str, Table]) -> dict[str, Any]:
+    def to_json(self, opened: Opened) -> dict[str, Any]:
         """Return the request with the identity of its tables, as JSON."""
         return {
             **asdict(self),
             "limits": [asdict(limit) for limit in self.limits],
             "rules": list(self.rules),
             "data_dir": None if self.data_dir is None else str(self.data_dir),
-            "tables": {
-                name: fingerprint([table.meta.get("created"), table.meta.get("table_sha256")])
-                for name, table in tables.items()
-            },
+            "tables": dict(opened.files),
         }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Return what `to_json` was given."""
+        given = {name: value for name, value in values.items() if name != "tables"}
+        given["limits"] = tuple(Limit(**limit) for limit in values["limits"])
+        given["rules"] = tuple(values["rules"])
+        given["data_dir"] = None if values["data_dir"] is None else Path(values["data_dir"])
+        return cls(**given)
 
     @property
     def run_name(self) -> str:
         """Readable start of the run folder's name."""
         return f"{self.space}-{self.target}" if self.target else self.space
 
-    def problem(self, space: RcnetSpace, tables: Mapping[str, Table]) -> Problem:
-        """Return the search problem."""
-        return make_problem(space, list(self.limits), tables, self.confidence)
+    @property
+    def scored_on(self) -> str:
+        """The data, and that it is a proxy."""
+        return f"on {self.dataset} at proxy size"
 
-    def search(
-        self,
-        space: RcnetSpace,
-        problem: Problem,
-        tables: Mapping[str, Table],
-        workers: int | None,
-    ) -> Search:
+    def open(self, workspace: Path, reporter: Reporter, *, force: bool = False) -> Opened:
+        """Find the tables and check them.
+
+        Raises:
+            UserError: a table is missing, damaged or failed its check, or a budget is not right.
+        """
+        space, limits = find_space(self.space), list(self.limits)
+        tables = find_tables(Library(workspace), limits, self.target, space)
+        problem = make_problem(space, limits, tables, self.confidence)
+        check_tables(tables, reporter, force=force)
+        files = {
+            name: fingerprint([table.meta.get("created"), table.meta.get("table_sha256")])
+            for name, table in tables.items()
+        }
+        return Opened(problem, all_costs(space, problem, tables), files)
+
+    def search(self, opened: Opened, workers: int | None) -> Search:
         """Return the search, its data loaded.
 
         Raises:
             UserError: unknown rule, evaluator or data set.
         """
+        problem = opened.problem
         rules = make_rules(problem, self.rules) if self.rules else default_rules(problem)
-        evaluator, judge = self._evaluators(space)
+        evaluator, judge = self._evaluators(find_space(self.space))
         return Search(
             problem=problem,
-            costs=all_costs(space, problem, tables),
+            costs=opened.costs,
             strategy=self.strategy,
             options=Options(tuple(rules), self.seed, self.max_refreshes, self.replicates),
             evaluator=evaluator,
@@ -116,6 +149,52 @@ class Request:
             max_evaluations=self.max_evaluations,
             workers=0 if judge is None else workers or usable_cores(),
         )
+
+    def within(self, quantities: Mapping[str, Sequence[str]], numbers: Sequence[str]) -> Request:
+        """Return the request with other budgets; those that are not named again stay.
+
+        Raises:
+            UserError: a budget that is no quantity, or has a name of its own.
+        """
+        if numbers:
+            raise UserError(
+                f"--budget {numbers[0]} is for the columns of a table: here write for instance "
+                "--budget-latency 150ms."
+            )
+        given = parse_limits(quantities)
+        named = {self._budgeted(limit) for limit in given}
+        kept = [limit for limit in self.limits if self._budgeted(limit) not in named]
+        return replace(self, limits=(*kept, *given))
+
+    def _budgeted(self, limit: Limit) -> tuple[str, str | None]:
+        """Return what a limit is for: two on the same exclude each other."""
+        return limit.resource, limit.target or self.target
+
+    def describe(self, arch: str) -> str:
+        """Return the architecture as it is written."""
+        return arch
+
+    def after_search(self, run: Run) -> str:
+        """Return the command that trains the winner, or exports it where that cannot be."""
+        winner = of_run(run)
+        if winner.trainable():
+            return f"hwnas train, then hwnas export --format {self._form}"
+        return (
+            f"hwnas export --format {self._form} (untrained), or hwnas train --dataset with the "
+            f"{winner.space.classes} classes of {winner.space.name}"
+        )
+
+    def after_pick(self, arch: str) -> str:
+        """Return the command that exports the network; only a run's winner can be trained."""
+        return (
+            f"hwnas export --arch {shlex.quote(arch)} --space {self.space} --format {self._form} "
+            "--random-weights (untrained); for a network to train, hwnas search within these "
+            "budgets: what this run scored is not scored again"
+        )
+
+    @property
+    def _form(self) -> str:
+        return find_target(self.target).export_format if self.target else "onnx"
 
     def _evaluators(self, space: RcnetSpace) -> tuple[Evaluator, Evaluator | None]:
         if self.evaluator == "fake":

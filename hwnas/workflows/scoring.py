@@ -54,7 +54,7 @@ class Scorer:
                 batch.add(self.space.format(arch), replicate, evaluation)
                 if (arch, replicate) in missing:
                     found[arch, replicate] = evaluation
-                    advance(1, f"accuracy {evaluation.accuracy:.1%}")
+                    advance(1, str(evaluation))
         return found
 
     def _stored(self, job: Job) -> Evaluation | None:

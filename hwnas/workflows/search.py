@@ -9,7 +9,7 @@ from hwnas.errors import CheckFailed
 from hwnas.search.ledger import Ledger, Score
 from hwnas.search.strategy import drive, find_strategy
 from hwnas.workflows.scoring import open_scorer
-from hwnas.workflows.search_result import SearchResult
+from hwnas.workflows.search_result import JUDGED, SearchResult
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from hwnas.spaces import Arch
 
 FINALISTS = 3
+
+MOVES = ("start network", "another network")
+"""The first step of a path, and a further one that is no added block."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class Search:
             takes the candidates' scores as they are.
         max_evaluations: limit on candidates, or None.
         workers: processes.
+        score_source: what scores are, where no judge gave them.
     """
 
     problem: Problem
@@ -50,6 +54,7 @@ class Search:
     judge: Evaluator | None
     max_evaluations: int | None
     workers: int
+    score_source: str = "candidate score"
 
     def run(self, run: Run, store_path: Path, reporter: Reporter) -> dict[str, Any]:
         """Search, write search.json, and return its content.
@@ -72,8 +77,9 @@ class Search:
                     f"{progress.failures or 'no evaluation was allowed'}."
                 )
             final = self._judge(store_path, reporter, ledger)
+            source = JUDGED if final else self.score_source
             found = SearchResult(
-                self.problem, self.costs, self.strategy, ledger, progress.seen, final
+                self.problem, self.costs, self.strategy, ledger, progress.seen, final, source
             )
             result = found.to_json(str(run.path))
             run.write("search.json", result)
@@ -127,14 +133,15 @@ class _Progress:
         space = self.problem.space
         number = self._steps[step.rule] = self._steps.get(step.rule, -1) + 1
         evaluation = self.seen.get((space.canonical(step.arch), 0))
-        accuracy = f"{evaluation.accuracy:6.1%}" if evaluation else ""
-        added = "start network" if step.element is None else f"+ {space.describe(step.element)}"
+        accuracy = evaluation.accuracy if evaluation else None
+        told = "" if accuracy is None else f"  accuracy {accuracy:6.1%}"
+        added = f"+ {space.describe(step.element)}" if step.element else MOVES[number > 0]
         uses = ", ".join(
             f"{budget.cost.name} {budget.use(step.arch):.0%}" for budget in self.problem.budgets
         )
         self.reporter.info(
-            f"{step.rule:>4} {number:>2}  {added:<20} score {step.score:.4f}"
-            f"  accuracy {accuracy}  of budget: {uses}"
+            f"{step.rule:>4} {number:>2}  {added:<20} score {step.score:.4f}{told}"
+            f"  of budget: {uses}"
         )
 
     @property

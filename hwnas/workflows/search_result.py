@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from hwnas.search.ledger import Job, Ledger, Step
     from hwnas.spaces import Arch
 
+JUDGED = "finalists scored again with more training"
+
 
 @dataclass(frozen=True)
 class SearchResult:
@@ -27,6 +29,7 @@ class SearchResult:
         ledger: scores, paths and audit.
         seen: candidate evaluations.
         final: scores of the finalists and the start network by the judge; may be empty.
+        score_source: what the winner's score is.
     """
 
     problem: Problem
@@ -35,6 +38,7 @@ class SearchResult:
     ledger: Ledger
     seen: Mapping[Job, Evaluation]
     final: Mapping[Arch, Evaluation]
+    score_source: str
 
     @property
     def winner(self) -> Arch:
@@ -50,19 +54,19 @@ class SearchResult:
         """Return the content of search.json."""
         space, winner = self.problem.space, self.winner
         start = space.canonical(self.problem.start())
-        source = "finalists scored again with more training" if self.final else "candidate score"
         return {
             "run": run,
             "strategy": self.strategy,
             "space": space.name,
             "arch": space.format(winner),
             **_scores(self._evaluation(winner)),
-            "score_source": source,
+            "score_source": self.score_source,
             "evaluations": self.ledger.evaluations,
             "complete": self.ledger.complete,
             "costs": self._costs(winner),
             "cost_labels": {cost.name: cost.label for cost in self.costs},
-            "budgets": self._budgets(winner),
+            "cost_units": {cost.name: cost.dimension.base for cost in self.costs},
+            "budgets": budget_uses(self.problem, winner),
             "start": self._network(start) | _scores(self._evaluation(start)),
             "rules": self._rules(),
             "finalists": [self._network(a) | _scores(e) for a, e in self.final.items()],
@@ -106,19 +110,6 @@ class SearchResult:
     def _costs(self, arch: Arch) -> dict[str, float]:
         return {cost.name: cost.of(arch) for cost in self.costs}
 
-    def _budgets(self, arch: Arch) -> dict[str, dict[str, Any]]:
-        return {
-            budget.cost.name: {
-                "limit": budget.limit,
-                "unit": budget.cost.dimension.base or "count",
-                "bound": budget.cost.upper(arch),
-                "use": budget.use(arch),
-                "margin": budget.cost.margin,
-                "label": budget.cost.label,
-            }
-            for budget in self.problem.budgets
-        }
-
     def _rules(self) -> dict[str, dict[str, Any]]:
         space = self.problem.space
         best = {
@@ -151,7 +142,22 @@ class SearchResult:
         }
 
 
-def _scores(evaluation: Evaluation) -> dict[str, float]:
+def budget_uses(problem: Problem, arch: Arch) -> dict[str, dict[str, Any]]:
+    """Return each budget, and what a network uses of it."""
+    return {
+        budget.cost.name: {
+            "limit": budget.limit,
+            "unit": budget.cost.dimension.base,
+            "bound": budget.cost.upper(arch),
+            "use": budget.use(arch),
+            "margin": budget.cost.margin,
+            "label": budget.cost.label,
+        }
+        for budget in problem.budgets
+    }
+
+
+def _scores(evaluation: Evaluation) -> dict[str, float | None]:
     return {
         "score": evaluation.score,
         "score_stderr": evaluation.stderr,

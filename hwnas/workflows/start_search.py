@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hwnas.errors import UserError
-from hwnas.lut.library import Library
 from hwnas.runs import run_for
-from hwnas.spaces import find_space
-from hwnas.workflows.budgets import check_tables, find_tables
+from hwnas.search.rcas import GREEDY
 from hwnas.workflows.request import require_positive
 
 if TYPE_CHECKING:
@@ -16,13 +14,13 @@ if TYPE_CHECKING:
 
     from hwnas.cost import Problem
     from hwnas.progress import Reporter
-    from hwnas.workflows.request import Request
+    from hwnas.workflows.asked import SearchRequest
     from hwnas.workflows.search import Search
 
 
 def start_search(
     workspace: Path,
-    request: Request,
+    request: SearchRequest,
     reporter: Reporter,
     *,
     workers: int | None = None,
@@ -45,14 +43,12 @@ def start_search(
         UserError: a table, budget, rule, data set or folder is not right.
         InfeasibleError: no network meets the budgets.
     """
-    space = find_space(request.space)
-    tables = find_tables(Library(workspace), list(request.limits), request.target, space)
-    problem = request.problem(space, tables)
-    problem.start()
-    check_tables(tables, reporter, force=force)
-    search = request.search(space, problem, tables, require_positive("--workers", workers))
-    _require_a_first_round(problem, request.max_evaluations)
-    run = run_for(workspace, request.run_name, request.to_json(tables), folder)
+    opened = request.open(workspace, reporter, force=force)
+    opened.problem.start()
+    search = request.search(opened, require_positive("--workers", workers))
+    if request.strategy in GREEDY:
+        _require_a_first_round(opened.problem, request.max_evaluations)
+    run = run_for(workspace, request.run_name, request.to_json(opened), folder)
     _announce(search, request, run.path, reporter)
     return search.run(run, workspace / "runs" / "evaluations.sqlite", reporter)
 
@@ -73,12 +69,12 @@ def _require_a_first_round(problem: Problem, limit: int | None) -> None:
         )
 
 
-def _announce(search: Search, request: Request, folder: Path, reporter: Reporter) -> None:
+def _announce(search: Search, request: SearchRequest, folder: Path, reporter: Reporter) -> None:
     budgets = "; ".join(str(budget) for budget in search.problem.budgets)
     limit = search.max_evaluations
-    count = f"at most {limit} networks" if limit else "networks until nothing fits"
+    count = f"at most {limit} networks" if limit else "networks until the strategy ends"
     reporter.info(f"searching {search.problem.space.name} within {budgets}")
     reporter.info(
-        f"scoring {count} on {request.dataset} at proxy size, {max(1, search.workers)} at a time; "
+        f"scoring {count} {request.scored_on}, {max(1, search.workers)} at a time; "
         f"run folder {folder}"
     )

@@ -1,0 +1,72 @@
+"""What a search or a pick found, for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hwnas.cli.console import stdout
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hwnas.workflows.asked import SearchRequest
+
+
+def show_search(request: SearchRequest, result: dict[str, Any]) -> None:
+    """Print what a search found."""
+    from pathlib import Path
+
+    out, start = stdout(), result["start"]
+    out.print(f"winner: {request.describe(result['arch'])}", markup=False)
+    out.print(
+        f"{_score(result)} (start network {start['score']:.4f}{_accuracy(start)}; "
+        f"{result['score_source']})"
+    )
+    _show_costs(result)
+    ended = "until the strategy ended" if result["complete"] else "until --max-evaluations"
+    out.print(f"{result['evaluations']} networks scored, {ended}; run folder {result['run']}")
+    if result["failed"]:
+        out.print(f"{len(result['failed'])} networks could not be scored; see search.json")
+    out.print(f"next: {_after_search(request, Path(result['run']))}", markup=False)
+
+
+def show_pick(request: SearchRequest, result: dict[str, Any]) -> None:
+    """Print what was picked."""
+    out = stdout()
+    out.print(f"best: {request.describe(result['arch'])}", markup=False)
+    out.print(f"{_score(result)} ({result['score_source']})")
+    _show_costs(result)
+    out.print(
+        f"{result['within_budgets']} of the {result['networks']} networks that were scored keep "
+        f"within the budgets; run folder {result['run']}"
+    )
+    out.print(f"next: {request.after_pick(result['arch'])}", markup=False)
+
+
+def _after_search(request: SearchRequest, folder: Path) -> str:
+    from hwnas.runs import Run
+
+    return request.after_search(Run(folder))
+
+
+def _score(result: dict[str, Any]) -> str:
+    noise = f" +- {result['score_stderr']:.4f}" if result["score_stderr"] else ""
+    return f"score {result['score']:.4f}{noise}{_accuracy(result)}"
+
+
+def _accuracy(result: dict[str, Any]) -> str:
+    accuracy = result.get("accuracy")
+    return "" if accuracy is None else f", accuracy {accuracy:.1%}"
+
+
+def _show_costs(result: dict[str, Any]) -> None:
+    from hwnas import units
+
+    for name, value in result["costs"].items():
+        dimension = units.known_as(name, result["cost_units"][name])
+        budget = result["budgets"].get(name)
+        label = result["cost_labels"][name]
+        limit = f" of {dimension.format(budget['limit'])} ({budget['use']:.0%})" if budget else ""
+        margin = f", with {budget['margin']:.1%} margin" if budget and budget["margin"] else ""
+        line = f"{name:<18} {dimension.format(value)}{limit}  {label}{margin}"
+        stdout().print(line, markup=False)
