@@ -72,7 +72,15 @@ def search(
         ),
     ] = defaults.MAX_REFRESHES,
     workers: Annotated[
-        int | None, typer.Option(help="Processes.", show_default="one per core")
+        int | None,
+        typer.Option(help="Processes; with --ray tasks at a time.", show_default="one per core"),
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Score networks on a Ray cluster: HOST:PORT, auto, or local to start one.",
+        ),
     ] = None,
     seed: options.Seed = 0,
     confidence: Annotated[
@@ -131,7 +139,9 @@ def search(
         seed=seed,
     )
     reporter = TerminalReporter()
-    result = start_search(workspace, request, reporter, workers=workers, folder=run, force=force)
+    result = start_search(
+        workspace, request, reporter, workers=workers, ray=ray, folder=run, force=force
+    )
     if json:
         print_json(result)
     else:

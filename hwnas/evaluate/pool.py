@@ -10,8 +10,10 @@ from hwnas.errors import EvaluationFailed, HwnasError
 from hwnas.evaluate.evaluation import Evaluation, SideBySide
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence, Set
+    from collections.abc import Iterator, Sequence
+    from collections.abc import Set as AbstractSet
     from contextlib import AbstractContextManager
+    from typing import Self
 
     from hwnas.evaluate.evaluation import Evaluator
     from hwnas.spaces import Arch
@@ -30,7 +32,7 @@ class Pool(Protocol):
         """Whether there are workers that could do something ahead of need."""
 
     @property
-    def begun_ahead(self) -> Set[Job]:
+    def begun_ahead(self) -> AbstractSet[Job]:
         """Jobs that were begun before they were needed."""
 
     def results(
@@ -78,13 +80,13 @@ class InProcess:
     What does not fit into memory is repeated once, alone, and then recorded as failed.
     """
 
-    begun_ahead: Set[Job] = frozenset()
+    begun_ahead: AbstractSet[Job] = frozenset()
     parallel = False
 
     def __init__(self, evaluator: Evaluator) -> None:
         self._evaluator = evaluator
 
-    def __enter__(self) -> InProcess:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from hwnas.evaluate.pool import WorkerDied, outcome_of, use_one_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from hwnas.evaluate.evaluation import Evaluator
     from hwnas.evaluate.pool import Job, Outcome
@@ -39,7 +39,7 @@ class Processes:
     def finished(self, *, wait: bool) -> list[tuple[Job, Outcome]]:
         """Return what has ended since the last call, waiting for at least one if asked to."""
         ended = []
-        for connection in _readable(self._busy, None if wait else 0):
+        for connection in _readable([*self._busy], None if wait else 0):
             worker, job = self._busy[connection]
             outcome = worker.result()
             del self._busy[connection]
@@ -57,7 +57,7 @@ class Processes:
         self._idle, self._busy = [], {}
 
 
-def _readable(busy: dict[Connection, tuple[_Worker, Job]], timeout: float | None) -> list[Connection]:
+def _readable(busy: Iterable[Connection], timeout: float | None) -> list[Connection]:
     """Return connections that have something to tell, those that began first in front."""
     ready = wait(list(busy), timeout)
     return [connection for connection in busy if connection in ready]

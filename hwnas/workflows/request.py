@@ -98,6 +98,7 @@ class Request:
         problem: Problem,
         tables: Mapping[str, Table],
         workers: int | None,
+        ray: str | None = None,
     ) -> Search:
         """Return the search, its data loaded.
 
@@ -114,7 +115,8 @@ class Request:
             evaluator=evaluator,
             judge=judge,
             max_evaluations=self.max_evaluations,
-            workers=0 if judge is None else workers or usable_cores(),
+            workers=workers or (0 if judge is None or ray is not None else usable_cores()),
+            ray=ray,
         )
 
     def _evaluators(self, space: RcnetSpace) -> tuple[Evaluator, Evaluator | None]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hwnas.evaluate.evaluation import Evaluation
     from hwnas.search.ledger import Job, Ledger, Step
     from hwnas.spaces import Arch
+    from hwnas.workflows.scoring import Ahead
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class SearchResult:
         ledger: scores, paths and audit.
         seen: candidate evaluations.
         final: scores of the finalists and the start network by the judge; may be empty.
+        ahead: what idle workers evaluated before it was needed. Of all content this alone depends
+            on the number of workers.
     """
 
     problem: Problem
@@ -35,6 +38,7 @@ class SearchResult:
     ledger: Ledger
     seen: Mapping[Job, Evaluation]
     final: Mapping[Arch, Evaluation]
+    ahead: Ahead
 
     @property
     def winner(self) -> Arch:
@@ -60,6 +64,7 @@ class SearchResult:
             "score_source": source,
             "evaluations": self.ledger.evaluations,
             "complete": self.ledger.complete,
+            "ahead": self.ahead._asdict(),
             "costs": self._costs(winner),
             "cost_labels": {cost.name: cost.label for cost in self.costs},
             "budgets": self._budgets(winner),

@@ -26,6 +26,7 @@ def start_search(
     reporter: Reporter,
     *,
     workers: int | None = None,
+    ray: str | None = None,
     folder: Path | None = None,
     force: bool = False,
 ) -> dict[str, Any]:
@@ -38,6 +39,8 @@ def start_search(
         request: what was asked.
         reporter: told what happens.
         workers: processes, or None for one per core; they never change the result.
+        ray: address of a Ray cluster to evaluate on instead; `workers` are then tasks at a time,
+            by default one per processor of the cluster.
         folder: the run's folder, or None for one named after the request.
         force: use a table that failed its check.
 
@@ -50,7 +53,8 @@ def start_search(
     problem = request.problem(space, tables)
     problem.start()
     check_tables(tables, reporter, force=force)
-    search = request.search(space, problem, tables, require_positive("--workers", workers))
+    require_positive("--workers", workers)
+    search = request.search(space, problem, tables, workers, ray)
     _require_a_first_round(problem, request.max_evaluations)
     run = run_for(workspace, request.run_name, request.to_json(tables), folder)
     _announce(search, request, run.path, reporter)
@@ -78,7 +82,9 @@ def _announce(search: Search, request: Request, folder: Path, reporter: Reporter
     limit = search.max_evaluations
     count = f"at most {limit} networks" if limit else "networks until nothing fits"
     reporter.info(f"searching {search.problem.space.name} within {budgets}")
+    many = f"{search.workers or 1} at a time"
+    if search.ray is not None:
+        many = f"{search.workers or 'as many as it has processors'} at a time on Ray ({search.ray})"
     reporter.info(
-        f"scoring {count} on {request.dataset} at proxy size, {max(1, search.workers)} at a time; "
-        f"run folder {folder}"
+        f"scoring {count} on {request.dataset} at proxy size, {many}; run folder {folder}"
     )

@@ -1,0 +1,135 @@
+"""A search with cheap, noisy scores whose evaluations are logged; also as a program of its own.
+
+python tests/searching.py FOLDER [--workers N] [--ray ADDRESS] [--limit N] [--deaths N] [--spread S]
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import signal
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hwnas import cost
+from hwnas.cost import Budget, Problem
+from hwnas.evaluate.fake import FakeEvaluator
+from hwnas.progress import Silent
+from hwnas.runs import Run
+from hwnas.search.rules import default_rules
+from hwnas.search.strategy import Options
+from hwnas.spaces import SPACES
+from hwnas.workflows.search import Search
+
+if TYPE_CHECKING:
+    from hwnas.evaluate.evaluation import Evaluation
+    from hwnas.spaces import Arch
+
+SPACE = SPACES["rcnet-cifar100"]
+NOISE = 0.002
+
+
+@dataclass(frozen=True)
+class Noisy(FakeEvaluator):
+    """The fake with noise and a duration that depend on the network and the replicate alone.
+
+    Attributes:
+        log: every evaluation appends a line here just before it returns.
+        spread_s: the longest duration.
+        deaths: so many evaluations of the network with most blocks of type 3 kill their process.
+    """
+
+    log: Path = Path(os.devnull)
+    spread_s: float = 0.0
+    deaths: int = 0
+
+    def evaluate(self, arch: Arch, replicate: int = 0) -> Evaluation:
+        rng = np.random.default_rng([self.seed, replicate, *arch])
+        time.sleep(self.spread_s * rng.random())
+        self._die(arch)
+        score = super().evaluate(arch).score + NOISE * rng.normal()
+        self._append(f"{SPACE.format(arch)} {replicate}\n")
+        return replace(
+            super().evaluate(arch),
+            score=score,
+            cross_entropy=-math.log(score),
+            stderr=NOISE,
+            # A second of pretended training: committed at once, like the real thing.
+            seconds=1.0,
+        )
+
+    def _die(self, arch: Arch) -> None:
+        if arch != MORTAL:
+            return
+        tombstones = self.log.with_suffix(".deaths")
+        died = tombstones.read_text().count("\n") if tombstones.exists() else 0
+        if died < self.deaths:
+            with tombstones.open("a") as stream:
+                stream.write("died\n")
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def _append(self, line: str) -> None:
+        with self.log.open("a") as stream:
+            stream.write(line)
+
+
+MORTAL = SPACE.canonical(SPACE.add(SPACE.start(), (SPACE.elements(SPACE.start())[3])))
+
+
+def search(evaluator: Noisy, workers: int, ray: str | None, limit: int | None) -> Search:
+    """Return a search of about a hundred evaluations, with races between close candidates."""
+    within = Problem(
+        SPACE, (Budget(cost.params(SPACE), 0.75e6), Budget(cost.madds(SPACE), 31e6))
+    )
+    options = Options(tuple(default_rules(within)), max_refreshes=3, replicates=2)
+    costs = [budget.cost for budget in within.budgets]
+    return Search(within, costs, "rcas", options, evaluator, None, limit, workers, ray)
+
+
+def run(
+    folder: Path,
+    workers: int = 0,
+    *,
+    ray: str | None = None,
+    limit: int | None = None,
+    deaths: int = 0,
+    spread_s: float = 0.0,
+) -> dict[str, Any]:
+    """Search in a folder, or go on there; return the content of search.json."""
+    folder.mkdir(exist_ok=True)
+    evaluator = Noisy(3, log=folder / "log", deaths=deaths, spread_s=spread_s)
+    wanted = search(evaluator, workers, ray, limit)
+    return wanted.run(Run(folder), folder / "evaluations.sqlite", Silent())
+
+
+def comparable(result: dict[str, Any]) -> dict[str, Any]:
+    """Return what must not depend on where the folder is and how many workers there were."""
+    return {name: value for name, value in result.items() if name not in ("run", "ahead")}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--workers", type=int, default=0)
+    parser.add_argument("--ray")
+    parser.add_argument("--limit", type=int)
+    parser.add_argument("--deaths", type=int, default=0)
+    parser.add_argument("--spread", type=float, default=0.0)
+    given = parser.parse_args()
+    run(
+        given.folder,
+        given.workers,
+        ray=given.ray,
+        limit=given.limit,
+        deaths=given.deaths,
+        spread_s=given.spread,
+    )
+
+
+if __name__ == "__main__":
+    main()
