@@ -83,9 +83,7 @@ MORTAL = SPACE.canonical(SPACE.add(SPACE.start(), (SPACE.elements(SPACE.start())
 
 def search(evaluator: Noisy, workers: int, ray: str | None, limit: int | None) -> Search:
     """Return a search of about a hundred evaluations, with races between close candidates."""
-    within = Problem(
-        SPACE, (Budget(cost.params(SPACE), 0.75e6), Budget(cost.madds(SPACE), 31e6))
-    )
+    within = Problem(SPACE, (Budget(cost.params(SPACE), 0.75e6), Budget(cost.madds(SPACE), 31e6)))
     options = Options(tuple(default_rules(within)), max_refreshes=3, replicates=2)
     costs = [budget.cost for budget in within.budgets]
     return Search(within, costs, "rcas", options, evaluator, None, limit, workers, ray)
