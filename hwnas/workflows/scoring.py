@@ -12,7 +12,7 @@ from hwnas.files import fingerprint
 from hwnas.store import EvaluationStore, open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from hwnas.evaluate.evaluation import Evaluator
@@ -54,7 +54,7 @@ class Scorer:
         return Ahead(len(done), len(done & self._used))
 
     def score(
-        self, needed: Sequence[Job], advance: Advance, ahead: Sequence[Job] = ()
+        self, needed: Sequence[Job], advance: Advance, ahead: Iterable[Job] = ()
     ) -> dict[Job, Evaluation]:
         """Return the evaluation of every needed job; each is committed as soon as it is done.
 
