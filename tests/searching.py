@@ -1,14 +1,12 @@
-"""A search with cheap, noisy scores whose evaluations are logged; also as a program of its own.
-
-python tests/searching.py FOLDER [--workers N] [--ray ADDRESS] [--limit N] [--deaths N] [--spread S]
-"""
+"""A search with cheap, noisy scores whose evaluations are logged; as a program, many of them."""
 
 from __future__ import annotations
 
-import argparse
+import json
 import math
 import os
 import signal
+import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -83,7 +81,7 @@ MORTAL = SPACE.canonical(SPACE.add(SPACE.start(), (SPACE.elements(SPACE.start())
 
 def search(evaluator: Noisy, workers: int, ray: str | None, limit: int | None) -> Search:
     """Return a search of about a hundred evaluations, with races between close candidates."""
-    within = Problem(SPACE, (Budget(cost.params(SPACE), 0.75e6), Budget(cost.madds(SPACE), 31e6)))
+    within = Problem(SPACE, (Budget(cost.params(SPACE), 1.0e6), Budget(cost.madds(SPACE), 40e6)))
     options = Options(tuple(default_rules(within)), max_refreshes=3, replicates=2)
     costs = [budget.cost for budget in within.budgets]
     return Search(within, costs, "rcas", options, evaluator, None, limit, workers, ray)
@@ -95,12 +93,14 @@ def run(
     *,
     ray: str | None = None,
     limit: int | None = None,
+    seed: int = 3,
     deaths: int = 0,
     spread_s: float = 0.0,
+    log: str = "log",
 ) -> dict[str, Any]:
     """Search in a folder, or go on there; return the content of search.json."""
     folder.mkdir(exist_ok=True)
-    evaluator = Noisy(3, log=folder / "log", deaths=deaths, spread_s=spread_s)
+    evaluator = Noisy(seed, log=folder / log, deaths=deaths, spread_s=spread_s)
     wanted = search(evaluator, workers, ray, limit)
     return wanted.run(Run(folder), folder / "evaluations.sqlite", Silent())
 
@@ -110,24 +110,21 @@ def comparable(result: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in result.items() if name not in ("run", "ahead")}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--workers", type=int, default=0)
-    parser.add_argument("--ray")
-    parser.add_argument("--limit", type=int)
-    parser.add_argument("--deaths", type=int, default=0)
-    parser.add_argument("--spread", type=float, default=0.0)
-    given = parser.parse_args()
-    run(
-        given.folder,
-        given.workers,
-        ray=given.ray,
-        limit=given.limit,
-        deaths=given.deaths,
-        spread_s=given.spread,
-    )
+def serve() -> None:
+    """Run a search per line of JSON, each in a process of its own that may be killed.
+
+    The process is forked: it starts at once, as everything is imported already. Its number goes to
+    standard output, and a line with its exit status when it has ended.
+    """
+    for line in sys.stdin:
+        arguments = json.loads(line)
+        process = os.fork()
+        if process == 0:
+            run(Path(arguments.pop("folder")), **arguments)
+            os._exit(0)
+        print(process, flush=True)
+        print(os.waitpid(process, 0)[1], flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    serve()
