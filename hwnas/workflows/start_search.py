@@ -56,9 +56,12 @@ def start_search(
     require_positive("--workers", workers)
     search = request.search(space, problem, tables, workers, ray)
     _require_a_first_round(problem, request.max_evaluations)
-    run = run_for(workspace, request.run_name, request.to_json(tables), folder)
+    asked = request.to_json(tables)
+    run = run_for(workspace, request.run_name, asked, folder)
     _announce(search, request, run.path, reporter)
-    return search.run(run, workspace / "runs" / "evaluations.sqlite", reporter)
+    result = search.run(run, workspace / "runs" / "evaluations.sqlite", reporter)
+    run.write("request.json", asked)
+    return result
 
 
 def _require_a_first_round(problem: Problem, limit: int | None) -> None:
