@@ -43,6 +43,14 @@ def test_a_lowered_limit_finds_what_it_would_have_found_without_evaluating(tmp_p
     assert (tmp_path / "lowered" / "log").read_text() == logged
 
 
+def test_scores_of_another_recipe_are_not_reused(tmp_path: Path) -> None:
+    """The seed stands for all that is in an evaluator's identity."""
+    run(tmp_path / "shared", seed=3, limit=45)
+    found = run(tmp_path / "shared", seed=4, limit=45, log="other")
+    assert comparable(found) == comparable(run(tmp_path / "alone", seed=4, limit=45))
+    assert len((tmp_path / "shared" / "other").read_text().splitlines()) == 45
+
+
 def test_the_command_goes_on_in_the_same_folder(shell: Shell) -> None:
     found = [shell(*SEARCH, "--max-evaluations", n, "--json").must().json for n in ("45", "80")]
     assert found[0]["run"] == found[1]["run"]

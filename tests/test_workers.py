@@ -108,7 +108,7 @@ def test_idle_workers_begin_what_comes_next_in_its_order(tmp_path: Path) -> None
         done = {job for job, _ in pool.results(JOBS[:3], JOBS[3:])}
         assert pool.begun_ahead >= {*JOBS[3:5]}
     assert done >= {*JOBS[:4]}
-    assert evaluator.begun[2:5] == [2, 3, 4]
+    assert [number for number in evaluator.begun if number][:4] == [1, 2, 3, 4]
 
 
 def test_what_is_in_work_ahead_of_need_goes_on_and_is_not_begun_again(tmp_path: Path) -> None:
