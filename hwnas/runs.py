@@ -4,6 +4,7 @@ runs/<space>-<target>-<hash>/   the hash is of the request: the same command, th
     request.json                what was asked
     search.json                 winner, paths, costs, audit
     checkpoint.pt, train.json   full training of the winner
+    earlier/<hash>/             the same of a network that was the winner before
     export/                     verified model files
     bench.json                  measured against predicted and budget
 runs/latest                     link to the run that a command without --run means
@@ -25,6 +26,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+EXTENDABLE = frozenset({"max_evaluations"})
+"""What may change in the request of a run: a search with another limit is the same search, ended
+sooner or later."""
+
+
+EARLIER = "earlier"
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """One run's folder."""
@@ -35,6 +44,10 @@ class Run:
     def checkpoint(self) -> Path:
         """State of the full training."""
         return self.path / "checkpoint.pt"
+
+    def trainings(self) -> list[Path]:
+        """Return the folders that may hold a training: this one, then those of winners before."""
+        return [self.path, *sorted((self.path / EARLIER).glob("*"))]
 
     def has(self, name: str) -> bool:
         """Return whether a file of the run is there."""
@@ -76,26 +89,36 @@ def run_for(workspace: Path, name: str, request: dict[str, Any], folder: Path | 
     Args:
         workspace: holds runs/.
         name: readable start of the folder's name.
-        request: everything that was asked.
+        request: everything that was asked; all but what is `EXTENDABLE` names the folder.
         folder: the folder to use instead of a derived one.
 
     Raises:
-        UserError: `folder` holds another request, or cannot be written.
+        UserError: `folder` holds another request, or cannot be written; or another process is at
+            work in it.
     """
-    path = folder or workspace / "runs" / f"{name}-{fingerprint(request)[:6]}"
+    named = {key: value for key, value in request.items() if key not in EXTENDABLE}
+    path = folder or workspace / "runs" / f"{name}-{fingerprint(named)[:6]}"
     require_writable(path)
     run = Run(path)
-    if run.has("request.json"):
-        before = run.read("request.json", "Remove the folder.")
-        if before != request:
-            changed = sorted(k for k in before | request if before.get(k) != request.get(k))
-            raise UserError(
-                f"{path} holds a search with another {', '.join(changed)}: take another folder "
-                "with --run, or leave --run out."
-            )
-    run.write("request.json", request)
+    with run.lock():
+        _require_same(run, request)
+        # A finished run stays what it is until the search with another limit has finished.
+        if not run.has("search.json"):
+            run.write("request.json", request)
     _set_latest(workspace, path)
     return run
+
+
+def _require_same(run: Run, request: dict[str, Any]) -> None:
+    if not run.has("request.json"):
+        return
+    before = run.read("request.json", "Remove the folder.")
+    changed = {key for key in before | request if before.get(key) != request.get(key)}
+    if changed - EXTENDABLE:
+        raise UserError(
+            f"{run.path} holds a search with another {', '.join(sorted(changed))}: take another "
+            "folder with --run, or leave --run out."
+        )
 
 
 def find_run(workspace: Path, folder: Path | None) -> Run:

@@ -19,7 +19,7 @@ from pyarrow import parquet
 from hwnas.errors import EvaluationFailed
 from hwnas.evaluate.evaluation import Evaluation
 from hwnas.evaluate.fake import FakeEvaluator
-from hwnas.evaluate.pool import EvaluationPool
+from hwnas.evaluate.pool import open_pool
 from hwnas.evaluate.proxy import proxy_space
 from hwnas.evaluate.setting import Setting
 from hwnas.evaluate.trainer import TrainEvaluator
@@ -72,7 +72,7 @@ def test_scores_are_the_same_in_every_process() -> None:
     jobs = [(START, 0), (START, 1), (SPACE.add(START, (1, 2)), 0)]
     results = []
     for workers in (1, 2):
-        with EvaluationPool(TINY, workers) as pool:
+        with open_pool(TINY, workers) as pool:
             results.append(dict(pool.results(jobs)))
     assert results[0] == results[1]
     assert len({e.score for e in results[0].values()}) == 3
@@ -85,7 +85,7 @@ def test_scores_are_the_same_in_every_process() -> None:
 
 def test_a_dying_worker_fails_its_own_network_only() -> None:
     jobs = [(_mood(block), 0) for block in (0, 1, 2, 3)]
-    with EvaluationPool(Moody(), 2) as pool:
+    with open_pool(Moody(), 2) as pool:
         found = {arch: e for (arch, _), e in pool.results(jobs)}
     assert found[_mood(0)].failed is None
     assert "exit code 7" in (found[_mood(1)].failed or "")
@@ -95,13 +95,13 @@ def test_a_dying_worker_fails_its_own_network_only() -> None:
 
 
 def test_a_bug_is_no_verdict_on_a_network() -> None:
-    with EvaluationPool(Moody(), 1) as pool, pytest.raises(RuntimeError, match="ZeroDivision"):
+    with open_pool(Moody(), 1) as pool, pytest.raises(RuntimeError, match="ZeroDivision"):
         list(pool.results([(_mood(4), 0)]))
 
 
 def test_a_worker_that_dies_once_is_given_another_try(tmp_path: Path) -> None:
     jobs = [(START, 0), (START, 1)]
-    with EvaluationPool(DiesOnce(tombstone=tmp_path / "died"), 2) as pool:
+    with open_pool(DiesOnce(tombstone=tmp_path / "died"), 2) as pool:
         found = [evaluation for _, evaluation in pool.results(jobs)]
     assert found == [FakeEvaluator().evaluate(START)] * 2
     assert (tmp_path / "died").exists()
@@ -109,7 +109,7 @@ def test_a_worker_that_dies_once_is_given_another_try(tmp_path: Path) -> None:
 
 
 def test_a_caller_that_stops_early_leaves_no_processes() -> None:
-    with EvaluationPool(FakeEvaluator(delay_s=0.1), 2) as pool:
+    with open_pool(FakeEvaluator(delay_s=0.1), 2) as pool:
         results = pool.results([(START, replicate) for replicate in range(8)])
         next(results)
         results.close()

@@ -73,6 +73,11 @@ def export_winner(
     name = form or (find_target(winner.target).export_format if winner.target else "onnx")
     chosen = exports.find_format(name)
     require_writable(folder)
+    if winner.outdated:
+        TerminalReporter().warn(
+            "the winner has changed since it was trained: `hwnas train` trains this one, and "
+            "keeps that training in the run's folder."
+        )
     if not winner.trained:
         TerminalReporter().warn(
             "this network is not trained: the file holds random weights, good for timing only "

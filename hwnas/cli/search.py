@@ -100,7 +100,17 @@ def search(
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option(help="Processes.", show_default="one per core; none of its own for a table"),
+        typer.Option(
+            help="Processes; with --ray tasks at a time.",
+            show_default="one per core; none of its own for a table",
+        ),
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Score networks on a Ray cluster: HOST:PORT, auto, or local to start one.",
+        ),
     ] = None,
     seed: options.Seed = 0,
     confidence: Annotated[
@@ -193,7 +203,9 @@ def search(
             **common,
         )
     reporter = TerminalReporter()
-    result = start_search(workspace, request, reporter, workers=workers, folder=run, force=force)
+    result = start_search(
+        workspace, request, reporter, workers=workers, ray=ray, folder=run, force=force
+    )
     if json:
         print_json(result)
     else:

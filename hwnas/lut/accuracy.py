@@ -115,8 +115,10 @@ def _surely_covers(ranks: ArrayLike, count: int, confidence: float) -> NDArray[n
     That share is Beta(rank, count + 1 - rank) distributed, whatever the errors are (Vovk,
     "Conditional validity of inductive conformal predictors", 2012, proposition 2).
     """
+    from scipy.special import betaincc
+
     rank = np.asarray(ranks)
-    return np.asarray(stats.beta.sf(confidence, rank, count + 1 - rank))
+    return np.asarray(betaincc(rank, count + 1 - rank, confidence))
 
 
 def held_out_check(predicted: ArrayLike, measured: ArrayLike) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from hwnas.search.racing import Contender, close_rival
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterator
 
     from hwnas.cost import Problem
     from hwnas.search.ledger import Ask, Ledger
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 SMALLEST_MARGINAL = 1e-9
 """Share of a budget: a block that costs nothing, or less, still has a finite ratio."""
 
-AHEAD = 16
+AHEAD = 8
 """Queue entries that idle workers are told of."""
 
 
@@ -191,7 +191,7 @@ def _next_block(state: _Greedy) -> Generator[Ask, None, Element | None]:
         elif not state.ledger.knows(top.network):
             if refreshes == state.variant.max_refreshes:
                 continue
-            refreshes += yield from _refresh(state, queue, top.network)
+            refreshes += yield from _refresh(state, queue, top, refreshes)
         else:
             state.look(top.network)
         if top.network in state.options:
@@ -199,12 +199,33 @@ def _next_block(state: _Greedy) -> Generator[Ask, None, Element | None]:
     return None
 
 
-def _refresh(state: _Greedy, queue: list[Entry], network: Arch) -> Generator[Ask, None, bool]:
-    """Have a network scored; return whether that succeeded."""
-    next_ones = (entry.network for entry in heapq.nsmallest(AHEAD, queue))
-    yield from state.ledger.ask([network], ahead=filter(state.ledger.feasible, next_ones))
-    state.look(network)
-    return network in state.options
+def _refresh(
+    state: _Greedy, queue: list[Entry], top: Entry, refreshes: int
+) -> Generator[Ask, None, bool]:
+    """Have the top network scored; return whether that succeeded."""
+    likely = _likely_next(state, queue, top, refreshes)
+    yield from state.ledger.ask([top.network], filter(state.ledger.feasible, likely))
+    state.look(top.network)
+    return top.network in state.options
+
+
+def _likely_next(state: _Greedy, queue: list[Entry], top: Entry, refreshes: int) -> Iterator[Arch]:
+    """Yield what may have to be scored next, likeliest first.
+
+    If the top entry falls behind: other old gains. If it stays on top: old gains after its block
+    was added.
+    """
+    space, limit = state.problem.space, state.variant.max_refreshes
+    more = AHEAD if limit is None else limit - refreshes - 1
+    with_top = space.add(state.current, top.element)
+    free = set(space.elements(with_top))
+    for entry in heapq.nsmallest(AHEAD, queue):
+        if more > 0 and not state.ledger.knows(entry.network):
+            more -= 1
+            yield entry.network
+        element = next((e for e in state.options[entry.network] if e in free), None)
+        if element is not None:
+            yield space.add(with_top, element)
 
 
 def _refresh_all(state: _Greedy) -> Asking:

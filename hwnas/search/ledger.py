@@ -33,12 +33,13 @@ class Ask(NamedTuple):
 
     Attributes:
         needed: jobs whose scores decide what comes next; not known yet, each once.
-        ahead: jobs that may be asked for later, likeliest first, for idle workers. A strategy
-            never sees their scores before it asks, so results do not depend on who was idle.
+        ahead: jobs that may be asked for later, likeliest first, for idle workers. It is gone
+            through once, or not at all, before the strategy goes on. A strategy never sees their
+            scores before it asks, so results do not depend on who was idle.
     """
 
     needed: tuple[Job, ...]
-    ahead: tuple[Job, ...] = ()
+    ahead: Iterable[Job] = ()
 
 
 Scores: TypeAlias = "Mapping[Job, Score | None]"
@@ -133,8 +134,9 @@ class Ledger:
         """Have networks scored that are not known yet; use with `yield from`."""
         needed = self._unknown(archs)
         if needed:
-            later = [arch for arch in self._unknown(ahead) if arch not in needed]
-            yield Ask(tuple((a, 0) for a in needed), tuple((a, 0) for a in later))
+            later = map(self.problem.space.canonical, ahead)
+            ahead_jobs = ((arch, 0) for arch in later if not self._known(arch))
+            yield Ask(tuple((arch, 0) for arch in needed), ahead_jobs)
 
     def ask_again(self, archs: Iterable[Arch]) -> Generator[Ask, None, None]:
         """Have another replicate of networks that have a score; use with `yield from`."""

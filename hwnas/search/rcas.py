@@ -6,6 +6,7 @@ turn, so that their evaluations can run side by side; what one rule learnt serve
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from hwnas.search.lazy import Variant, greedy
@@ -13,10 +14,10 @@ from hwnas.search.ledger import Ask
 from hwnas.search.rules import default_rules
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from hwnas.cost import Problem
-    from hwnas.search.ledger import Ledger
+    from hwnas.search.ledger import Job, Ledger
     from hwnas.search.strategy import Asking, Options
 
 GREEDY = ("eager", "paper", "rcas")
@@ -49,6 +50,14 @@ def _lockstep(searches: Sequence[Asking]) -> Asking:
     asks = {search: ask for search in searches if (ask := next(search, None))}
     while asks:
         needed = dict.fromkeys(job for ask in asks.values() for job in ask.needed)
-        ahead = dict.fromkeys(job for ask in asks.values() for job in ask.ahead)
-        yield Ask(tuple(needed), tuple(job for job in ahead if job not in needed))
+        yield Ask(tuple(needed), _in_turns([ask.ahead for ask in asks.values()], set(needed)))
         asks = {search: ask for search in asks if (ask := next(search, None))}
+
+
+def _in_turns(wishes: Sequence[Iterable[Job]], seen: set[Job]) -> Iterator[Job]:
+    """Yield the first wish of every rule, then the second of every rule, each job once."""
+    for turn in zip_longest(*wishes):
+        for job in turn:
+            if job is not None and job not in seen:
+                seen.add(job)
+                yield job

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 
 from hwnas import plugins
@@ -80,7 +81,9 @@ def drive(asking: Asking, ledger: Ledger, evaluate: Callable[[Ask], Scores]) -> 
                 raise ValueError(f"the strategy asked for a network over budget: {arch}")
         allowed = ask.needed[: ledger.left]
         if allowed:
-            ledger.record(evaluate(Ask(allowed, ask.ahead)))
+            # What the limit rules out will never be needed.
+            left = None if ledger.left is None else ledger.left - len(allowed)
+            ledger.record(evaluate(Ask(allowed, islice(ask.ahead, left))))
         if len(allowed) < len(ask.needed):
             ledger.complete = False
             asking.close()

@@ -107,6 +107,21 @@ def train_final(
     return run.score(graph.input_shape[1])
 
 
+def network_of(checkpoint: Path) -> str:
+    """Return which network a checkpoint is of, as `network_id` names it.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    name: str = _read(checkpoint)["identity"]["network"]
+    return name
+
+
+def network_id(graph: Graph) -> str:
+    """Return a short name of a network: another one for other layers or another geometry."""
+    return _network(graph)["network"]
+
+
 def load_trained(graph: Graph, checkpoint: Path) -> Network:
     """Return the network of a finished training, on the CPU, in evaluation mode.
 

@@ -147,7 +147,7 @@ class Request:
             evaluator=evaluator,
             judge=judge,
             max_evaluations=self.max_evaluations,
-            workers=0 if judge is None else workers or usable_cores(),
+            workers=workers or (0 if judge is None else usable_cores()),
         )
 
     def within(self, quantities: Mapping[str, Sequence[str]], numbers: Sequence[str]) -> Request:

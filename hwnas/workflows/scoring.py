@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hwnas.evaluate.evaluation import Evaluation
-from hwnas.evaluate.pool import EvaluationPool
+from hwnas.evaluate.pool import open_pool
 from hwnas.files import fingerprint
 from hwnas.store import EvaluationStore, open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from hwnas.evaluate.evaluation import Evaluator
@@ -25,6 +25,18 @@ LARGEST_LOSS_S = 0.05
 """Seconds of evaluation that a kill may cost; a commit takes about a millisecond."""
 
 
+class Ahead(NamedTuple):
+    """Evaluations that idle workers began before they were needed.
+
+    Attributes:
+        evaluated: those that were done.
+        used: those of them that were needed later.
+    """
+
+    evaluated: int = 0
+    used: int = 0
+
+
 @dataclass(slots=True)
 class Scorer:
     """One evaluator with its store and its workers."""
@@ -32,15 +44,24 @@ class Scorer:
     space: Space
     store: EvaluationStore
     pool: Pool
+    _done: set[Job] = field(default_factory=set)
+    _used: set[Job] = field(default_factory=set)
+
+    @property
+    def ahead(self) -> Ahead:
+        """How much was done ahead of need, and what it was good for."""
+        done = self._done & self.pool.begun_ahead
+        return Ahead(len(done), len(done & self._used))
 
     def score(
-        self, needed: Sequence[Job], advance: Advance, ahead: Sequence[Job] = ()
+        self, needed: Sequence[Job], advance: Advance, ahead: Iterable[Job] = ()
     ) -> dict[Job, Evaluation]:
         """Return the evaluation of every needed job; each is committed as soon as it is done.
 
         Jobs that were done ahead are committed too, and found in the store when they are needed.
         """
         found: dict[Job, Evaluation] = {}
+        self._used.update(needed)
         for job in needed:
             if (stored := self._stored(job)) is not None:
                 found[job] = stored
@@ -52,6 +73,7 @@ class Scorer:
         with closing(_Batch(self.store)) as batch:
             for (arch, replicate), evaluation in self.pool.results(list(missing), later):
                 batch.add(self.space.format(arch), replicate, evaluation)
+                self._done.add((arch, replicate))
                 if (arch, replicate) in missing:
                     found[arch, replicate] = evaluation
                     advance(1, str(evaluation))
@@ -85,9 +107,16 @@ class _Batch:
 
 @contextmanager
 def open_scorer(
-    space: Space, evaluator: Evaluator, workers: int, store_path: Path
+    space: Space, evaluator: Evaluator, workers: int, store_path: Path, *, ray: bool = False
 ) -> Iterator[Scorer]:
     """Open store and workers for one evaluator.
+
+    Args:
+        space: of the networks.
+        evaluator: scores them.
+        workers: see `open_pool`.
+        store_path: the store's file.
+        ray: see `open_pool`.
 
     Raises:
         UserError: the store cannot be used.
@@ -95,6 +124,6 @@ def open_scorer(
     identity = evaluator.identity()
     with (
         open_store(store_path, fingerprint(identity), identity) as store,
-        EvaluationPool(evaluator, workers) as pool,
+        open_pool(evaluator, workers, ray=ray) as pool,
     ):
         yield Scorer(space, store, pool)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hwnas.errors import CheckFailed
+from hwnas.evaluate.ray_pool import connected
 from hwnas.search.ledger import Ledger, Score
 from hwnas.search.strategy import drive, find_strategy
 from hwnas.workflows.scoring import open_scorer
@@ -13,6 +14,7 @@ from hwnas.workflows.search_result import JUDGED, SearchResult
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from hwnas.cost import Cost, Problem
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from hwnas.search.ledger import Ask, Job, Step
     from hwnas.search.strategy import Options
     from hwnas.spaces import Arch
+    from hwnas.workflows.scoring import Ahead, Scorer
 
 FINALISTS = 3
 
@@ -42,7 +45,8 @@ class Search:
         judge: scores the finalists, on other held-out images and with more training; None
             takes the candidates' scores as they are.
         max_evaluations: limit on candidates, or None.
-        workers: processes.
+        workers: processes, 0 for this one; on Ray tasks at a time, 0 for one per processor.
+        ray: address of the Ray cluster to evaluate on, or None.
         score_source: what scores are, where no judge gave them.
     """
 
@@ -54,6 +58,7 @@ class Search:
     judge: Evaluator | None
     max_evaluations: int | None
     workers: int
+    ray: str | None = None
     score_source: str = "candidate score"
 
     def run(self, run: Run, store_path: Path, reporter: Reporter) -> dict[str, Any]:
@@ -69,8 +74,8 @@ class Search:
         self.problem.start()
         progress = _Progress(self.problem, reporter)
         ledger = Ledger(self.problem, self.max_evaluations, progress.accept)
-        with run.lock():
-            self._ask(ledger, store_path, reporter, progress)
+        with run.lock(), connected(self.ray):
+            ahead = self._ask(ledger, store_path, reporter, progress)
             if ledger.best is None:
                 raise CheckFailed(
                     "the start network could not be scored: "
@@ -79,7 +84,14 @@ class Search:
             final = self._judge(store_path, reporter, ledger)
             source = JUDGED if final else self.score_source
             found = SearchResult(
-                self.problem, self.costs, self.strategy, ledger, progress.seen, final, source
+                self.problem,
+                self.costs,
+                self.strategy,
+                ledger,
+                progress.seen,
+                final,
+                source,
+                ahead,
             )
             result = found.to_json(str(run.path))
             run.write("search.json", result)
@@ -87,11 +99,11 @@ class Search:
 
     def _ask(
         self, ledger: Ledger, store_path: Path, reporter: Reporter, progress: _Progress
-    ) -> None:
+    ) -> Ahead:
         asking = find_strategy(self.strategy)(self.problem, ledger, self.options)
         total = self.max_evaluations or 4 * len(self.problem.space.elements(self.problem.start()))
         with (
-            open_scorer(self.problem.space, self.evaluator, self.workers, store_path) as scorer,
+            self._scorer(self.evaluator, store_path) as scorer,
             reporter.task("scoring networks", total) as advance,
         ):
 
@@ -101,6 +113,11 @@ class Search:
                 return {job: _usable_score(found[job]) for job in ask.needed}
 
             drive(asking, ledger, evaluate)
+            return scorer.ahead
+
+    def _scorer(self, evaluator: Evaluator, path: Path) -> AbstractContextManager[Scorer]:
+        space, on_ray = self.problem.space, self.ray is not None
+        return open_scorer(space, evaluator, self.workers, path, ray=on_ray)
 
     def _judge(
         self, store_path: Path, reporter: Reporter, ledger: Ledger
@@ -113,7 +130,7 @@ class Search:
         start = self.problem.space.canonical(self.problem.start())
         chosen = [(arch, 0) for arch in dict.fromkeys([*best, start])]
         with (
-            open_scorer(self.problem.space, self.judge, self.workers, store_path) as scorer,
+            self._scorer(self.judge, store_path) as scorer,
             reporter.task("scoring the finalists again, with more training", len(chosen)) as step,
         ):
             scores = scorer.score(chosen, step)

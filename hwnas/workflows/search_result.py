@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hwnas.evaluate.evaluation import Evaluation
     from hwnas.search.ledger import Job, Ledger, Step
     from hwnas.spaces import Arch
+    from hwnas.workflows.scoring import Ahead
 
 JUDGED = "finalists scored again with more training"
 
@@ -30,6 +31,8 @@ class SearchResult:
         seen: candidate evaluations.
         final: scores of the finalists and the start network by the judge; may be empty.
         score_source: what the winner's score is.
+        ahead: what idle workers evaluated before it was needed. Of all content this alone depends
+            on the number of workers.
     """
 
     problem: Problem
@@ -39,6 +42,7 @@ class SearchResult:
     seen: Mapping[Job, Evaluation]
     final: Mapping[Arch, Evaluation]
     score_source: str
+    ahead: Ahead
 
     @property
     def winner(self) -> Arch:
@@ -63,6 +67,7 @@ class SearchResult:
             "score_source": self.score_source,
             "evaluations": self.ledger.evaluations,
             "complete": self.ledger.complete,
+            "ahead": self.ahead._asdict(),
             "costs": self._costs(winner),
             "cost_labels": {cost.name: cost.label for cost in self.costs},
             "cost_units": {cost.name: cost.dimension.base for cost in self.costs},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hwnas.errors import UserError
@@ -24,6 +25,7 @@ def start_search(
     reporter: Reporter,
     *,
     workers: int | None = None,
+    ray: str | None = None,
     folder: Path | None = None,
     force: bool = False,
 ) -> dict[str, Any]:
@@ -36,6 +38,8 @@ def start_search(
         request: what was asked.
         reporter: told what happens.
         workers: processes, or None for one per core; they never change the result.
+        ray: address of a Ray cluster to evaluate on instead; `workers` are then tasks at a time,
+            by default one per processor of the cluster.
         folder: the run's folder, or None for one named after the request.
         force: use a table that failed its check.
 
@@ -46,11 +50,16 @@ def start_search(
     opened = request.open(workspace, reporter, force=force)
     opened.problem.start()
     search = request.search(opened, require_positive("--workers", workers))
+    if ray is not None:
+        search = replace(search, ray=ray, workers=workers or 0)
     if request.strategy in GREEDY:
         _require_a_first_round(opened.problem, request.max_evaluations)
-    run = run_for(workspace, request.run_name, request.to_json(opened), folder)
+    asked = request.to_json(opened)
+    run = run_for(workspace, request.run_name, asked, folder)
     _announce(search, request, run.path, reporter)
-    return search.run(run, workspace / "runs" / "evaluations.sqlite", reporter)
+    result = search.run(run, workspace / "runs" / "evaluations.sqlite", reporter)
+    run.write("request.json", asked)
+    return result
 
 
 def _require_a_first_round(problem: Problem, limit: int | None) -> None:
@@ -74,7 +83,7 @@ def _announce(search: Search, request: SearchRequest, folder: Path, reporter: Re
     limit = search.max_evaluations
     count = f"at most {limit} networks" if limit else "networks until the strategy ends"
     reporter.info(f"searching {search.problem.space.name} within {budgets}")
-    reporter.info(
-        f"scoring {count} {request.scored_on}, {max(1, search.workers)} at a time; "
-        f"run folder {folder}"
-    )
+    many = f"{search.workers or 1} at a time"
+    if search.ray is not None:
+        many = f"{search.workers or 'as many as it has processors'} at a time on Ray ({search.ray})"
+    reporter.info(f"scoring {count} {request.scored_on}, {many}; run folder {folder}")

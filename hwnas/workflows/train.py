@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from hwnas.data.catalog import find_dataset
 from hwnas.errors import UserError
-from hwnas.train.final import default_device, train_final
+from hwnas.runs import EARLIER
+from hwnas.train.final import default_device, network_id, network_of, train_final
 from hwnas.train.recipe import final_recipe
 from hwnas.workflows.winner import of_run
 
@@ -60,10 +61,10 @@ def train_winner(
             f"{len(data.images.labels)}."
         )
     recipe = final_recipe(data.train_size, epochs or default_epochs(name))
+    graph = winner.space.graph(winner.arch)
     with run.lock():
-        result = train_final(
-            winner.space.graph(winner.arch), data, recipe, winner.seed, run.checkpoint, reporter
-        )
+        _make_room(run, network_id(graph), reporter)
+        result = train_final(graph, data, recipe, winner.seed, run.checkpoint, reporter)
         content = {
             "run": str(run.path),
             "arch": winner.space.format(winner.arch),
@@ -74,3 +75,27 @@ def train_winner(
         }
         run.write("train.json", content)
     return content
+
+
+def _make_room(run: Run, network: str, reporter: Reporter) -> None:
+    """Put the training of another winner aside, and take up an earlier one of this winner.
+
+    The files move in such an order that a kill between them loses nothing.
+    """
+    earlier, checkpoint, about = run.path / EARLIER, run.checkpoint.name, "train.json"
+    if run.checkpoint.exists() and (before := network_of(run.checkpoint)) != network:
+        _move([about, checkpoint], run.path, earlier / before)
+        reporter.info(
+            f"the winner has changed since it was trained; that training is kept in "
+            f"{earlier / before}"
+        )
+    if not run.checkpoint.exists() and (earlier / network / checkpoint).exists():
+        _move([checkpoint, about], earlier / network, run.path)
+        reporter.info(f"taking up the training of this winner from {earlier / network}")
+
+
+def _move(names: list[str], source: Path, target: Path) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        if (source / name).exists():
+            (source / name).replace(target / name)

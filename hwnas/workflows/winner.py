@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hwnas.errors import UserError
+from hwnas.files import read_json
 from hwnas.graph import ImageInput, unnamed
 from hwnas.spaces import Arch, RcnetSpace, find_space
 
@@ -30,6 +31,7 @@ class Winner:
         data_dir: where that lies.
         checkpoint: finished training, or None: the weights are random.
         seed: of the random weights.
+        outdated: the run was trained when another network was its winner.
     """
 
     space: RcnetSpace
@@ -39,6 +41,7 @@ class Winner:
     data_dir: Path | None = None
     checkpoint: Path | None = None
     seed: int = 0
+    outdated: bool = False
 
     @property
     def trained(self) -> bool:
@@ -87,7 +90,7 @@ def of_run(run: Run) -> Winner:
     remedy = "The search has not finished: the same `hwnas search` command goes on with it."
     search: dict[str, Any] = run.read("search.json", remedy)
     space = find_space(request["space"])
-    trained = run.read("train.json", "") if run.has("train.json") else None
+    checkpoint, trained = _training_of(run, search["arch"])
     data = trained or request
     return Winner(
         space=space,
@@ -95,9 +98,20 @@ def of_run(run: Run) -> Winner:
         target=request["target"],
         dataset=data["dataset"],
         data_dir=Path(data["data_dir"]) if data["data_dir"] else None,
-        checkpoint=run.checkpoint if trained else None,
+        checkpoint=checkpoint,
         seed=request["seed"],
+        outdated=checkpoint is None and run.has("train.json"),
     )
+
+
+def _training_of(run: Run, arch: str) -> tuple[Path | None, dict[str, Any] | None]:
+    """Return checkpoint and train.json of a network: a search that went on may end with another."""
+    for folder in run.trainings():
+        if (folder / "train.json").is_file():
+            trained = read_json(folder / "train.json", "Train again: hwnas train")
+            if trained["arch"] == arch:
+                return folder / run.checkpoint.name, trained
+    return None, None
 
 
 def by_hand(arch: str, space: RcnetSpace, checkpoint: Path | None, seed: int) -> Winner:
