@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hwnas.search.draw import require_limit
+from hwnas.errors import UserError
 from hwnas.search.surrogate.candidates import PARENTS, Candidates
 from hwnas.search.surrogate.features import Describer, warp
 from hwnas.search.surrogate.model import Model
@@ -27,13 +27,23 @@ if TYPE_CHECKING:
 FIRST = 8
 """Networks scored before the first model, the start network included."""
 
+MODELLED = 500
+"""Scored networks that the model sees, the best ones: its work grows with their cube."""
+
 NEAREST_OF = 4
 """Random draws per such network; the one that is nearest to a budget is scored."""
 
 
 def surrogate(problem: Problem, ledger: Ledger, options: Options) -> Asking:
-    """Run until the limit, or until every network within the budgets is known."""
-    require_limit(problem, ledger, "surrogate")
+    """Run until the limit, or until every network within the budgets is known.
+
+    Raises:
+        UserError: there is no limit.
+    """
+    if ledger.limit is None:
+        raise UserError(
+            "--strategy surrogate needs --max-evaluations, such as 100: its model is for few scores."
+        )
     ledger.follow("surrogate")
     rng = np.random.default_rng(derive(options.seed, "candidates"))
     describer, model = Describer(problem.space), Model(derive(options.seed, "model"))
@@ -63,7 +73,9 @@ def _choose(
     ledger: Ledger, candidates: Candidates, describer: Describer, model: Model, batch: int
 ) -> list[Arch]:
     """Return up to `batch` networks that are not known yet."""
-    scored, failed = ledger.scored, list(ledger.failed)
+    scores = ledger.scored
+    scored = {arch: scores[arch] for arch in sorted(scores, key=lambda a: -scores[a])[:MODELLED]}
+    failed = ledger.failed[-MODELLED:]
     archs = [*scored, *failed]
     worst = min(scored.values())
     stderrs = np.array([*map(ledger.stderr, scored), *(0.0 for _ in failed)])
