@@ -285,13 +285,17 @@ def test_a_killed_search_goes_on_and_trains_no_network_twice(tmp_path: Path) -> 
         shell = Shell(folder)
         shell("profile", "--target", "iphone5s", "--space", "rcnet-imagenet").must()
         command = ("search", *TINY)
-        before = _kill_after(shell, command, scored=4) if name == "killed" else {}
+        before: dict[tuple[str, str], int] = {}
+        for scored in (2, 5, 9) if name == "killed" else ():
+            now = _kill_after(shell, command, scored)
+            assert before.items() <= now.items()
+            before = now
         results[name] = shell(*command, "--json").must().json
         after = _scored(folder)
         assert before.items() <= after.items()
         assert len(after) >= results[name]["evaluations"]
         if before:
-            assert 4 <= len(before) < len(after)
+            assert 9 <= len(before) < len(after)
     assert _without_run(results["killed"]) == _without_run(results["whole"])
 
 
