@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from conftest import COMMAND, Done, Shell, environment
+from searching import comparable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -264,17 +265,19 @@ def test_a_failed_gate_is_refused_unless_forced(estimated: Shell) -> None:
     estimated(*search, "--force").must()
 
 
-def _scored(folder: Path) -> dict[tuple[str, str], int]:
+def _scored(folder: Path) -> dict[tuple[str, str, int], int]:
     """Row numbers of the stored scores: replacing a row would change its number."""
     store = folder / "runs/evaluations.sqlite"
     if not store.exists():
         return {}
     try:
         with sqlite3.connect(f"file:{store}?mode=ro", uri=True) as connection:
-            rows = connection.execute("SELECT network, context, rowid FROM evaluations").fetchall()
+            rows = connection.execute(
+                "SELECT network, context, replicate, rowid FROM evaluations"
+            ).fetchall()
     except sqlite3.OperationalError:
         return {}
-    return {(network, context): row for network, context, row in rows}
+    return {(network, context, number): row for network, context, number, row in rows}
 
 
 def test_a_killed_search_goes_on_and_trains_no_network_twice(tmp_path: Path) -> None:
@@ -285,7 +288,7 @@ def test_a_killed_search_goes_on_and_trains_no_network_twice(tmp_path: Path) -> 
         shell = Shell(folder)
         shell("profile", "--target", "iphone5s", "--space", "rcnet-imagenet").must()
         command = ("search", *TINY)
-        before: dict[tuple[str, str], int] = {}
+        before: dict[tuple[str, str, int], int] = {}
         for scored in (2, 5, 9) if name == "killed" else ():
             now = _kill_after(shell, command, scored)
             assert before.items() <= now.items()
@@ -296,10 +299,12 @@ def test_a_killed_search_goes_on_and_trains_no_network_twice(tmp_path: Path) -> 
         assert len(after) >= results[name]["evaluations"]
         if before:
             assert 9 <= len(before) < len(after)
-    assert _without_run(results["killed"]) == _without_run(results["whole"])
+    assert comparable(results["killed"]) == comparable(results["whole"])
 
 
-def _kill_after(shell: Shell, command: tuple[str, ...], scored: int) -> dict[tuple[str, str], int]:
+def _kill_after(
+    shell: Shell, command: tuple[str, ...], scored: int
+) -> dict[tuple[str, str, int], int]:
     process = shell.start(*command)
     deadline = time.monotonic() + 120
     while len(_scored(shell.folder)) < scored:
@@ -309,10 +314,6 @@ def _kill_after(shell: Shell, command: tuple[str, ...], scored: int) -> dict[tup
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     return _scored(shell.folder)
-
-
-def _without_run(result: dict[str, object]) -> dict[str, object]:
-    return {name: value for name, value in result.items() if name != "run"}
 
 
 def test_interrupting_tells_how_to_go_on(estimated: Shell) -> None:
