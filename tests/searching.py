@@ -7,6 +7,7 @@ import math
 import os
 import signal
 import sys
+import tempfile
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -113,10 +114,12 @@ def comparable(result: dict[str, Any]) -> dict[str, Any]:
 def serve() -> None:
     """Run a search per line of JSON, each in a process of its own.
 
-    The process is forked, so that it starts at once: everything is imported already. After
+    The process is forked, so that it starts at once: everything is imported and warm. After
     "kill_after_s" seconds it is killed. A line with the seconds that it took answers, or with 0 if
     it was killed.
     """
+    with tempfile.TemporaryDirectory() as folder:
+        run(Path(folder))
     for line in sys.stdin:
         arguments = json.loads(line)
         began, lifetime = time.monotonic(), arguments.pop("kill_after_s")
