@@ -18,15 +18,16 @@ import itertools
 import json
 import math
 import multiprocessing
+import os
 import sys
 import time
-import warnings
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from tpe import tpe
 
 from hwnas import __version__, plugins, units
 from hwnas.cost import Budget, Problem
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hwnas.search.ledger import Ask, Job
-    from hwnas.search.strategy import Asking
     from hwnas.spaces import Arch
 
 NASBENCH = {
@@ -56,8 +56,6 @@ NASBENCH = {
 """NAS-Bench-201 as `--data` holds it; operation 1 is skip_connect."""
 
 TPE = "tpe"
-ATTEMPTS = 8
-"""Suggestions of TPE per evaluation: those over budget, or known, cost no evaluation."""
 
 
 class Cell(NamedTuple):
@@ -140,34 +138,6 @@ class Setting:
         }
 
 
-def tpe(problem: Problem, ledger: Ledger, options: Options) -> Asking:
-    """Optuna's TPE: a categorical per position, the excess over each budget as constraint."""
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-    space = problem.space
-    sampler = optuna.samplers.TPESampler(seed=options.seed)
-    study = optuna.create_study(direction="maximize", sampler=sampler)
-    study.enqueue_trial({str(i): block for i, block in enumerate(problem.start())})
-    for _ in range(ATTEMPTS * (ledger.limit or space.size)):
-        trial = study.ask()
-        arch = tuple(
-            trial.suggest_categorical(str(position), types)
-            for position, types in enumerate(space.choices)
-        )
-        if not space.contains(arch):
-            study.tell(trial, state=optuna.trial.TrialState.FAIL)
-            continue
-        for budget in problem.budgets:
-            trial.set_constraint(budget.cost.name, budget.use(arch) - 1)
-        if ledger.feasible(arch):
-            yield from ledger.ask([arch])
-            study.tell(trial, ledger.score(arch))
-        else:
-            study.tell(trial, state=optuna.trial.TrialState.PRUNED)
-
-
 _setting: Setting
 
 
@@ -185,6 +155,7 @@ def measure(
 ) -> list[dict]:
     """Return the outcome of every strategy on every cell."""
     tasks = list(itertools.product(strategies, cells))
+    os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"  # of the processes
     with multiprocessing.get_context("spawn").Pool(processes, _use, (setting,)) as pool:
         outcomes = []
         for done in pool.imap_unordered(_outcome, tasks):
@@ -202,9 +173,11 @@ def mean_gap(outcomes: Iterable[dict], index: int) -> tuple[float, float]:
     """
     means, variances = [], []
     for outcome in outcomes:
-        gaps = np.array(outcome["gaps"])[:, index]
+        gaps, one = (
+            np.array(outcome["gaps"])[:, index],
+            0.0 if outcome["deterministic"] else math.inf,
+        )
         means.append(gaps.mean())
-        one = 0.0 if outcome["deterministic"] else math.inf
         variances.append(gaps.var(ddof=1) / len(gaps) if len(gaps) > 1 else one)
     return float(np.mean(means)), float(math.sqrt(np.sum(variances)) / len(means))
 

@@ -197,6 +197,17 @@ def test_a_limit_below_the_first_round_is_refused_for_greedy_only(prompt: Prompt
     assert prompt(*limited, "--strategy", "random", "--json").must().json["evaluations"] == 3
 
 
+def test_greedy_that_cannot_begin_says_so(prompt: Prompt) -> None:  # noqa: F811
+    rows = [("skip", "skip", "skip", 1, 1, 1), ("conv", "conv", "skip", 2, 1, 1)]
+    text = "\n".join(",".join(map(str, row)) for row in [(*COLUMNS, "acc", "ms", "mj"), *rows])
+    (prompt.folder / "grid.csv").write_text(text)
+    command = (*SEARCH, "--budget", "latency=5", "--json")
+    greedy = prompt(*command).must()
+    assert greedy.json["score"] == 1
+    assert "ends at once" in greedy.err
+    assert prompt(*command, "--strategy", "evolution").must().json["score"] == 2
+
+
 def test_networks_of_a_table_are_neither_trained_nor_exported(prompt: Prompt) -> None:  # noqa: F811
     prompt(*SEARCH, "--budget", "latency=6").must()
     for command in ("train", "export", "bench"):

@@ -53,7 +53,7 @@ def start_search(
     if ray is not None:
         search = replace(search, ray=ray, workers=workers or 0)
     if request.strategy in GREEDY:
-        _require_a_first_round(opened.problem, request.max_evaluations)
+        _check_first_round(opened.problem, request, reporter)
     asked = request.to_json(opened)
     run = run_for(workspace, request.run_name, asked, folder)
     _announce(search, request, run.path, reporter)
@@ -62,15 +62,20 @@ def start_search(
     return result
 
 
-def _require_a_first_round(problem: Problem, limit: int | None) -> None:
-    """Refuse a limit below the first round, without which no block can be chosen.
+def _check_first_round(problem: Problem, request: SearchRequest, reporter: Reporter) -> None:
+    """Refuse a limit below the first round, without which no block can be chosen; tell of none.
 
     Raises:
         UserError: the limit is below the start network and what can be added to it.
     """
-    space, start = problem.space, problem.start()
+    space, start, limit = problem.space, problem.start(), request.max_evaluations
     networks = (space.add(start, element) for element in space.elements(start))
     count = 1 + len({space.canonical(arch) for arch in networks if problem.feasible(arch)})
+    if count == 1:
+        reporter.warn(
+            f"{request.strategy} ends at once, as nothing can be added to the start network: other "
+            "strategies look further, for instance --strategy evolution."
+        )
     if limit is not None and limit < count:
         raise UserError(
             f"--max-evaluations {limit} does not do: the start network and what can be added to it "
