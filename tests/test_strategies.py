@@ -264,10 +264,11 @@ def test_idle_workers_are_told_of_what_may_be_asked_next() -> None:
     ledger, guessed, needed = Ledger(problem), set(), []
 
     def evaluate(ask: Ask) -> Scores:
-        assert not set(ask.needed) & set(ask.ahead)
-        assert all(ledger.feasible(arch) and not ledger.knows(arch) for arch, _ in ask.ahead)
+        ahead = set(ask.ahead)  # can be read once
+        assert not ahead & set(ask.needed)
+        assert all(ledger.feasible(arch) and not ledger.knows(arch) for arch, _ in ahead)
         needed.extend(ask.needed)
-        guessed.update(ask.ahead)
+        guessed.update(ahead)
         return {job: Score(function(job[0])) for job in ask.needed}
 
     drive(rcas(problem, ledger, Options((Rule("uc"),))), ledger, evaluate)

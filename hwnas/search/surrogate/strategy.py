@@ -42,7 +42,8 @@ def surrogate(problem: Problem, ledger: Ledger, options: Options) -> Asking:
     """
     if ledger.limit is None:
         raise UserError(
-            "--strategy surrogate needs --max-evaluations, such as 100: its model is for few scores."
+            "--strategy surrogate needs --max-evaluations, such as 100: its model is for few "
+            "scores."
         )
     ledger.follow("surrogate")
     rng = np.random.default_rng(derive(options.seed, "candidates"))
