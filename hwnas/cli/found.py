@@ -25,9 +25,25 @@ def show_search(request: SearchRequest, result: dict[str, Any]) -> None:
     _show_costs(result)
     ended = "until the strategy ended" if result["complete"] else "until --max-evaluations"
     out.print(f"{result['evaluations']} networks scored, {ended}; run folder {result['run']}")
+    _show_audit(result["audit"])
     if result["failed"]:
         out.print(f"{len(result['failed'])} networks could not be scored; see search.json")
     out.print(f"next: {_after_search(request, Path(result['run']))}", markup=False)
+
+
+def _show_audit(audit: dict[str, Any]) -> None:
+    """Tell how far greedy's assumption held; nothing for other strategies."""
+    out, bound = stdout(), audit["optimum_at_most"]
+    if audit["stale_bounds"]:
+        out.print(
+            f"audit: {audit['violated']} of {audit['stale_bounds']} old gains were exceeded when "
+            "looked at again (none would be, were scores exact and submodular)"
+        )
+    if bound is not None:
+        out.print(
+            f"audit: no network within the budgets scores above {bound:.4f}, were scores monotone "
+            "and submodular"
+        )
 
 
 def show_pick(request: SearchRequest, result: dict[str, Any]) -> None:

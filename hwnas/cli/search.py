@@ -98,6 +98,23 @@ def search(
             show_default=f"{defaults.MAX_REFRESHES}; 0 where scores are exact",
         ),
     ] = None,
+    replicates: Annotated[
+        int | None,
+        typer.Option(
+            help="Scores per network at most, where noise could have swapped two blocks of which "
+            "only one fits.",
+            min=1,
+            show_default=f"{defaults.REPLICATES}; 1 where scores are exact",
+        ),
+    ] = None,
+    batch: Annotated[
+        int | None,
+        typer.Option(
+            help="Networks that surrogate chooses at a time, to be scored side by side.",
+            min=1,
+            show_default=f"{defaults.BATCH}; 1 where scores are free",
+        ),
+    ] = None,
     workers: Annotated[
         int | None,
         typer.Option(
@@ -162,6 +179,7 @@ def search(
         "--confidence": confidence,
         "--force": force or None,
         "--evaluator": None if evaluator == "tabular" else evaluator,
+        "--replicates": replicates,
     }
     common: dict[str, Any] = {
         "strategy": strategy,
@@ -175,6 +193,7 @@ def search(
             **table_values(space, ops, empty, score, cost, budget),
             max_evaluations=max_evaluations,
             max_refreshes=refreshes or None,
+            batch=batch or 1,
             **common,
         )
     else:
@@ -199,6 +218,8 @@ def search(
             if max_evaluations is None and noisy
             else max_evaluations,
             max_refreshes=(refreshed or None) if noisy else None,
+            replicates=replicates or (defaults.REPLICATES if noisy else 1),
+            batch=batch or (defaults.BATCH if noisy else 1),
             confidence=check_confidence(confidence),
             **common,
         )

@@ -9,5 +9,8 @@ MAX_REFRESHES = 2
 REPLICATES = 2
 """Scores per network at most, where two candidates exclude each other within noise."""
 
+BATCH = 4
+"""Networks that the surrogate chooses at a time, for as many workers; no worse than one by one."""
+
 STRATEGY = "rcas"
 DATASET = "cluttered-digits"

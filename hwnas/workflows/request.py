@@ -58,6 +58,7 @@ class Request:
         max_evaluations: limit on candidates, or None.
         max_refreshes: old gains to evaluate again per step and rule, or None for exact greedy.
         replicates: scores per network at most, where a choice hangs on noise.
+        batch: networks that the surrogate chooses at a time.
         confidence: of latency bounds, or None for the default of the table.
         seed: of weights and batches.
     """
@@ -74,6 +75,7 @@ class Request:
     max_evaluations: int | None = defaults.MAX_EVALUATIONS
     max_refreshes: int | None = defaults.MAX_REFRESHES
     replicates: int = defaults.REPLICATES
+    batch: int = defaults.BATCH
     confidence: float | None = None
     seed: int = 0
 
@@ -143,7 +145,9 @@ class Request:
             problem=problem,
             costs=opened.costs,
             strategy=self.strategy,
-            options=Options(tuple(rules), self.seed, self.max_refreshes, self.replicates),
+            options=Options(
+                tuple(rules), self.seed, self.max_refreshes, self.replicates, self.batch
+            ),
             evaluator=evaluator,
             judge=judge,
             max_evaluations=self.max_evaluations,

@@ -49,6 +49,7 @@ class TabularRequest:
         rules: rule names, or empty for the default ones.
         max_evaluations: limit on candidates, or None.
         max_refreshes: old gains to evaluate again per step and rule, or None for exact greedy.
+        batch: networks that the surrogate chooses at a time.
         seed: of random choices.
     """
 
@@ -62,6 +63,7 @@ class TabularRequest:
     rules: tuple[str, ...] = ()
     max_evaluations: int | None = None
     max_refreshes: int | None = None
+    batch: int = 1
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -141,7 +143,7 @@ class TabularRequest:
             problem=problem,
             costs=opened.costs,
             strategy=self.strategy,
-            options=Options(tuple(rules), self.seed, self.max_refreshes),
+            options=Options(tuple(rules), self.seed, self.max_refreshes, batch=self.batch),
             evaluator=TabularEvaluator(self._space, self.score),
             judge=None,
             max_evaluations=self.max_evaluations,

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from hwnas.errors import UserError
 from hwnas.search.surrogate.candidates import PARENTS, Candidates
@@ -55,7 +56,9 @@ def surrogate(problem: Problem, ledger: Ledger, options: Options) -> Asking:
         if len(ledger.scored) < 2:
             chosen = [arch for arch in [candidates.draw()] if arch is not None]
         else:
-            chosen = _choose(ledger, candidates, describer, model, options.batch)
+            # Matrices this small lose far more by threads than they gain.
+            with threadpool_limits(1, user_api="blas"):
+                chosen = _choose(ledger, candidates, describer, model, options.batch)
         if not chosen:
             return
         yield from ledger.ask(chosen)
