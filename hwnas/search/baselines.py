@@ -28,8 +28,16 @@ POPULATION, TOURNAMENT = 20, 5
 
 
 def random(problem: Problem, ledger: Ledger, options: Options) -> Asking:
-    """Score networks at random until the limit, the start network first."""
+    """Score networks at random until the limit, the start network first.
+
+    Raises:
+        UserError: there is no limit, and the space is large.
+    """
     require_limit(problem, ledger, "random")
+    return _random(problem, ledger, options)
+
+
+def _random(problem: Problem, ledger: Ledger, options: Options) -> Asking:
     rng = np.random.default_rng(options.seed)
     yield from _start(problem, ledger, "random")
     while True:
@@ -44,8 +52,16 @@ def random(problem: Problem, ledger: Ledger, options: Options) -> Asking:
 
 
 def evolution(problem: Problem, ledger: Ledger, options: Options) -> Asking:
-    """Regularised evolution (Real et al., AAAI 2019): the best of a few mutates."""
+    """Regularised evolution (Real et al., AAAI 2019): the best of a few mutates.
+
+    Raises:
+        UserError: there is no limit, and the space is large.
+    """
     require_limit(problem, ledger, "evolution")
+    return _evolution(problem, ledger, options)
+
+
+def _evolution(problem: Problem, ledger: Ledger, options: Options) -> Asking:
     rng = np.random.default_rng(options.seed)
     yield from _start(problem, ledger, "evolution")
     first = [draw(problem, rng) for _ in range(POPULATION - 1)]
@@ -76,8 +92,16 @@ def _mutant(
 
 
 def local(problem: Problem, ledger: Ledger, options: Options) -> Asking:
-    """Take the first change of one position that is better; at an optimum begin elsewhere."""
+    """Take the first change of one position that is better; at an optimum begin elsewhere.
+
+    Raises:
+        UserError: there is no limit, and the space is large.
+    """
     require_limit(problem, ledger, "local")
+    return _local(problem, ledger, options)
+
+
+def _local(problem: Problem, ledger: Ledger, options: Options) -> Asking:
     rng = np.random.default_rng(options.seed)
     yield from _start(problem, ledger, "local")
     current: Arch | None = problem.start()
@@ -113,6 +137,10 @@ def exhaustive(problem: Problem, ledger: Ledger, options: Options) -> Asking:  #
             f"--strategy exhaustive: {problem.space.name} has {problem.space.size:.3g} networks. "
             "Take another strategy, such as rcas."
         )
+    return _exhaustive(problem, ledger)
+
+
+def _exhaustive(problem: Problem, ledger: Ledger) -> Asking:
     yield from _start(problem, ledger, "exhaustive")
     inside = filter(problem.feasible, problem.space.networks())
     while batch := list(itertools.islice(inside, TOGETHER)):

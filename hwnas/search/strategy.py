@@ -9,6 +9,8 @@ same scores give the same search.
         for arch in candidates(problem):
             yield from ledger.ask([arch])
 
+What it cannot do, such as to search without a limit, it says when it is called, before anything is
+scored or written; so a strategy that checks something is a function that returns a generator.
 Others come in as entry points of the group "hwnas.strategies".
 """
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hwnas.progress import Reporter
     from hwnas.runs import Run
     from hwnas.search.ledger import Ask, Job, Step
-    from hwnas.search.strategy import Options
+    from hwnas.search.strategy import Asking, Options
     from hwnas.spaces import Arch
     from hwnas.workflows.scoring import Ahead, Scorer
 
@@ -60,6 +60,17 @@ class Search:
     workers: int
     ray: str | None = None
     score_source: str = "candidate score"
+
+    def check(self) -> None:
+        """Raise what the strategy refuses, before anything is scored or written.
+
+        Raises:
+            UserError: such as a missing limit.
+        """
+        self._asking(Ledger(self.problem, self.max_evaluations)).close()
+
+    def _asking(self, ledger: Ledger) -> Asking:
+        return find_strategy(self.strategy)(self.problem, ledger, self.options)
 
     def run(self, run: Run, store_path: Path, reporter: Reporter) -> dict[str, Any]:
         """Search, write search.json, and return its content.
@@ -100,7 +111,7 @@ class Search:
     def _ask(
         self, ledger: Ledger, store_path: Path, reporter: Reporter, progress: _Progress
     ) -> Ahead:
-        asking = find_strategy(self.strategy)(self.problem, ledger, self.options)
+        asking = self._asking(ledger)
         total = self.max_evaluations or 4 * len(self.problem.space.elements(self.problem.start()))
         with (
             self._scorer(self.evaluator, store_path) as scorer,

@@ -52,6 +52,7 @@ def start_search(
     search = request.search(opened, require_positive("--workers", workers))
     if ray is not None:
         search = replace(search, ray=ray, workers=workers or 0)
+    search.check()
     if request.strategy in GREEDY:
         _check_first_round(opened.problem, request, reporter)
     asked = request.to_json(opened)

@@ -46,6 +46,10 @@ def surrogate(problem: Problem, ledger: Ledger, options: Options) -> Asking:
             "--strategy surrogate needs --max-evaluations, such as 100: its model is for few "
             "scores."
         )
+    return _surrogate(problem, ledger, options)
+
+
+def _surrogate(problem: Problem, ledger: Ledger, options: Options) -> Asking:
     ledger.follow("surrogate")
     rng = np.random.default_rng(derive(options.seed, "candidates"))
     describer, model = Describer(problem.space), Model(derive(options.seed, "model"))
