@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hwnas.errors import UserError
-from hwnas.search.draw import LARGEST_WHOLE, draw, draw_new, require_limit
+from hwnas.search.draw import LARGEST_WHOLE, draw, draw_new, limited
 from hwnas.spaces import neighbours
 
 if TYPE_CHECKING:
@@ -27,17 +27,9 @@ POPULATION, TOURNAMENT = 20, 5
 """Of evolution; a fifth of the searches' usual number of evaluations starts it."""
 
 
+@limited("random")
 def random(problem: Problem, ledger: Ledger, options: Options) -> Asking:
-    """Score networks at random until the limit, the start network first.
-
-    Raises:
-        UserError: there is no limit, and the space is large.
-    """
-    require_limit(problem, ledger, "random")
-    return _random(problem, ledger, options)
-
-
-def _random(problem: Problem, ledger: Ledger, options: Options) -> Asking:
+    """Score networks at random until the limit, the start network first."""
     rng = np.random.default_rng(options.seed)
     yield from _start(problem, ledger, "random")
     while True:
@@ -51,17 +43,9 @@ def _random(problem: Problem, ledger: Ledger, options: Options) -> Asking:
         yield from ledger.ask(list(batch))
 
 
+@limited("evolution")
 def evolution(problem: Problem, ledger: Ledger, options: Options) -> Asking:
-    """Regularised evolution (Real et al., AAAI 2019): the best of a few mutates.
-
-    Raises:
-        UserError: there is no limit, and the space is large.
-    """
-    require_limit(problem, ledger, "evolution")
-    return _evolution(problem, ledger, options)
-
-
-def _evolution(problem: Problem, ledger: Ledger, options: Options) -> Asking:
+    """Regularised evolution (Real et al., AAAI 2019): the best of a few mutates."""
     rng = np.random.default_rng(options.seed)
     yield from _start(problem, ledger, "evolution")
     first = [draw(problem, rng) for _ in range(POPULATION - 1)]
@@ -91,17 +75,9 @@ def _mutant(
     return draw_new(problem, rng, ledger.knows)
 
 
+@limited("local")
 def local(problem: Problem, ledger: Ledger, options: Options) -> Asking:
-    """Take the first change of one position that is better; at an optimum begin elsewhere.
-
-    Raises:
-        UserError: there is no limit, and the space is large.
-    """
-    require_limit(problem, ledger, "local")
-    return _local(problem, ledger, options)
-
-
-def _local(problem: Problem, ledger: Ledger, options: Options) -> Asking:
+    """Take the first change of one position that is better; at an optimum begin elsewhere."""
     rng = np.random.default_rng(options.seed)
     yield from _start(problem, ledger, "local")
     current: Arch | None = problem.start()

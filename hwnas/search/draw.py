@@ -1,7 +1,8 @@
-"""Random networks within the budgets."""
+"""Random networks within the budgets, for as long as there is a limit."""
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 from hwnas.errors import UserError
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from hwnas.cost import Problem
     from hwnas.search.ledger import Ledger
+    from hwnas.search.strategy import Asking, Options, Strategy
     from hwnas.spaces import Arch
 
 LARGEST_WHOLE = 1_000_000
@@ -63,13 +65,19 @@ def draw_new(
     return None
 
 
-def require_limit(problem: Problem, ledger: Ledger, strategy: str) -> None:
-    """Refuse a search that would not end.
+def limited(name: str) -> Callable[[Strategy], Strategy]:
+    """Let a strategy refuse, when it is called, to search a large space without a limit."""
 
-    Raises:
-        UserError: there is neither a limit nor an end of the space.
-    """
-    if ledger.limit is None and problem.space.size > LARGEST_WHOLE:
-        raise UserError(
-            f"--strategy {strategy} does not end by itself: give --max-evaluations, such as 100."
-        )
+    def decorate(strategy: Strategy) -> Strategy:
+        @functools.wraps(strategy)
+        def checked(problem: Problem, ledger: Ledger, options: Options) -> Asking:
+            if ledger.limit is None and problem.space.size > LARGEST_WHOLE:
+                raise UserError(
+                    f"--strategy {name} does not end by itself: give --max-evaluations, "
+                    "such as 100."
+                )
+            return strategy(problem, ledger, options)
+
+        return checked
+
+    return decorate
