@@ -7,6 +7,7 @@ import os
 import platform
 import re
 import tomllib
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -209,6 +210,21 @@ def describe_host() -> dict[str, str]:
         "python": platform.python_version(),
         "governor": _first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
     }
+
+
+THERMAL_ZONES = Path("/sys/class/thermal")
+
+
+def temperature(zones: Path = THERMAL_ZONES) -> str:
+    """Return the hottest thermal zone, such as "47 C", or "not readable".
+
+    It changes from moment to moment, so it is no part of what identifies the machine.
+    """
+    found = []
+    for file in zones.glob("thermal_zone*/temp"):
+        with suppress(OSError, ValueError):
+            found.append(int(file.read_text(encoding="utf-8")) / 1000)
+    return f"{max(found):.0f} C" if found else "not readable"
 
 
 def _cpu_model() -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hwnas.device import describe_host, find_target, is_target, target_names
+from hwnas.device import describe_host, find_target, is_target, target_names, temperature
 from hwnas.errors import UserError
 
 GOOD = 'title = "T"\nruntime = "coreml"\nexport_format = "coreml"\ndefault_space = "rcnet-digits"\n'
@@ -104,3 +104,12 @@ def test_a_number_of_threads_makes_a_target_of_its_own() -> None:
     assert not is_target("nothing-t4")
     with pytest.raises(UserError, match="unknown target"):
         find_target("nothing-t4")
+
+
+def test_the_temperature_is_that_of_the_hottest_zone(tmp_path: Path) -> None:
+    assert temperature(tmp_path) == "not readable"
+    for number, text in enumerate(("41000\n", "56500\n", "broken")):
+        zone = tmp_path / f"thermal_zone{number}"
+        zone.mkdir()
+        (zone / "temp").write_text(text)
+    assert temperature(tmp_path) == "56 C"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hwnas.device import describe_host
+from hwnas.device import describe_host, temperature
 from hwnas.lut.accuracy import compare, held_out_check
 from hwnas.lut.correction import affine_ms, correct, count_matrix
 from hwnas.lut.table import HeldOut, Table, Timed
@@ -102,7 +102,12 @@ def assemble(profile: DeviceProfile, space: RcnetSpace, backend: Backend, found:
         for network, ms in zip(found.validation, predicted_ms, strict=True)
     )
     meta = {
-        **provenance(profile, "measured", device=describe_host(), version=backend.version()),
+        **provenance(
+            profile,
+            "measured",
+            device=describe_host() | {"temperature": temperature()},
+            version=backend.version(),
+        ),
         **found.facts,
         "unstable_parts": sum(row.unstable for row in rows.values()),
         "correction": correction.to_json(),
