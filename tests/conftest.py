@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 set_hypothesis_home_dir(".pytest_cache/hypothesis")
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    # Shells let background jobs ignore Ctrl-C, and children would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 COMMAND = [sys.executable, "-m", "hwnas"]
 

@@ -79,7 +79,8 @@ def test_kill_9_at_random_moments_changes_nothing(
         folder, committed = tmp_path / str(seed), [set[str]()]
         while not _seconds(
             starter,
-            rng.uniform(0, share * longest),
+            # Longer and longer, so that it ends also where a busy machine takes longer to start.
+            rng.uniform(0, share * longest * (1 + len(committed) / 10)),
             folder=str(folder),
             log=f"log{len(committed) - 1}",
             **arguments,

@@ -41,8 +41,8 @@ def _show_audit(audit: dict[str, Any]) -> None:
         )
     if bound is not None:
         out.print(
-            f"audit: no network within the budgets scores above {bound:.4f}, were scores monotone "
-            "and submodular"
+            f"audit: no network within the budgets has a candidate score above {bound:.4f}, were "
+            "these monotone and submodular"
         )
 
 
