@@ -102,12 +102,8 @@ def assemble(profile: DeviceProfile, space: RcnetSpace, backend: Backend, found:
         for network, ms in zip(found.validation, predicted_ms, strict=True)
     )
     meta = {
-        **provenance(
-            profile,
-            "measured",
-            device=describe_host() | {"temperature": temperature()},
-            version=backend.version(),
-        ),
+        **provenance(profile, "measured", device=describe_host(), version=backend.version()),
+        "temperature": temperature(),
         **found.facts,
         "unstable_parts": sum(row.unstable for row in rows.values()),
         "correction": correction.to_json(),
