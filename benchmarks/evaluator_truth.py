@@ -30,7 +30,8 @@ from hwnas.models.network import Network, initialise
 from hwnas.models.stacked import StackedNetwork, stack_images
 from hwnas.seeds import derive
 from hwnas.spaces import PUBLISHED, Arch, find_space
-from hwnas.spaces.rcnet import STAGES, RcnetSpace
+from hwnas.spaces.fillings import STAGES
+from hwnas.spaces.rcnet import RcnetSpace
 from hwnas.train.lanes import side_by_side
 from hwnas.train.loop import Training
 from hwnas.train.recipe import Recipe

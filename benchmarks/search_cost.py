@@ -145,7 +145,12 @@ def rcnet_functions(within: Problem, rules: tuple[Rule, ...], count: int) -> lis
 def main() -> None:
     """Print the figures and write them if asked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--instances", type=int, default=200, help="set functions per size")
+    parser.add_argument(
+        "--instances",
+        type=int,
+        default=1000,
+        help="set functions; a twentieth of them twice as large",
+    )
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     within = paper_problem()
@@ -161,7 +166,7 @@ def main() -> None:
         "costs_per_s": bulk(within),
         "evaluations": {
             "10 positions, 5 types": lazy_share(set_functions(10, 5, options.instances)),
-            "20 positions, 5 types": lazy_share(set_functions(20, 5, options.instances // 4)),
+            "20 positions, 5 types": lazy_share(set_functions(20, 5, options.instances // 20)),
             "rcnet-cifar100": lazy_share(rcnet_functions(within, rules, 5)),
         },
     }

@@ -185,21 +185,29 @@ def mean_gap(outcomes: Iterable[dict], index: int) -> tuple[float, float]:
 def table(setting: Setting, outcomes: list[dict], strategies: Sequence[str]) -> list[str]:
     """Return the lines of the comparison."""
     quantiles = sorted({outcome["quantile"] for outcome in outcomes})
-    groups = {"all": quantiles, **{f"{q:g}%": [q] for q in quantiles}}
-    lines = ["".join(["budget  evals", *(f"{name:>14}" for name in strategies)])]
+    scores = sorted({outcome["score"] for outcome in outcomes})
+    groups = {
+        "all": lambda _: True,
+        **{f"{q:g}%": lambda o, q=q: o["quantile"] == q for q in quantiles},
+        **{score: lambda o, score=score: o["score"] == score for score in scores},
+    }
+    width = max(map(len, groups))
+    lines = ["".join([f"{'of':<{width}} evals", *(f"{name:>14}" for name in strategies)])]
     for (label, inside), (index, count) in itertools.product(
         groups.items(), enumerate(setting.evaluations)
     ):
         values = []
         for name in strategies:
-            chosen = [o for o in outcomes if o["strategy"] == name and o["quantile"] in inside]
+            chosen = [o for o in outcomes if o["strategy"] == name and inside(o)]
             mean, error = mean_gap(chosen, index)
             values.append(f"{mean:.3f} +-{error:.3f}" if error else f"{mean:.3f}       ")
-        lines.append("".join([f"{label:<7} {count:>5}", *(f"{value:>14}" for value in values)]))
+        lines.append(
+            "".join([f"{label:<{width}} {count:>5}", *(f"{value:>14}" for value in values)])
+        )
     over = [sum(o["over_budget"] for o in outcomes if o["strategy"] == s) for s in strategies]
     total = [sum(np.size(o["gaps"]) for o in outcomes if o["strategy"] == s) for s in strategies]
     shares = [f"{part / whole:.1%}" for part, whole in zip(over, total, strict=True)]
-    lines.append("".join([f"{'over budget':<13}", *(f"{share:>14}" for share in shares)]))
+    lines.append("".join([f"{'over budget':<{width + 6}}", *(f"{share:>14}" for share in shares)]))
     return lines
 
 

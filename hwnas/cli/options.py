@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -45,34 +45,21 @@ DataDir = Annotated[
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of weights, batches and networks.")]
 
+
+def _quantity(flag: str, what: str) -> Any:
+    """Return a budget option, which may be repeated."""
+    return typer.Option(flag, metavar="QUANTITY", help=what)
+
+
 Latency = Annotated[
     list[str] | None,
-    typer.Option(
-        "--budget-latency",
-        metavar="QUANTITY",
-        help='"190ms", or "iphone5s=190ms"; may be repeated.',
-    ),
+    _quantity("--budget-latency", '"190ms", or "iphone5s=190ms"; may be repeated.'),
 ]
-Params = Annotated[
-    list[str] | None,
-    typer.Option("--budget-params", metavar="QUANTITY", help='Such as "3.4M".'),
-]
-Madds = Annotated[
-    list[str] | None,
-    typer.Option("--budget-madds", metavar="QUANTITY", help='Such as "300M".'),
-]
-Energy = Annotated[
-    list[str] | None,
-    typer.Option("--budget-energy", metavar="QUANTITY", help='Such as "50mJ".'),
-]
-Memory = Annotated[
-    list[str] | None,
-    typer.Option("--budget-memory", metavar="QUANTITY", help='Peak activations, "4MB".'),
-]
-Size = Annotated[
-    list[str] | None,
-    typer.Option("--budget-size", metavar="QUANTITY", help='Exported file, "15MB".'),
-]
+Params = Annotated[list[str] | None, _quantity("--budget-params", 'Such as "3.4M".')]
+Madds = Annotated[list[str] | None, _quantity("--budget-madds", 'Such as "300M".')]
+Energy = Annotated[list[str] | None, _quantity("--budget-energy", 'Such as "50mJ".')]
+Memory = Annotated[list[str] | None, _quantity("--budget-memory", 'Peak activations, "4MB".')]
+Size = Annotated[list[str] | None, _quantity("--budget-size", 'Exported file, "15MB".')]
 Budget = Annotated[
     list[str] | None,
     typer.Option(

@@ -14,7 +14,7 @@ import numpy as np
 from hwnas.evaluate.evaluation import Evaluation
 from hwnas.seeds import derive
 from hwnas.spaces.blocks import BLOCK_TYPES
-from hwnas.spaces.rcnet import STAGE_POSITIONS, STAGES
+from hwnas.spaces.fillings import STAGE_POSITIONS, STAGES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -18,7 +18,7 @@ from hwnas.evaluate.sharing import Bank, fresh, inherit
 from hwnas.evaluate.trainer import memory_errors, train_and_score
 from hwnas.seeds import derive
 from hwnas.spaces.blocks import BLOCK_TYPES
-from hwnas.spaces.rcnet import STAGE_POSITIONS, STAGES
+from hwnas.spaces.fillings import STAGE_POSITIONS, STAGES
 from hwnas.train.lanes import finish
 from hwnas.train.loop import Training, training_step
 from hwnas.train.optimiser import Nesterov

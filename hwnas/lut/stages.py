@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hwnas.spaces.blocks import BLOCK_TYPES
-from hwnas.spaces.rcnet import STAGE_POSITIONS
+from hwnas.spaces.fillings import STAGE_POSITIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

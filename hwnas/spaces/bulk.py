@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from hwnas.spaces.blocks import BLOCK_TYPES
-from hwnas.spaces.rcnet import STAGE_POSITIONS, STAGES
+from hwnas.spaces.fillings import STAGE_POSITIONS, STAGES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
