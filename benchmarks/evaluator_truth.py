@@ -31,7 +31,6 @@ from hwnas.models.stacked import StackedNetwork, stack_images
 from hwnas.seeds import derive
 from hwnas.spaces import PUBLISHED, Arch, find_space
 from hwnas.spaces.fillings import STAGES
-from hwnas.spaces.rcnet import RcnetSpace
 from hwnas.train.lanes import side_by_side
 from hwnas.train.loop import Training
 from hwnas.train.recipe import Recipe
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from hwnas.data.dataset import Batch
+    from hwnas.spaces.rcnet import RcnetSpace
     from hwnas.train.lanes import Work
 
 SPACE = find_space("rcnet", input_size="16", classes=10, width=0.25)
