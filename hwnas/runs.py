@@ -66,6 +66,21 @@ class Run:
         return read_json(self.path / name, remedy)
 
     @contextmanager
+    def as_written(self, name: str) -> Iterator[None]:
+        """Tell what cannot be read in a file of the run in one line.
+
+        Raises:
+            UserError: the file is damaged, or another version of hwnas wrote it.
+        """
+        try:
+            yield
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise UserError(
+                f"{self.path / name} is not as this version writes it. Search again; what was "
+                "scored is not scored again."
+            ) from None
+
+    @contextmanager
     def lock(self) -> Iterator[None]:
         """Keep other processes out of this run.
 
@@ -112,7 +127,10 @@ def run_for(workspace: Path, name: str, request: dict[str, Any], folder: Path | 
 def _require_same(run: Run, request: dict[str, Any]) -> None:
     if not run.has("request.json"):
         return
-    before = run.read("request.json", "Remove the folder.")
+    remedy = f"Remove {run.path}; what was scored is kept, and not scored again."
+    before = read_json(run.path / "request.json", remedy)
+    if not isinstance(before, dict) or not before:
+        raise UserError(f"{run.path / 'request.json'} is not as this version writes it. {remedy}")
     changed = {key for key in before | request if before.get(key) != request.get(key)}
     if changed - EXTENDABLE:
         raise UserError(

@@ -156,3 +156,35 @@ def test_the_judge_decides_among_the_best_candidates_only() -> None:
     assert best_of([C, START], candidates, judged) == candidates[C]
     assert best_of([START], candidates, judged).score == 0.6
     assert best_of([A, B], candidates, {}) == candidates[A]
+
+
+DAMAGES = [
+    "",
+    "{",
+    "{}",
+    "null",
+    "[]",
+    '{"arch": 1, "score_source": 1, "networks": 3, "finalists": []}',
+]
+
+
+@pytest.mark.parametrize("content", DAMAGES)
+def test_a_damaged_result_is_told_in_one_line(searched: Prompt, content: str) -> None:
+    (path,) = searched.folder.glob("runs/tabular*/search.json")
+    path.write_text(content)
+    done = searched("pick", "--budget", "heat=4").must(2)
+    assert len(done.err.splitlines()) == 1
+    assert "search.json" in done.err
+
+
+@pytest.mark.parametrize("content", ["{", "{}", "null"])
+def test_a_damaged_request_is_told_in_one_line_by_every_command(
+    searched: Prompt, content: str
+) -> None:
+    (path,) = searched.folder.glob("runs/tabular*/request.json")
+    path.write_text(content)
+    again = (*SEARCH, "--budget", "latency=8", "--budget", "heat=4", "--strategy", "exhaustive")
+    for command in (("pick", "--budget", "heat=4"), ("export",), ("train",), ("bench",), again):
+        done = searched(*command).must(2)
+        assert len(done.err.splitlines()) == 1
+        assert "request.json" in done.err

@@ -40,6 +40,7 @@ class TabularSpace:
 
     Attributes:
         name: readable, as in run folders.
+        file: name of the file.
         columns: the positions.
         labels: operations by type number; the first is the empty one.
         rows: row number by network.
@@ -48,6 +49,7 @@ class TabularSpace:
     """
 
     name: str
+    file: str
     columns: tuple[str, ...]
     labels: tuple[str, ...]
     rows: dict[Arch, int]
@@ -155,13 +157,13 @@ class TabularSpace:
         Raises:
             UserError: no such column, or a cell that is no finite number.
         """
-        _require_columns(self.cells, [column], self.name)
+        _require_columns(self.cells, [column], self.file)
         values = pd.to_numeric(self.cells[column], errors="coerce").to_numpy(np.float64)
         wrong = np.flatnonzero(~np.isfinite(values))
         if wrong.size:
             cell = self.cells[column].iloc[wrong[0]]
             raise UserError(
-                f"{self.name}, line {self.cells.index[wrong[0]]}, column {column}: {cell!r} is no "
+                f"{self.file}, line {self.cells.index[wrong[0]]}, column {column}: {cell!r} is no "
                 f"finite number ({wrong.size} of {values.size} cells). Remove or mend these rows."
             )
         return values
@@ -200,7 +202,7 @@ def read_tabular(path: Path, ops: Sequence[str], empty: str) -> TabularSpace:
                 f"network ({','.join(names)}): keep one."
             )
     name = f"tabular-{path.name.partition('.')[0]}"
-    return TabularSpace(name, tuple(ops), labels, rows, sha256(path.read_bytes()), cells)
+    return TabularSpace(name, path.name, tuple(ops), labels, rows, sha256(path.read_bytes()), cells)
 
 
 def _read(path: Path) -> pd.DataFrame:

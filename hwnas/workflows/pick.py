@@ -47,13 +47,9 @@ def request_of(run: Run) -> SearchRequest:
         UserError: another version of hwnas wrote it, or it is damaged.
     """
     values: dict[str, Any] = run.read("request.json", SEARCH_FIRST)
-    try:
+    with run.as_written("request.json"):
         kind = TabularRequest if str(values["space"]).startswith(TABULAR) else Request
         return kind.from_json(values)
-    except (KeyError, TypeError, AttributeError):
-        raise UserError(
-            f"{run.path / 'request.json'} is not as this version writes it: search again."
-        ) from None
 
 
 def pick(run: Run, opened: Opened) -> dict[str, Any]:
@@ -70,10 +66,12 @@ def pick(run: Run, opened: Opened) -> dict[str, Any]:
     search: dict[str, Any] = run.read("search.json", UNFINISHED)
     _require_unchanged(run, opened)
     problem = opened.problem
-    fitting = [arch for arch in _archs(problem, search) if problem.feasible(arch)]
+    with run.as_written("search.json"):
+        candidates, judged = _scores(problem, search)
+    fitting = [arch for arch in candidates if problem.feasible(arch)]
     if not fitting:
-        raise _nothing_fits(problem, _archs(problem, search))
-    best = best_of(fitting, *_scores(problem, search))
+        raise _nothing_fits(problem, list(candidates))
+    best = best_of(fitting, candidates, judged)
     return {
         "run": str(run.path),
         "space": problem.space.name,
@@ -81,7 +79,7 @@ def pick(run: Run, opened: Opened) -> dict[str, Any]:
         "score": best.score,
         "score_stderr": best.stderr,
         "score_source": best.source,
-        "networks": len(search["networks"]),
+        "networks": len(candidates),
         "within_budgets": len(fitting),
         "costs": {cost.name: cost.of(best.arch) for cost in opened.costs},
         "cost_labels": {cost.name: cost.label for cost in opened.costs},
@@ -104,10 +102,6 @@ def best_of(
     if first not in judged:
         return candidates[first]
     return max((judged[a] for a in fitting if a in judged), key=lambda scored: scored.score)
-
-
-def _archs(problem: Problem, search: Mapping[str, Any]) -> list[Arch]:
-    return [problem.space.parse(network["arch"]) for network in search["networks"]]
 
 
 def _scores(

@@ -82,24 +82,27 @@ def of_run(run: Run) -> Winner:
     """Return the winner of a run.
 
     Raises:
-        UserError: the search has not finished.
+        UserError: the search has not finished, or a file is damaged.
     """
     from pathlib import Path
 
     request: dict[str, Any] = run.read("request.json", SEARCH_FIRST)
     remedy = "The search has not finished: the same `hwnas search` command goes on with it."
     search: dict[str, Any] = run.read("search.json", remedy)
-    space = find_space(request["space"])
-    checkpoint, trained = _training_of(run, search["arch"])
+    with run.as_written("request.json"):
+        space, target, seed = find_space(request["space"]), request["target"], request["seed"]
+    with run.as_written("search.json"):
+        arch, text = space.parse(search["arch"]), search["arch"]
+    checkpoint, trained = _training_of(run, text)
     data = trained or request
     return Winner(
         space=space,
-        arch=space.parse(search["arch"]),
-        target=request["target"],
+        arch=arch,
+        target=target,
         dataset=data["dataset"],
         data_dir=Path(data["data_dir"]) if data["data_dir"] else None,
         checkpoint=checkpoint,
-        seed=request["seed"],
+        seed=seed,
         outdated=checkpoint is None and run.has("train.json"),
     )
 
