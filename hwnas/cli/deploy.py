@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 def export(
     form: Annotated[
         str | None,
-        typer.Option("--format", help="onnx or coreml.", show_default="the target's"),
+        typer.Option("--format", help="onnx, tflite or coreml.", show_default="the target's"),
+    ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(help="fp32, fp16 or int8.", show_default="the target's, else fp32"),
     ] = None,
     run: options.RunFolder = None,
     arch: Annotated[str | None, typer.Option(help="An architecture instead of a run.")] = None,
@@ -30,7 +34,15 @@ def export(
         bool, typer.Option("--random-weights", help="With --arch: export it untrained.")
     ] = False,
     checkpoint: Annotated[Path | None, typer.Option(help="With --arch: its weights.")] = None,
+    dataset: options.Dataset = None,
+    data_dir: options.DataDir = None,
     seed: options.Seed = 0,
+    images: Annotated[
+        int, typer.Option(min=0, help="Held-out images that fp16 and int8 are checked on.")
+    ] = 1000,
+    max_drop: Annotated[
+        float, typer.Option(min=0, help="Points of top-1 that fp16 and int8 may lose.")
+    ] = 2.0,
     out: Annotated[Path | None, typer.Option(help="Folder.", show_default="RUN/export")] = None,
     workspace: options.Workspace = options.HERE,
     json: options.Json = False,
@@ -43,19 +55,22 @@ def export(
     from hwnas.runs import find_run
     from hwnas.spaces import find_space
     from hwnas.workflows import winner as winners
+    from hwnas.workflows.origin import origin_of
 
     if arch is None:
         found = find_run(workspace, run)
         winner, folder = winners.of_run(found), found.path / "export"
-        origin = {"run": found.path.name}
+        origin = origin_of(workspace, found, winner)
     else:
         if not random_weights and checkpoint is None:
             raise UserError("--arch needs weights: give --checkpoint FILE or --random-weights.")
         geometry: dict[str, Any] = {"input_size": input_size, "classes": classes, "width": width}
         chosen = find_space(space or "rcnet-imagenet", **geometry)
-        winner = winners.by_hand(arch, chosen, checkpoint, seed)
+        winner = winners.by_hand(arch, chosen, checkpoint, seed, (dataset, data_dir))
         folder, origin = workspace / "export", {}
-    result = export_winner(winner, form, out or folder, origin)
+    result = export_winner(
+        winner, form, out or folder, origin, precision=precision, images=images, max_drop=max_drop
+    )
     if json:
         print_json(result)
     else:
@@ -63,27 +78,37 @@ def export(
 
 
 def export_winner(
-    winner: Winner, form: str | None, folder: Path, origin: dict[str, str]
+    winner: Winner,
+    form: str | None,
+    folder: Path,
+    origin: dict[str, str],
+    *,
+    precision: str | None = None,
+    **limits: Any,
 ) -> dict[str, Any]:
     """Export, warning first when the weights are random."""
-    from hwnas.device import find_target
     from hwnas.files import require_writable
+    from hwnas.targets.formats import check_precision, find_format
     from hwnas.workflows import export as exports
 
-    name = form or (find_target(winner.target).export_format if winner.target else "onnx")
-    chosen = exports.find_format(name)
+    name, usual = exports.usual(winner)
+    chosen = find_format(form or name)
+    if precision is None and form in {None, name}:
+        precision = usual
+    demand = exports.Demand(check_precision(chosen, precision), **limits)
     require_writable(folder)
+    reporter = TerminalReporter()
     if winner.outdated:
-        TerminalReporter().warn(
+        reporter.warn(
             "the winner has changed since it was trained: `hwnas train` trains this one, and "
             "keeps that training in the run's folder."
         )
     if not winner.trained:
-        TerminalReporter().warn(
+        reporter.warn(
             "this network is not trained: the file holds random weights, good for timing only "
             "(`hwnas train` first, for a useful one)."
         )
-    return exports.export(winner, chosen, folder, origin)
+    return exports.export(winner, chosen, demand, folder, origin, reporter)
 
 
 def show_export(result: dict[str, Any]) -> None:
@@ -97,16 +122,33 @@ def show_export(result: dict[str, Any]) -> None:
         f"{result['precision']}{weights}"
     )
     out.print(
-        f"parity with torch on {parity['images']} images, run by {parity['executor']}: "
-        f"{parity['outputs']} differ by {parity['max_abs']:.1e} absolute, "
+        f"parity with {parity['reference']} on {parity['images']} images, run by "
+        f"{parity['executor']}: {parity['outputs']} differ by {parity['max_abs']:.1e} absolute, "
         f"{parity['max_rel']:.1e} relative; same class on top for {parity['top1_agreement']:.0%}"
     )
+    if "precision_effect" in result:
+        _show_effect(result["precision"], result["precision_effect"])
     use = {
         "coreml": "add the file to an Xcode project",
         "onnx": "hwnas bench",
         "tflite": "hwnas bench --target tflite",
     }
     out.print(f"runs on: {result['target_os']}\nnext: {use[result['format']]}")
+
+
+def _show_effect(precision: str, effect: dict[str, Any]) -> None:
+    out, accuracy = stdout(), effect["accuracy"]
+    if accuracy is None:
+        out.print(
+            f"{precision} changes outputs by {effect['rms_rel']:.1e} relative (root mean square); "
+            "what that does to the accuracy was not measured"
+        )
+        return
+    out.print(
+        f"top-1 {accuracy['top1']:.1%} in {precision}, {accuracy['float_top1']:.1%} in float32, on "
+        f"{accuracy['images']} held-out images of {accuracy['dataset']}; same class for "
+        f"{accuracy['agreement']:.1%}"
+    )
 
 
 def bench(

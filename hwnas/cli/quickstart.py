@@ -32,6 +32,7 @@ def quickstart(
     from hwnas.units import LATENCY
     from hwnas.workflows import winner as winners
     from hwnas.workflows.budgets import parse_limit
+    from hwnas.workflows.origin import origin_of
     from hwnas.workflows.profile import profile_target
     from hwnas.workflows.quickstart import EVALUATIONS, SPACE, TARGET, budget_ms
     from hwnas.workflows.request import Request
@@ -61,7 +62,7 @@ def quickstart(
     show(train.show, train_winner(run, reporter))
     reporter.info("4/5  hwnas export --format onnx")
     winner = winners.of_run(run)
-    origin = {"run": run.path.name}
+    origin = origin_of(workspace, run, winner)
     show(deploy.show_export, deploy.export_winner(winner, "onnx", run.path / "export", origin))
     reporter.info("5/5  hwnas bench")
     result = deploy.bench_run(workspace, run, TARGET, ["mobilenet_v2"])

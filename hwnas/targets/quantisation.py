@@ -14,16 +14,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hwnas.graph import INPUT, Add, Conv, GlobalAvgPool, Linear, Shuffle
+from hwnas.graph import Linear, Shuffle
+from hwnas.targets.compute import batches, values
 from hwnas.targets.inputs import steady_input
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from hwnas.graph import Graph, Node, Weights
+    from hwnas.graph import Graph, Weights
+    from hwnas.targets.compute import Rounding
 
 LEVELS = 255
 """Steps between the smallest and the largest 8-bit integer."""
@@ -67,20 +69,21 @@ def calibrate(
     Args:
         graph: a whole network, or a part of one.
         weights: folded weights.
-        images: normalised inputs (n, C, H, W) like those of use; few are enough, all run at once.
+        images: normalised inputs (n, C, H, W) like those of use; a hundred or so are enough.
             Without them, one input of |N(0, 1)| values, which is good for timing only.
     """
-    import torch
-
     batch = steady_input((1, *graph.input_shape)) if images is None else images
-    found: dict[str, Affine] = {}
-    with torch.inference_mode(), _one_thread():
-        values = {INPUT: torch.from_numpy(np.ascontiguousarray(batch, np.float32))}
-        found[INPUT] = _affine(values[INPUT])
-        for node in graph:
-            values[node.name] = _computed(node, values, weights)
-            same = isinstance(node.op, Shuffle)
-            found[node.name] = found[node.inputs[0]] if same else _affine(values[node.name])
+    ranges: dict[str, tuple[float, float]] = {}
+    with _one_thread():
+        for part in batches(graph, batch):
+            for name, value in values(graph, weights, part):
+                low, high = (float(extreme) for extreme in value.aminmax())
+                before = ranges.get(name, (low, high))
+                ranges[name] = min(low, before[0]), max(high, before[1])
+    found = {name: affine(low, high) for name, (low, high) in ranges.items()}
+    for node in graph:
+        if isinstance(node.op, Shuffle):  # moves integers, and so keeps their scale
+            found[node.name] = found[node.inputs[0]]
     return found
 
 
@@ -126,31 +129,41 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _affine(values: Tensor) -> Affine:
-    low, high = (float(extreme) for extreme in values.aminmax())
+def dequantised(
+    graph: Graph, weights: Weights, stored: Mapping[str, Affine], *, linear_per_channel: bool
+) -> Weights:
+    """Return the weights and biases that a file of integers holds, as real numbers.
+
+    Args:
+        graph: the network.
+        weights: folded weights.
+        stored: see `calibrate`.
+        linear_per_channel: whether linear layers have one scale per output, or one for all.
+    """
+    found = {}
+    for node in graph:
+        if node.name in weights:
+            weight, bias = weights[node.name]
+            scale = stored[node.inputs[0]].scale
+            by_channel = linear_per_channel or not isinstance(node.op, Linear)
+            whole = integers(weight, bias, scale, per_channel=by_channel)
+            column = whole.scales.reshape(-1, *[1] * (weight.ndim - 1))
+            found[node.name] = (whole.weight * column, whole.bias * (scale * whole.scales))
+    return found
+
+
+def rounding(stored: Mapping[str, Affine]) -> Rounding:
+    """Return what 8 bits do to the values of a graph: round to the nearest, clip to the range."""
+
+    def rounded(name: str, value: Tensor) -> Tensor:
+        scale, zero = float(stored[name].scale), stored[name].zero_point
+        return ((value / scale).round() + zero).clamp(0, LEVELS).sub(zero).mul(scale)
+
+    return rounded
+
+
+def affine(low: float, high: float) -> Affine:
+    """Return how values from `low` to `high` are stored; zero is always among them."""
     low, high = min(low, 0.0), max(high, 0.0, low + NARROWEST)
     scale = np.float32((high - low) / LEVELS)
     return Affine(scale, int(np.clip(np.rint(-low / scale), 0, LEVELS)))
-
-
-def _computed(node: Node, values: dict[str, Tensor], weights: Weights) -> Tensor:
-    """Return the result of one operation in float32."""
-    import torch
-    from torch.nn import functional
-
-    source = values[node.inputs[0]]
-    match node.op:
-        case Conv() as op:
-            weight, bias = map(torch.from_numpy, weights[node.name])
-            pad = op.kernel // 2
-            total = functional.conv2d(source, weight, bias, op.stride, pad, groups=op.groups)
-            return total.clamp_(0, 6) if op.relu6 else total
-        case Shuffle(groups):
-            return functional.channel_shuffle(source, groups)
-        case Add():
-            return source + values[node.inputs[1]]
-        case GlobalAvgPool():
-            return source.mean((2, 3))
-        case Linear():
-            return functional.linear(source, *map(torch.from_numpy, weights[node.name]))
-    raise NotImplementedError(type(node.op).__name__)

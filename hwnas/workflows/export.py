@@ -5,256 +5,261 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from hwnas import __version__
-from hwnas.errors import CheckFailed, UserError, one_of
-from hwnas.files import sha256, write_bytes, write_json
+from hwnas.device import find_target
+from hwnas.errors import UserError
+from hwnas.files import write_json
+from hwnas.targets import compute
+from hwnas.targets.formats import Content, normalised
+from hwnas.workflows import parity as parities
+from hwnas.workflows import precision_effect as effects
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
 
-    from hwnas.graph import Graph, ImageInput, Weights
-    from hwnas.targets.backend import Session
+    from hwnas.data.dataset import Dataset
+    from hwnas.graph import Weights
+    from hwnas.progress import Reporter
+    from hwnas.targets.artifact import Artifact
+    from hwnas.targets.formats import Format
+    from hwnas.targets.quantisation import Affine
+    from hwnas.workflows.parity import Parity
     from hwnas.workflows.winner import Winner
 
-PARITY_LIMIT = 1e-4
-"""Largest difference from torch, relative to the largest output of the same image."""
-PARITY_IMAGES = 8
-
-Outputs = "NDArray[np.float64]"
+EXECUTED_MADDS = 30e9
+"""Of the images that an executor without fast kernels runs: about twenty seconds."""
 
 
 @dataclass(frozen=True, slots=True)
-class Parity:
-    """Differences between the exported file and torch on the same images.
+class Demand:
+    """How a file is wanted.
 
     Attributes:
-        max_abs: largest absolute difference of an output.
-        max_rel: largest difference relative to the largest output of the same image.
-        top1_agreement: share of images with the same class on top.
-        images: how many images were compared.
-        outputs: what was compared, "logits" or "probabilities".
-        executor: who ran the file.
+        precision: one of the format's.
+        images: how many held-out images the accuracy is measured on; 0 for none.
+        max_drop: percentage points of top-1 that it may lose.
     """
 
-    max_abs: float
-    max_rel: float
-    top1_agreement: float
-    images: int
-    outputs: str
-    executor: str
+    precision: str
+    images: int = effects.ACCURACY_IMAGES
+    max_drop: float = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class Format:
-    """One deployment format.
-
-    Attributes:
-        name: as in `--format`.
-        suffix: of the file.
-        target_os: what it runs on.
-        outputs: "logits" or "probabilities".
-        executor: who runs the file for the parity check.
-        emit: (graph, weights, images, metadata) to bytes.
-        execute: (file, pixels (n, H, W, 3) uint8, images) to outputs (n, classes).
-        gate: raises CheckFailed when the file would not run on `target_os`.
-    """
-
-    name: str
-    suffix: str
-    target_os: str
-    outputs: str
-    executor: str
-    emit: Callable[[Graph, Weights, ImageInput, dict[str, str]], bytes]
-    execute: Callable[[bytes, NDArray[np.uint8], ImageInput], NDArray[Any]]
-    gate: Callable[[bytes], None]
+def usual(winner: Winner) -> tuple[str, str | None]:
+    """Return format and precision of the target that a network was searched for."""
+    if winner.target is None:
+        return "onnx", None
+    profile = find_target(winner.target)
+    return profile.export_format, profile.precision
 
 
-FORMATS = ("onnx", "tflite", "coreml")
-
-
-def find_format(name: str) -> Format:
-    """Return a format by name.
-
-    Raises:
-        UserError: unknown name.
-        MissingPackage: its packages are not installed.
-    """
-    if name == "onnx":
-        return _onnx()
-    if name == "tflite":
-        return _tflite()
-    if name == "coreml":
-        return _coreml()
-    raise one_of("format", name, list(FORMATS))
-
-
-def _onnx() -> Format:
-    from hwnas.targets.onnx import emitter, runtime
-
-    executor = f"ONNX Runtime {runtime.version()}"
-    return _run_here("onnx", "any with ONNX Runtime", executor, emitter.emit, runtime.OnnxRuntime)
-
-
-def _tflite() -> Format:
-    from hwnas.targets.tflite import emitter, runtime
-
-    executor = f"LiteRT {runtime.version()}"
-    return _run_here(
-        "tflite",
-        "any with LiteRT, or TensorFlow Lite 2.14",
-        executor,
-        emitter.emit,
-        runtime.LiteRt,
-    )
-
-
-def _run_here(
-    name: str,
-    target_os: str,
-    executor: str,
-    emit: Callable[[Graph, Weights, ImageInput, dict[str, str]], bytes],
-    load: Callable[[bytes], Session],
-) -> Format:
-    """Return a format whose own runtime runs on this machine and takes normalised images."""
-    return Format(
-        name=name,
-        suffix=f".{name}",
-        target_os=target_os,
-        outputs="logits",
-        executor=executor,
-        emit=emit,
-        execute=lambda model, pixels, images: load(model).predict(normalised(pixels, images)),
-        gate=lambda _model: None,
-    )
-
-
-def _coreml() -> Format:
-    from hwnas.targets.coreml import emitter, executor, versions
-
-    return Format(
-        name="coreml",
-        suffix=".mlmodel",
-        target_os="iOS 11 and later (checked against the layers of iOS 12)",
-        outputs="probabilities",
-        executor="hwnas's executor of the NeuralNetwork specification",
-        emit=emitter.emit,
-        execute=lambda model, pixels, _images: executor.probabilities(model, pixels),
-        gate=versions.check_ios12,
-    )
-
-
-def normalised(pixels: NDArray[np.uint8], images: ImageInput) -> NDArray[np.float32]:
-    """Return pixels (n, H, W, 3) as a network takes them: float32 (n, 3, H, W)."""
-    values = (pixels / 255.0 - np.array(images.mean)) / np.array(images.std)
-    return np.ascontiguousarray(values.transpose(0, 3, 1, 2), dtype=np.float32)
-
-
-def export(winner: Winner, form: Format, folder: Path, origin: dict[str, str]) -> dict[str, Any]:
-    """Write the verified file and `<format>.json` beside it; return the content of the latter.
+def export(
+    winner: Winner,
+    form: Format,
+    demand: Demand,
+    folder: Path,
+    origin: Mapping[str, str],
+    reporter: Reporter,
+) -> dict[str, Any]:
+    """Write the verified file and a JSON file beside it; return the content of the latter.
 
     Args:
         winner: the network.
         form: the format.
+        demand: precision and checks.
         folder: made when missing.
         origin: provenance, for the file's own metadata.
+        reporter: is shown progress.
 
     Raises:
-        CheckFailed: the file differs from torch or would not run; nothing is written.
-        UserError: the folder cannot be written.
+        CheckFailed: the file differs from torch, loses too much accuracy or would not run;
+            nothing is written.
+        UserError: the folder cannot be written, or the data set is not there.
     """
-    from hwnas.models.network import fold
-
-    network, images = winner.network(), winner.image_input()
-    model = form.emit(
-        winner.space.graph(winner.arch), fold(network), images, _metadata(winner, origin)
-    )
-    form.gate(model)
-    pixels = parity_images(winner)
-    expected = _torch_outputs(network, normalised(pixels, images), form.outputs)
-    parity = compare(form, expected, form.execute(model, pixels, images))
-    path = folder / f"{winner.space.name}{form.suffix}"
-    write_bytes(path, model)
+    content = _content(winner, form, demand.precision, origin)
+    artifact = form.emit(content)
+    form.gate(artifact)
+    found = _checked(winner, form, demand, content, artifact, reporter)
+    name = form.name if demand.precision == "fp32" else f"{form.name}-{demand.precision}"
+    stem = winner.space.name + name.removeprefix(form.name)
+    path = folder / f"{stem}{form.suffix}"
+    artifact.write(path)
     result = {
         "file": str(path),
         "format": form.name,
-        "precision": "fp32",
+        "precision": demand.precision,
         "trained": winner.trained,
-        "size_bytes": len(model),
-        "sha256": sha256(model),
+        "size_bytes": artifact.size_bytes,
+        "sha256": artifact.sha256,
         "arch": winner.space.format(winner.arch),
         "space": winner.space.name,
-        "parity": asdict(parity),
-        "target_os": form.target_os,
+        **form.facts(artifact),
+        **found,
     }
-    if form.name == "coreml":
-        from hwnas.targets.coreml.versions import required_version
-
-        result["specification_version"] = required_version(model)
-    write_json(folder / f"{form.name}.json", result)
+    write_json(folder / f"{name}.json", result)
     return result
 
 
-def _metadata(winner: Winner, origin: dict[str, str]) -> dict[str, str]:
+def _content(winner: Winner, form: Format, precision: str, origin: Mapping[str, str]) -> Content:
+    from hwnas.models.network import fold
+
+    graph = winner.space.graph(winner.arch)
+    weights = fold(winner.network())
+    calibrated = form.calibrated and precision == "int8"
+    return Content(
+        graph=graph,
+        weights=weights,
+        images=winner.image_input(),
+        metadata=_metadata(winner, precision, origin),
+        precision=precision,
+        stored=_stored(winner, weights) if calibrated else None,
+    )
+
+
+def _stored(winner: Winner, weights: Weights) -> Mapping[str, Affine]:
+    """Calibrate 8-bit values on training images, or on bundled ones for random weights."""
+    from hwnas.data.catalog import find_dataset
+    from hwnas.targets.quantisation import calibrate
+
+    data = _dataset(winner)
+    if data is None:
+        if winner.trained:
+            raise UserError(
+                "8-bit values are calibrated on training images, but none are known for this "
+                "checkpoint: name them with --dataset, or --dataset parquet:PATH."
+            )
+        data = find_dataset(parities.DEFAULT_DATA)
+    images = effects.calibration_images(data, winner.space.resolution)
+    return calibrate(winner.space.graph(winner.arch), weights, images)
+
+
+def _dataset(winner: Winner) -> Dataset | None:
+    """Return the data that the winner was trained on, if it was."""
+    from hwnas.data.catalog import find_dataset
+
+    if not (winner.trained and winner.dataset and winner.trainable()):
+        return None
+    return find_dataset(winner.dataset, winner.data_dir)
+
+
+def _metadata(winner: Winner, precision: str, origin: Mapping[str, str]) -> dict[str, str]:
     return {
         "hwnas.version": __version__,
         "hwnas.space": winner.space.name,
         "hwnas.arch": winner.space.format(winner.arch),
+        "hwnas.precision": precision,
         "hwnas.weights": "trained" if winner.trained else "RANDOM: not trained",
         **{f"hwnas.{name}": text for name, text in origin.items()},
     }
 
 
-def parity_images(winner: Winner) -> NDArray[np.uint8]:
-    """Return images (n, H, W, 3): of the run's data where there is some, and noise."""
-    resolution = winner.space.resolution
-    rng = np.random.default_rng(0)
-    noise = rng.integers(0, 256, (PARITY_IMAGES // 2, resolution, resolution, 3), np.uint8)
-    try:
-        from hwnas.data.catalog import find_dataset
+def _checked(
+    winner: Winner,
+    form: Format,
+    demand: Demand,
+    content: Content,
+    artifact: Artifact,
+    reporter: Reporter,
+) -> dict[str, Any]:
+    """Return the results of all checks."""
+    pixels = parities.parity_images(winner.dataset, winner.data_dir, winner.space.resolution)
+    found = form.execute(artifact, pixels, content.images)
+    real = _torch_outputs(winner, normalised(pixels, content.images), form.outputs)
+    what = f"the {form.name} file"
+    if demand.precision == "fp32":
+        parity = _parity(form, found, real, "torch in float64", None)
+        parities.require(parity, what)
+        return {"parity": asdict(parity)}
+    intended = _intended(form, content, normalised(pixels, content.images))
+    change = parities.difference(intended, real)
+    reference = f"its {demand.precision} arithmetic in float64"
+    exact = form.arithmetic(content).rounded is compute.exact
+    parity = _parity(form, found, intended, reference, None if exact else change.rms_rel)
+    parities.require(parity, what)
+    accuracy = _accuracy(winner, form, demand, artifact, reporter)
+    if accuracy is not None:
+        effects.require_accuracy(accuracy, demand.max_drop, what)
+    return {"parity": asdict(parity), "precision_effect": effects.effect(change, accuracy)}
 
-        data = find_dataset(winner.dataset or "cluttered-digits", winner.data_dir)
-        real = data.real_images(PARITY_IMAGES // 2, resolution)
-    except UserError:
-        return noise
-    return np.concatenate([real, noise])
 
+def _parity(
+    form: Format,
+    found: NDArray[Any],
+    expected: NDArray[Any],
+    reference: str,
+    rounding: float | None,
+) -> Parity:
+    """Compare outputs.
 
-def _torch_outputs(network: Any, values: NDArray[np.float32], outputs: str) -> NDArray[Any]:
-    """Return what torch computes in float64: only the file's own rounding is then compared."""
-    import torch
-
-    with torch.no_grad():
-        logits = network.double()(torch.from_numpy(values).double())
-        result = logits if outputs == "logits" else logits.softmax(dim=1)
-    array: NDArray[Any] = result.numpy()
-    return array
-
-
-def compare(form: Format, expected: NDArray[Any], found: NDArray[Any]) -> Parity:
-    """Return the parity of two arrays (n, classes).
-
-    Raises:
-        CheckFailed: they differ by more than `PARITY_LIMIT`.
+    Args:
+        form: the format.
+        found: by the file.
+        expected: by the reference.
+        reference: what that is.
+        rounding: what the rounding of values changes (`rms_rel`), or None where they are not
+            rounded. A runtime may round one value in a thousand to the other side, and later
+            values follow; so a file may differ from its reference as far as that from float32.
     """
-    difference = np.abs(found.astype(float) - expected.astype(float))
-    relative = difference.max(axis=1) / np.abs(expected).max(axis=1)
-    parity = Parity(
-        max_abs=float(difference.max()),
-        max_rel=float(relative.max()),
-        top1_agreement=float((found.argmax(axis=1) == expected.argmax(axis=1)).mean()),
+    limit = parities.PARITY_LIMIT
+    if rounding is not None:
+        limit = max(limit, min(rounding, parities.ROUNDING_LIMIT))
+    return parities.Parity(
+        **asdict(parities.difference(found, expected)),
         images=len(expected),
         outputs=form.outputs,
         executor=form.executor,
+        reference=reference,
+        measure="max_rel" if rounding is None else "rms_rel",
+        limit=limit,
     )
-    if not parity.max_rel <= PARITY_LIMIT:
-        raise CheckFailed(
-            f"the {form.name} file differs from torch by {parity.max_rel:.1e} (limit "
-            f"{PARITY_LIMIT:.0e}, relative), run by {form.executor}. Nothing was written; please "
-            "report this with the architecture."
+
+
+def _torch_outputs(
+    winner: Winner, values: NDArray[np.float32], outputs: str
+) -> NDArray[np.float64]:
+    """Return what torch computes in float64: only the file's own rounding is then compared."""
+    import torch
+
+    with torch.inference_mode():
+        logits = winner.network().double()(torch.from_numpy(values).double())
+    return _as_outputs(logits.numpy(), outputs)
+
+
+def _intended(form: Format, content: Content, values: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return what the file should compute, rounding of the runtime aside."""
+    arithmetic = form.arithmetic(content)
+    logits = compute.run(content.graph, arithmetic.weights, values, arithmetic.rounded)
+    return _as_outputs(logits, form.outputs)
+
+
+def _as_outputs(logits: NDArray[np.float64], outputs: str) -> NDArray[np.float64]:
+    from scipy.special import softmax
+
+    result: NDArray[np.float64] = logits if outputs == "logits" else softmax(logits, axis=1)
+    return result
+
+
+def _accuracy(
+    winner: Winner, form: Format, demand: Demand, artifact: Artifact, reporter: Reporter
+) -> effects.Accuracy | None:
+    data = _dataset(winner)
+    images = demand.images
+    if not form.fast:
+        images = min(images, int(EXECUTED_MADDS / winner.space.graph(winner.arch).madds))
+    if data is None or images == 0:
+        return None
+    label = f"accuracy of the {demand.precision} file"
+    with reporter.task(label, images) as step:
+
+        def execute(pixels: NDArray[np.uint8]) -> NDArray[Any]:
+            found = form.execute(artifact, pixels, data.images)
+            step(len(pixels))
+            return found
+
+        return effects.measure_accuracy(
+            winner.network(), execute, data, winner.space.resolution, images
         )
-    return parity

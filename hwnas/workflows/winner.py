@@ -117,8 +117,21 @@ def _training_of(run: Run, arch: str) -> tuple[Path | None, dict[str, Any] | Non
     return None, None
 
 
-def by_hand(arch: str, space: RcnetSpace, checkpoint: Path | None, seed: int) -> Winner:
+def by_hand(
+    arch: str,
+    space: RcnetSpace,
+    checkpoint: Path | None,
+    seed: int,
+    data: tuple[str | None, Path | None] = (None, None),
+) -> Winner:
     """Return a network given by its architecture.
+
+    Args:
+        arch: as people write it.
+        space: its geometry.
+        checkpoint: of a trained run, or None for random weights.
+        seed: of random weights.
+        data: name and place of the data set it was trained on.
 
     Raises:
         UserError: the architecture is not one of the space, or the checkpoint is missing.
@@ -126,4 +139,7 @@ def by_hand(arch: str, space: RcnetSpace, checkpoint: Path | None, seed: int) ->
     if checkpoint is not None and not checkpoint.is_file():
         raise UserError(f"{checkpoint} is missing: give the checkpoint.pt of a trained run.")
     parsed = space.canonical(space.parse(arch))
-    return Winner(space, parsed, checkpoint=checkpoint, seed=seed)
+    dataset, data_dir = data
+    return Winner(
+        space, parsed, dataset=dataset, data_dir=data_dir, checkpoint=checkpoint, seed=seed
+    )

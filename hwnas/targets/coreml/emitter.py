@@ -14,7 +14,7 @@ import numpy as np
 import hwnas
 from hwnas.errors import UserError
 from hwnas.graph import INPUT, Add, Conv, GlobalAvgPool, Linear, Shuffle
-from hwnas.targets.coreml import require
+from hwnas.targets.coreml import require, storage, versions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +33,13 @@ PART_INPUT, PART_OUTPUT = "input", "output"
 PIXEL_SCALE = 1 / 255
 
 
-def emit(graph: Graph, weights: Weights, images: ImageInput, metadata: Mapping[str, str]) -> bytes:
+def emit(
+    graph: Graph,
+    weights: Weights,
+    images: ImageInput,
+    metadata: Mapping[str, str],
+    precision: str = "fp32",
+) -> bytes:
     """Return an image classifier as a serialised Core ML model (the content of a .mlmodel file).
 
     The input "image" is RGB of the graph's resolution; the outputs are "classLabel" and the
@@ -44,9 +50,11 @@ def emit(graph: Graph, weights: Weights, images: ImageInput, metadata: Mapping[s
         weights: weight and bias of every convolution and linear node.
         images: normalisation and labels.
         metadata: provenance, stored as the model's user-defined metadata.
+        precision: how weights are stored, "fp32", "fp16" or "int8"; see `storage`.
 
     Raises:
         UserError: the graph is no classifier of RGB images into these labels.
+        CheckFailed: a weight is beyond the range of float16.
         MissingPackage: coremltools is not installed.
     """
     _check(graph, images)
@@ -62,7 +70,19 @@ def emit(graph: Graph, weights: Weights, images: ImageInput, metadata: Mapping[s
     builder.set_class_labels(list(images.labels), LABEL, PROBABILITIES)
     _set_preprocessing(builder, images)
     _describe_classifier(builder.spec.description, images)
+    storage.store(builder.spec.neuralNetworkClassifier.layers, precision)
+    builder.spec.specificationVersion = versions.required_version(builder.spec)
     return _finished(builder, metadata)
+
+
+def as_stored(graph: Graph, weights: Weights, images: ImageInput, precision: str) -> Weights:
+    """Return the weights as a file of `emit` holds them, for images that are normalised."""
+    if not _std_can_be_folded(graph):
+        return storage.as_stored(weights, precision)
+    folded = _with_std_folded(graph, weights, images.std)
+    stored = storage.as_stored(folded, precision)
+    red, green, blue = images.std
+    return _with_std_folded(graph, stored, (1 / red, 1 / green, 1 / blue))
 
 
 def emit_part(graph: Graph, weights: Weights, metadata: Mapping[str, str]) -> bytes:

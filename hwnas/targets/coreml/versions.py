@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 IOS11, IOS11_2, IOS12, IOS13, IOS14, IOS15, IOS16, IOS26 = 1, 2, 3, 4, 5, 6, 7, 10
 """Specification version of each release."""
 
+RELEASES = {
+    IOS11: "11", IOS11_2: "11.2", IOS12: "12", IOS13: "13", IOS14: "14", IOS15: "15", IOS16: "16",
+    IOS26: "26",
+}  # fmt: skip
+"""First release of each version, by name."""
+
 # fmt: off
 IOS12_LAYERS = frozenset({
     "activation", "add", "average", "batchnorm", "bias", "biDirectionalLSTM", "concat",

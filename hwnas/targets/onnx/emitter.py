@@ -20,6 +20,8 @@ def emit(
     weights: Weights,
     images: ImageInput | None = None,
     metadata: Mapping[str, str] | None = None,
+    *,
+    half_weights: bool = False,
 ) -> bytes:
     """Return the serialised model: float32 (1, C, H, W) "input" to "logits".
 
@@ -28,11 +30,13 @@ def emit(
         weights: folded weights of every convolution and linear node.
         images: normalisation and labels, written into the metadata.
         metadata: further metadata properties.
+        half_weights: store weights in float16; arithmetic stays in float32.
 
     Raises:
         MissingPackage: onnx is not installed.
+        CheckFailed: a weight is beyond the range of float16.
     """
-    model = Model()
+    model = Model(half_weights=half_weights)
     names = {INPUT: INPUT} | {node.name: node.name for node in graph}
     names[graph.output.name] = OUTPUT
     for node in graph:

@@ -44,7 +44,18 @@ def emit(
     Raises:
         MissingPackage: onnx is not installed.
     """
-    emitter = _Emitter(graph.output.name, weights, calibrate(graph, weights, calibration))
+    return emit_stored(graph, weights, calibrate(graph, weights, calibration), images, metadata)
+
+
+def emit_stored(
+    graph: Graph,
+    weights: Weights,
+    stored: Mapping[str, Affine],
+    images: ImageInput | None = None,
+    metadata: Mapping[str, str] | None = None,
+) -> bytes:
+    """Return the same for values that are stored as `quantisation.calibrate` tells."""
+    emitter = _Emitter(graph.output.name, weights, stored)
     emitter.quantise(INPUT, INPUT)
     for node in graph:
         emitter.add(node)
@@ -57,7 +68,7 @@ class _Emitter:
     A value `x` of the graph is `x.exact` before its 8 bits, `x.real` behind them.
     """
 
-    def __init__(self, output: str, weights: Weights, stored: dict[str, Affine]) -> None:
+    def __init__(self, output: str, weights: Weights, stored: Mapping[str, Affine]) -> None:
         self._output = output
         self._weights = weights
         self._stored = stored

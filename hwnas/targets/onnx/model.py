@@ -8,9 +8,12 @@ import numpy as np
 
 from hwnas.errors import MissingPackage
 from hwnas.graph import INPUT
+from hwnas.targets.half import half
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from hwnas.graph import Graph, Weights
 
@@ -26,12 +29,17 @@ OUTPUT = "logits"
 class Model:
     """Collects nodes in order of execution, and constants by name."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, half_weights: bool = False) -> None:
         """Start an empty model.
+
+        Args:
+            half_weights: store weights in float16. A Cast gives them back in float32, which
+                runtimes do once, when they load the file.
 
         Raises:
             MissingPackage: onnx is not installed.
         """
+        self._half_weights = half_weights
         self._onnx = _import_onnx()
         self._nodes: list[Any] = []
         self._constants: dict[str, Any] = {}
@@ -51,9 +59,15 @@ class Model:
         return name
 
     def weight_and_bias(self, name: str, weights: Weights) -> tuple[str, str]:
-        """Add both as they are; return their names."""
+        """Add both; return the names of their float32 values."""
         weight, bias = weights[name]
-        return self.constant(f"{name}.weight", weight), self.constant(f"{name}.bias", bias)
+        return self._weight(f"{name}.weight", weight), self._weight(f"{name}.bias", bias)
+
+    def _weight(self, name: str, value: NDArray[np.float32]) -> str:
+        if not self._half_weights:
+            return self.constant(name, value)
+        stored = self.constant(f"{name}.half", half(value, name))
+        return self.node("Cast", [stored], name, to=int(self._onnx.TensorProto.FLOAT))
 
     def finish(self, graph: Graph, metadata: Mapping[str, str]) -> bytes:
         """Return the file: float32 (1, C, H, W) "input" to float32 "logits".

@@ -42,6 +42,7 @@ TABLES = {
     "DepthwiseConv2DOptions": "padding:byte stride_w:int stride_h:int depth_multiplier:int "
     "fused_activation_function:byte",
     "AddOptions": "",
+    "DequantizeOptions": "",
     "FullyConnectedOptions": "",
     "PadOptions": "",
     "ReducerOptions": "keep_dims:bool",

@@ -42,8 +42,18 @@ def emit(
     Raises:
         MissingPackage: flatbuffers is not installed.
     """
-    arithmetic = _Int8(weights, calibrate(graph, weights, calibration))
-    return emit_with(arithmetic, graph, images, metadata)
+    return emit_stored(graph, weights, calibrate(graph, weights, calibration), images, metadata)
+
+
+def emit_stored(
+    graph: Graph,
+    weights: Weights,
+    stored: Mapping[str, Affine],
+    images: ImageInput | None = None,
+    metadata: Mapping[str, str] | None = None,
+) -> bytes:
+    """Return the same for values that are stored as `quantisation.calibrate` tells."""
+    return emit_with(_Int8(weights, stored), graph, images, metadata)
 
 
 class _Int8:
@@ -59,7 +69,7 @@ class _Int8:
         "TRANSPOSE": 2,
     }
 
-    def __init__(self, weights: Weights, stored: dict[str, Affine]) -> None:
+    def __init__(self, weights: Weights, stored: Mapping[str, Affine]) -> None:
         self._weights = weights
         self._stored = stored
 

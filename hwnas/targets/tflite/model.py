@@ -19,6 +19,7 @@ SIGNATURE = "serving_default"
 
 OPERATORS = {
     "ADD": (0, 11, "AddOptions"),
+    "DEQUANTIZE": (6, 38, "DequantizeOptions"),
     "CONV_2D": (3, 1, "Conv2DOptions"),
     "DEPTHWISE_CONV_2D": (4, 2, "DepthwiseConv2DOptions"),
     "FULLY_CONNECTED": (9, 8, "FullyConnectedOptions"),
@@ -29,7 +30,12 @@ OPERATORS = {
 }
 """Operator to its number in the schema, and to number and table of its options."""
 
-TENSOR_TYPES = {np.dtype(np.float32): 0, np.dtype(np.int32): 2, np.dtype(np.int8): 9}
+TENSOR_TYPES = {
+    np.dtype(np.float32): 0,
+    np.dtype(np.float16): 1,
+    np.dtype(np.int32): 2,
+    np.dtype(np.int8): 9,
+}
 
 Tensor = int
 """Place of a tensor in the list of tensors."""
@@ -74,7 +80,7 @@ class Model:
         return self._tensor(name, shape, dtype, 0, scales)
 
     def constant(self, name: str, value: NDArray[Any], scales: Scales | None = None) -> Tensor:
-        """Add a tensor with its content: float32, int32 or int8."""
+        """Add a tensor with its content: float32, float16, int32 or int8."""
         buffer = self._buffer(value.tobytes())
         return self._tensor(name, value.shape, value.dtype, buffer, scales)
 

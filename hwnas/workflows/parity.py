@@ -1,0 +1,119 @@
+"""Whether a file computes what it should, before anybody gets it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hwnas.errors import CheckFailed, UserError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+PARITY_LIMIT = 1e-4
+"""Of a file whose values are float32: only the runtime's own rounding is left then."""
+
+ROUNDING_LIMIT = 0.5
+"""Of a file that rounds its values, as `rms_rel`: a wrong one is off by about 1 or more."""
+
+PARITY_IMAGES = 8
+
+DEFAULT_DATA = "cluttered-digits"
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """Differences between what a file computes and what it should, on the same images.
+
+    Attributes:
+        max_abs: largest absolute difference of an output.
+        max_rel: largest difference relative to the largest output of the same image.
+        rms_rel: root mean square of the differences over that of the outputs.
+        top1_agreement: share of images with the same class on top.
+        images: how many images were compared.
+        outputs: what was compared, "logits" or "probabilities".
+        executor: who ran the file.
+        reference: what it was compared with.
+        measure: which of `max_rel` and `rms_rel` has the limit.
+        limit: the limit.
+    """
+
+    max_abs: float
+    max_rel: float
+    rms_rel: float
+    top1_agreement: float
+    images: int
+    outputs: str
+    executor: str
+    reference: str
+    measure: str
+    limit: float
+
+    @property
+    def held(self) -> bool:
+        """Whether the limit was kept; not a number is not."""
+        return bool(getattr(self, self.measure) <= self.limit)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Of two arrays of outputs (n, classes)."""
+
+    max_abs: float
+    max_rel: float
+    rms_rel: float
+    top1_agreement: float
+
+
+def difference(found: NDArray[Any], expected: NDArray[Any]) -> Difference:
+    """Return how far outputs (n, classes) are from what is expected."""
+    apart = np.abs(found.astype(float) - expected.astype(float))
+    largest = np.abs(expected).max(axis=1)
+    return Difference(
+        max_abs=float(apart.max()),
+        max_rel=float((apart.max(axis=1) / largest).max()),
+        rms_rel=float(np.sqrt((apart**2).mean() / (expected.astype(float) ** 2).mean())),
+        top1_agreement=float((found.argmax(axis=1) == expected.argmax(axis=1)).mean()),
+    )
+
+
+def require(parity: Parity, what: str) -> None:
+    """Check that the limit was kept.
+
+    Args:
+        parity: what was found.
+        what: names the file, "the onnx file".
+
+    Raises:
+        CheckFailed: it was not.
+    """
+    if not parity.held:
+        raise CheckFailed(
+            f"{what} differs from {parity.reference} by {getattr(parity, parity.measure):.1e} "
+            f"(limit {parity.limit:.0e}, {parity.measure}), run by {parity.executor}. Nothing was "
+            "written; please report this with the architecture."
+        )
+
+
+def parity_images(dataset: str | None, data_dir: Path | None, resolution: int) -> NDArray[np.uint8]:
+    """Return images (n, H, W, 3): real ones where there are some, and noise.
+
+    Args:
+        dataset: its name; the bundled one for None.
+        data_dir: where it lies.
+        resolution: height and width.
+    """
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (PARITY_IMAGES // 2, resolution, resolution, 3), np.uint8)
+    try:
+        from hwnas.data.catalog import find_dataset
+
+        data = find_dataset(dataset or DEFAULT_DATA, data_dir)
+        real = data.real_images(PARITY_IMAGES // 2, resolution)
+    except UserError:
+        return noise
+    return np.concatenate([real, noise])
