@@ -1,0 +1,59 @@
+"""torch module to ONNX by torch.onnx.export."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+from typing import TYPE_CHECKING
+
+from hwnas.errors import MissingPackage
+from hwnas.targets.convert.quiet import quietly
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import torch
+    from torch import nn
+
+OPSET = 18
+"""The lowest that torch's exporter writes without converting down."""
+
+
+def to_onnx(module: nn.Module, example: torch.Tensor, metadata: Mapping[str, str]) -> bytes:
+    """Return the serialised model: "input", shaped like the example, to "logits".
+
+    Args:
+        module: in evaluation mode.
+        example: one input (1, C, H, W).
+        metadata: texts by name.
+
+    Raises:
+        MissingPackage: onnx or onnxscript is not installed.
+        UserError: the converter does not take the module.
+    """
+    import torch
+
+    for package in ("onnx", "onnxscript"):
+        if importlib.util.find_spec(package) is None:
+            raise MissingPackage(
+                f'torch.onnx.export needs {package}: pip install "hwnas[onnx]" onnxscript'
+            )
+    import onnx.helper
+
+    with quietly("torch.onnx.export", "onnx"):
+        program = torch.onnx.export(
+            module,
+            (example,),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=["input"],
+            output_names=["logits"],
+            external_data=False,
+            verbose=False,
+        )
+        assert program is not None  # noqa: S101 - without a file, it is returned
+        model = program.model_proto
+    onnx.helper.set_model_props(model, dict(metadata))
+    stream = io.BytesIO()
+    stream.write(model.SerializeToString())
+    return stream.getvalue()

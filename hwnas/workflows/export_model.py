@@ -1,0 +1,189 @@
+"""`hwnas export --model FILE.py:FUNCTION`: a user's own torch module, converted and checked."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from hwnas import __version__
+from hwnas.errors import UserError, one_of
+from hwnas.files import write_json
+from hwnas.graph import unnamed
+from hwnas.targets.artifact import Artifact
+from hwnas.targets.convert import to_coreml
+from hwnas.targets.formats import find_format, normalised
+from hwnas.workflows import parity as parities
+from hwnas.workflows import precision_effect as effects
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from hwnas.data.dataset import Dataset
+    from hwnas.graph import ImageInput
+    from hwnas.models.own import OwnModel
+    from hwnas.targets.formats import Format
+    from hwnas.workflows.parity import Parity
+
+PRECISIONS = {"onnx": ("fp32",), "tflite": ("fp32",), **to_coreml.PRECISIONS}
+
+ROUNDED_LIMIT = 0.05
+"""`rms_rel` of files with fewer bits, which other people's quantisers write: a sanity check."""
+
+EXECUTED_IMAGES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a user wants of a module.
+
+    Attributes:
+        form: name of the format.
+        precision: None for the format's default.
+        dataset: for real images and, where its classes are the module's, labels and accuracy.
+        data_dir: where that lies.
+        images: how many held-out images the accuracy is measured on.
+    """
+
+    form: str
+    precision: str | None = None
+    dataset: str | None = None
+    data_dir: Path | None = None
+    images: int = effects.ACCURACY_IMAGES
+
+
+def export_model(model: OwnModel, asked: Asked, folder: Path) -> dict[str, Any]:
+    """Write the verified file and a JSON file beside it; return the content of the latter.
+
+    Args:
+        model: the module.
+        asked: format, precision, data.
+        folder: made when missing.
+
+    Raises:
+        CheckFailed: the file differs from torch; nothing is written.
+        UserError: the converter does not take the module, or the executor does not know what it
+            wrote.
+    """
+    form = find_format(asked.form)
+    precision = _precision(asked)
+    data = _dataset(model, asked)
+    images = data.images if data else unnamed(model.classes)
+    artifact = convert(model, form.name, precision, images)
+    parity = _checked(model, form, precision, artifact, asked, images)
+    parities.require(parity, f"the {form.name} file of {model.name}")
+    name = model.name if precision == "fp32" else f"{model.name}-{precision}"
+    path = folder / f"{name}{form.suffix}"
+    artifact.write(path)
+    result = {
+        "file": str(path),
+        "format": form.name,
+        "precision": precision,
+        "trained": None,
+        "size_bytes": artifact.size_bytes,
+        "sha256": artifact.sha256,
+        "model": model.name,
+        **form.facts(artifact),
+        "parity": asdict(parity),
+        "accuracy": _accuracy(model, form, artifact, data, asked),
+    }
+    write_json(folder / f"{name}.{form.name}.json", result)
+    return result
+
+
+def convert(model: OwnModel, form: str, precision: str, images: ImageInput) -> Artifact:
+    """Return the module as a file, written by the standard converter.
+
+    Raises:
+        MissingPackage: the converter is not installed.
+        UserError: it does not take the module.
+    """
+    example = torch.zeros(1, *model.input_shape)
+    about = {**images.properties(), "hwnas.version": __version__, "hwnas.model": model.name}
+    if form == "onnx":
+        from hwnas.targets.convert.to_onnx import to_onnx
+
+        return Artifact.single(to_onnx(model.module, example, about))
+    if form == "tflite":
+        from hwnas.targets.convert.to_tflite import to_tflite
+
+        return Artifact.single(to_tflite(model.module, example))
+    return to_coreml.to_coreml(model.module, example, images, about, form, precision)
+
+
+def _precision(asked: Asked) -> str:
+    known = PRECISIONS[asked.form]
+    precision = asked.precision or known[0]
+    if precision not in known:
+        raise one_of(f"precision of --model as {asked.form}", precision, list(known))
+    return precision
+
+
+def _dataset(model: OwnModel, asked: Asked) -> Dataset | None:
+    if asked.dataset is None:
+        return None
+    from hwnas.data.catalog import find_dataset
+
+    data = find_dataset(asked.dataset, asked.data_dir)
+    if len(data.images.labels) != model.classes:
+        raise UserError(
+            f"{asked.dataset} has {len(data.images.labels)} classes, but {model.name} returns "
+            f"{model.classes} scores: name another --dataset, or none."
+        )
+    return data
+
+
+def _checked(
+    model: OwnModel,
+    form: Format,
+    precision: str,
+    artifact: Artifact,
+    asked: Asked,
+    images: ImageInput,
+) -> Parity:
+    pixels = parities.parity_images(asked.dataset, asked.data_dir, model.input_shape[-1])
+    expected = _torch_outputs(model, normalised(pixels, images), form.outputs)
+    found = form.execute(artifact, pixels, images)
+    exact = precision == "fp32"
+    return parities.Parity(
+        **asdict(parities.difference(found, expected)),
+        images=len(pixels),
+        outputs=form.outputs,
+        executor=form.executor,
+        reference="torch in float64",
+        measure="max_rel" if exact else "rms_rel",
+        limit=parities.PARITY_LIMIT if exact else ROUNDED_LIMIT,
+    )
+
+
+def _torch_outputs(
+    model: OwnModel, values: NDArray[np.float32], outputs: str
+) -> NDArray[np.float64]:
+    from copy import deepcopy
+
+    module = deepcopy(model.module).double()
+    with torch.inference_mode():
+        logits = module(torch.from_numpy(values).double())
+        result = logits if outputs == "logits" else logits.softmax(dim=1)
+    array: NDArray[np.float64] = result.numpy()
+    return array
+
+
+def _accuracy(
+    model: OwnModel, form: Format, artifact: Artifact, data: Dataset | None, asked: Asked
+) -> dict[str, Any] | None:
+    if data is None or asked.images == 0:
+        return None
+    images = asked.images if form.fast else min(asked.images, EXECUTED_IMAGES)
+    found = effects.measure_accuracy(
+        model.module,
+        lambda pixels: form.execute(artifact, pixels, data.images),
+        data,
+        model.input_shape[-1],
+        images,
+    )
+    return found.to_json()
