@@ -37,6 +37,10 @@ def export(
     dataset: options.Dataset = None,
     data_dir: options.DataDir = None,
     seed: options.Seed = 0,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="FILE.py:FUNCTION", help="A torch module of your own, with --input."),
+    ] = None,
     images: Annotated[
         int, typer.Option(min=0, help="Held-out images that fp16 and int8 are checked on.")
     ] = 1000,
@@ -50,6 +54,8 @@ def export(
     """Write a model file that was checked against torch.
 
     Example: hwnas export --format coreml
+
+    Your own network: hwnas export --model my_net.py:build --input 3x224x224 --format onnx
     """
     from hwnas.errors import UserError
     from hwnas.runs import find_run
@@ -57,6 +63,11 @@ def export(
     from hwnas.workflows import winner as winners
     from hwnas.workflows.origin import origin_of
 
+    if model is not None:
+        asked = {"precision": precision, "dataset": dataset, "data_dir": data_dir}
+        result = export_own(model, input_size, form, out or workspace / "export", images, **asked)
+        print_json(result) if json else show_export(result)
+        return
     if arch is None:
         found = find_run(workspace, run)
         winner, folder = winners.of_run(found), found.path / "export"
@@ -75,6 +86,24 @@ def export(
         print_json(result)
     else:
         show_export(result)
+
+
+def export_own(
+    model: str, input_size: str | None, form: str | None, folder: Path, images: int, **asked: Any
+) -> dict[str, Any]:
+    """Export a user's own torch module."""
+    from hwnas.errors import UserError
+    from hwnas.files import require_writable
+    from hwnas.models.own import load_own
+    from hwnas.spaces.catalog import parse_resolution
+    from hwnas.workflows.export_model import Asked, export_model
+
+    if input_size is None:
+        raise UserError("--model needs the size of its images: --input 3x224x224.")
+    resolution = parse_resolution(input_size)
+    own = load_own(model, (3, resolution, resolution))
+    require_writable(folder)
+    return export_model(own, Asked(form or "onnx", images=images, **asked), folder)
 
 
 def export_winner(
@@ -116,7 +145,7 @@ def show_export(result: dict[str, Any]) -> None:
     out, parity = stdout(), result["parity"]
     version = result.get("specification_version")
     spec = f", specification version {version}" if version else ""
-    weights = "" if result["trained"] else ", RANDOM weights"
+    weights = ", RANDOM weights" if result["trained"] is False else ""
     out.print(
         f"{result['file']}: {result['size_bytes'] / 1e6:.2f} MB{spec}, "
         f"{result['precision']}{weights}"
@@ -126,29 +155,29 @@ def show_export(result: dict[str, Any]) -> None:
         f"{parity['executor']}: {parity['outputs']} differ by {parity['max_abs']:.1e} absolute, "
         f"{parity['max_rel']:.1e} relative; same class on top for {parity['top1_agreement']:.0%}"
     )
-    if "precision_effect" in result:
-        _show_effect(result["precision"], result["precision_effect"])
-    use = {
-        "coreml": "add the file to an Xcode project",
-        "onnx": "hwnas bench",
-        "tflite": "hwnas bench --target tflite",
-    }
-    out.print(f"runs on: {result['target_os']}\nnext: {use[result['format']]}")
-
-
-def _show_effect(precision: str, effect: dict[str, Any]) -> None:
-    out, accuracy = stdout(), effect["accuracy"]
-    if accuracy is None:
+    precision, effect = result["precision"], result.get("precision_effect")
+    accuracy = effect["accuracy"] if effect else result.get("accuracy")
+    if accuracy:
+        out.print(
+            f"top-1 {accuracy['top1']:.1%} in {precision}, {accuracy['float_top1']:.1%} in float32,"
+            f" on {accuracy['images']} held-out images of {accuracy['dataset']}; same class for "
+            f"{accuracy['agreement']:.1%}"
+        )
+    elif effect:
         out.print(
             f"{precision} changes outputs by {effect['rms_rel']:.1e} relative (root mean square); "
             "what that does to the accuracy was not measured"
         )
-        return
-    out.print(
-        f"top-1 {accuracy['top1']:.1%} in {precision}, {accuracy['float_top1']:.1%} in float32, on "
-        f"{accuracy['images']} held-out images of {accuracy['dataset']}; same class for "
-        f"{accuracy['agreement']:.1%}"
-    )
+    out.print(f"runs on: {result['target_os']}\nnext: {_next_step(result)}")
+
+
+def _next_step(result: dict[str, Any]) -> str:
+    if result["format"] in {"coreml", "mlprogram"}:
+        return "add it to an Xcode project"
+    if "model" in result:
+        return f"hwnas bench --model {result['file']}"
+    int8 = "-int8" if result["precision"] == "int8" else ""
+    return f"hwnas bench --target {'onnx-cpu' if result['format'] == 'onnx' else 'tflite'}{int8}"
 
 
 def bench(

@@ -62,7 +62,7 @@ def find_space(
     if name == "rcnet":
         if input_size is None or classes is None:
             raise UserError("--space rcnet needs --input (such as 3x96x96) and --classes.")
-        return _custom(_resolution(input_size), classes, 1.0 if width is None else width)
+        return _custom(parse_resolution(input_size), classes, 1.0 if width is None else width)
     match = re.fullmatch(r"rcnet-(\d+)px-(\d+)c(?:-w(\d+(?:\.\d+)?(?:e-\d+)?))?", name)
     if match:
         return _custom(int(match[1]), int(match[2]), float(match[3] or 1))
@@ -74,7 +74,12 @@ def _custom(resolution: int, classes: int, width: float) -> RcnetSpace:
     return RcnetSpace(f"rcnet-{resolution}px-{classes}c{suffix}", resolution, classes, width)
 
 
-def _resolution(text: str) -> int:
+def parse_resolution(text: str) -> int:
+    """Return the height of a square RGB image size such as "3x96x96" or "96".
+
+    Raises:
+        UserError: it is none.
+    """
     match = re.fullmatch(r"(?:3x)?(\d+)(?:x(\d+))?", text)
     if not match or (match[2] and match[1] != match[2]):
         raise UserError(f"--input {text!r}: write a square RGB size such as 3x96x96.")

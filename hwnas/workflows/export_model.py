@@ -12,7 +12,6 @@ from hwnas.errors import UserError, one_of
 from hwnas.files import write_json
 from hwnas.graph import unnamed
 from hwnas.targets.artifact import Artifact
-from hwnas.targets.convert import to_coreml
 from hwnas.targets.formats import find_format, normalised
 from hwnas.workflows import parity as parities
 from hwnas.workflows import precision_effect as effects
@@ -29,7 +28,8 @@ if TYPE_CHECKING:
     from hwnas.targets.formats import Format
     from hwnas.workflows.parity import Parity
 
-PRECISIONS = {"onnx": ("fp32",), "tflite": ("fp32",), **to_coreml.PRECISIONS}
+PRECISIONS = {"onnx": ("fp32",), "tflite": ("fp32",), "mlprogram": ("fp16", "fp32")}
+"""What the standard converters write of each format, the default first."""
 
 ROUNDED_LIMIT = 0.05
 """`rms_rel` of files with fewer bits, which other people's quantisers write: a sanity check."""
@@ -69,8 +69,8 @@ def export_model(model: OwnModel, asked: Asked, folder: Path) -> dict[str, Any]:
         UserError: the converter does not take the module, or the executor does not know what it
             wrote.
     """
-    form = find_format(asked.form)
     precision = _precision(asked)
+    form = find_format(asked.form)
     data = _dataset(model, asked)
     images = data.images if data else unnamed(model.classes)
     artifact = convert(model, form.name, precision, images)
@@ -112,10 +112,19 @@ def convert(model: OwnModel, form: str, precision: str, images: ImageInput) -> A
         from hwnas.targets.convert.to_tflite import to_tflite
 
         return Artifact.single(to_tflite(model.module, example))
-    return to_coreml.to_coreml(model.module, example, images, about, form, precision)
+    from hwnas.targets.convert.to_mlprogram import to_mlprogram
+
+    return to_mlprogram(model.module, example, images, about, precision)
 
 
 def _precision(asked: Asked) -> str:
+    if asked.form == "coreml":
+        raise UserError(
+            "a torch module of your own becomes a Core ML neural network for iOS 13 and later "
+            "only: --format mlprogram (iOS 15 and later) is what Core ML is given today."
+        )
+    if asked.form not in PRECISIONS:
+        raise one_of("format", asked.form, list(PRECISIONS))
     known = PRECISIONS[asked.form]
     precision = asked.precision or known[0]
     if precision not in known:

@@ -1,0 +1,87 @@
+"""torch module to a Core ML ML Program by coremltools, from what torch.export has traced.
+
+Not to the older neural networks: coremltools writes those for iOS 13 and later only, and iOS 15
+has the ML Program.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from hwnas.targets.artifact import Artifact
+from hwnas.targets.convert.quiet import quietly
+from hwnas.targets.coreml import require
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hwnas.graph import ImageInput
+
+PRECISIONS = ("fp16", "fp32")
+"""Of weights and values; the default first."""
+
+
+class _FromUnitPixels(nn.Module):
+    """A network with its normalisation before it and a softmax behind: Core ML's classifier."""
+
+    def __init__(self, network: nn.Module, images: ImageInput) -> None:
+        super().__init__()
+        self.network = network
+        self.normalise = nn.Conv2d(3, 3, 1, groups=3)
+        mean, std = torch.tensor(images.mean), torch.tensor(images.std)
+        self.normalise.weight = nn.Parameter((1 / std).view(3, 1, 1, 1))
+        self.normalise.bias = nn.Parameter(-mean / std)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return probabilities for pixels in [0, 1]."""
+        scores: torch.Tensor = self.network(self.normalise(pixels))
+        return scores.softmax(dim=1)
+
+
+def to_mlprogram(
+    module: nn.Module,
+    example: torch.Tensor,
+    images: ImageInput,
+    metadata: Mapping[str, str],
+    precision: str,
+) -> Artifact:
+    """Return an image classifier for iOS 15: "image" to "classLabel" and probabilities.
+
+    Args:
+        module: in evaluation mode.
+        example: one input (1, 3, H, W).
+        images: normalisation and labels.
+        metadata: texts by name, stored as user-defined metadata.
+        precision: one of `PRECISIONS`.
+
+    Raises:
+        MissingPackage: coremltools is not installed.
+        UserError: the converter does not take the module.
+    """
+    require("converters")  # says so when coremltools is missing, and keeps it quiet
+    import coremltools as tools
+
+    half = precision == "fp16"
+    with quietly("coremltools", "an ML Program"), torch.no_grad():
+        network = _FromUnitPixels(module, images).eval()
+        program = torch.export.export(network, (example,)).run_decompositions({})
+        model = tools.convert(
+            program,
+            inputs=[tools.ImageType(name="image", shape=tuple(example.shape), scale=1 / 255)],
+            classifier_config=tools.ClassifierConfig(list(images.labels)),
+            convert_to="mlprogram",
+            minimum_deployment_target=tools.target.iOS15,
+            compute_precision=tools.precision.FLOAT16 if half else tools.precision.FLOAT32,
+            skip_model_load=True,
+        )
+        model.user_defined_metadata.update(dict(metadata))
+        model.author = "hwnas"
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.mlpackage"
+            model.save(str(path))
+            return Artifact.read(path)
