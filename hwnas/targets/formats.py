@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hwnas.targets.backend import Session
     from hwnas.targets.quantisation import Affine
 
-FORMATS = ("onnx", "tflite", "coreml")
+FORMATS = ("onnx", "tflite", "coreml", "mlprogram")
 PRECISIONS = ("fp32", "fp16", "int8")
 
 
@@ -54,10 +54,12 @@ class Arithmetic:
     Attributes:
         weights: as the file holds them.
         rounded: what storing a value does to it; `exact` where values are in float32.
+        resolution: relative, of the outputs themselves.
     """
 
     weights: Weights
     rounded: Rounding = exact
+    resolution: float = 0.0
 
 
 class Format(Protocol):
@@ -120,6 +122,7 @@ def find_format(name: str) -> Format:
         "onnx": _onnx,
         "tflite": _tflite,
         "coreml": _coreml,
+        "mlprogram": _mlprogram,
     }
     if name not in makers:
         raise one_of("format", name, list(FORMATS))
@@ -305,3 +308,62 @@ def _coreml() -> Format:
 
     coreml.require("proto.Model_pb2")
     return _NeuralNetwork()
+
+
+@dataclass(frozen=True, slots=True)
+class _MlProgram:
+    """Core ML's format for iOS 15 and later; a folder."""
+
+    name: str = "mlprogram"
+    suffix: str = ".mlpackage"
+    precisions: tuple[str, ...] = ("fp16", "fp32", "int8")
+    calibrated: bool = False
+    outputs: str = "probabilities"
+    fast: bool = False
+    executor: str = "hwnas's executor of ML Programs"
+
+    def facts(self, artifact: Artifact) -> dict[str, Any]:
+        from hwnas.targets.coreml import versions
+        from hwnas.targets.mlprogram.package import MODEL
+
+        version = versions.required_version(artifact.files[MODEL])
+        system = f"iOS {versions.RELEASES[version]} and later"
+        return {"target_os": system, "specification_version": version}
+
+    def emit(self, content: Content) -> Artifact:
+        from hwnas.targets.mlprogram import emitter
+
+        c = content
+        return emitter.emit(c.graph, c.weights, c.images, c.metadata, c.precision)
+
+    def arithmetic(self, content: Content) -> Arithmetic:
+        from hwnas.targets.mlprogram import storage
+
+        c = content
+        weights = storage.as_stored(c.graph, c.weights, c.images, c.precision)
+        if c.precision == "fp32":
+            return Arithmetic(weights)
+        return Arithmetic(weights, storage.rounded, storage.RESOLUTION)
+
+    def execute(
+        self,
+        artifact: Artifact,
+        pixels: NDArray[np.uint8],
+        images: ImageInput,  # noqa: ARG002
+    ) -> NDArray[Any]:
+        from hwnas.targets.mlprogram import executor
+
+        return executor.probabilities(artifact, pixels)
+
+    def gate(self, artifact: Artifact) -> None:
+        from hwnas.targets.coreml import versions
+        from hwnas.targets.mlprogram.package import MODEL
+
+        versions.check_stated(artifact.files[MODEL])
+
+
+def _mlprogram() -> Format:
+    from hwnas.targets import coreml
+
+    coreml.require("proto.Model_pb2")
+    return _MlProgram()

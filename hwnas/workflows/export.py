@@ -177,8 +177,10 @@ def _checked(
     intended = _intended(form, content, normalised(pixels, content.images))
     change = parities.difference(intended, real)
     reference = f"its {demand.precision} arithmetic in float64"
-    exact = form.arithmetic(content).rounded is compute.exact
-    parity = _parity(form, found, intended, reference, None if exact else change.rms_rel)
+    arithmetic = form.arithmetic(content)
+    exact = arithmetic.rounded is compute.exact
+    rounding = None if exact else max(change.rms_rel, arithmetic.resolution)
+    parity = _parity(form, found, intended, reference, rounding)
     parities.require(parity, what)
     accuracy = _accuracy(winner, form, demand, artifact, reporter)
     if accuracy is not None:

@@ -14,8 +14,8 @@ import torch
 from torch import nn
 
 from hwnas.targets.artifact import Artifact
-from hwnas.targets.convert.quiet import quietly
 from hwnas.targets.coreml import require
+from hwnas.targets.quiet import quietly
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hwnas.errors import MissingPackage
-from hwnas.targets.convert.quiet import quietly
+from hwnas.targets.quiet import quietly
 
 if TYPE_CHECKING:
     import torch

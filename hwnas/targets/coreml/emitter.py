@@ -14,12 +14,10 @@ import numpy as np
 import hwnas
 from hwnas.errors import UserError
 from hwnas.graph import INPUT, Add, Conv, GlobalAvgPool, Linear, Shuffle
-from hwnas.targets.coreml import require, storage, versions
+from hwnas.targets.coreml import require, std, storage, versions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from numpy.typing import NDArray
 
     from hwnas.graph import Graph, ImageInput, Node, Shape, Weights
     from hwnas.graph.inputs import Triple
@@ -57,9 +55,9 @@ def emit(
         CheckFailed: a weight is beyond the range of float16.
         MissingPackage: coremltools is not installed.
     """
-    _check(graph, images)
-    foldable = _std_can_be_folded(graph)
-    folded = _with_std_folded(graph, weights, images.std) if foldable else weights
+    check(graph, images)
+    foldable = std.can_fold(graph)
+    folded = std.folded(graph, weights, images.std) if foldable else weights
     builder = _new_builder({IMAGE: graph.input_shape}, {PROBABILITIES: (1,)}, mode="classifier")
     writer = _Writer(builder, folded, {INPUT: IMAGE})
     if not foldable:
@@ -69,7 +67,7 @@ def emit(
     builder.add_softmax(PROBABILITIES, graph.output.name, PROBABILITIES)
     builder.set_class_labels(list(images.labels), LABEL, PROBABILITIES)
     _set_preprocessing(builder, images)
-    _describe_classifier(builder.spec.description, images)
+    describe_classifier(builder.spec.description, images)
     storage.store(builder.spec.neuralNetworkClassifier.layers, precision)
     builder.spec.specificationVersion = versions.required_version(builder.spec)
     return _finished(builder, metadata)
@@ -77,12 +75,9 @@ def emit(
 
 def as_stored(graph: Graph, weights: Weights, images: ImageInput, precision: str) -> Weights:
     """Return the weights as a file of `emit` holds them, for images that are normalised."""
-    if not _std_can_be_folded(graph):
-        return storage.as_stored(weights, precision)
-    folded = _with_std_folded(graph, weights, images.std)
-    stored = storage.as_stored(folded, precision)
-    red, green, blue = images.std
-    return _with_std_folded(graph, stored, (1 / red, 1 / green, 1 / blue))
+    return std.stored(
+        graph, weights, images.std, lambda folded: storage.as_stored(folded, precision)
+    )
 
 
 def emit_part(graph: Graph, weights: Weights, metadata: Mapping[str, str]) -> bytes:
@@ -101,7 +96,8 @@ def emit_part(graph: Graph, weights: Weights, metadata: Mapping[str, str]) -> by
     return _finished(builder, metadata)
 
 
-def _check(graph: Graph, images: ImageInput) -> None:
+def check(graph: Graph, images: ImageInput) -> None:
+    """Check that a graph classifies RGB images into the labels; raises UserError."""
     if len(graph.input_shape) != 3 or graph.input_shape[0] != 3:
         raise UserError(f"an image has 3 channels, but the graph reads {graph.input_shape}")
     if graph.output.shape != (len(images.labels),):
@@ -132,7 +128,8 @@ def _set_preprocessing(builder: Any, images: ImageInput) -> None:
     )
 
 
-def _describe_classifier(description: Any, images: ImageInput) -> None:
+def describe_classifier(description: Any, images: ImageInput) -> None:
+    """Write what inputs and outputs are into a model's description."""
     image = description.input[0].type.imageType
     size = f"{image.width}x{image.height}"
     texts = {
@@ -153,32 +150,6 @@ def _finished(builder: Any, metadata: Mapping[str, str]) -> bytes:
     about.userDefined.update(metadata)
     # Maps have no order of their own, and a file's hash must not depend on chance.
     return bytes(builder.spec.SerializeToString(deterministic=True))
-
-
-# Normalisation --------------------------------------------------------------------------------
-#
-# The preprocessing of Core ML has one scale for all channels, so 1 / std of each channel moves
-# into the convolutions that read the image. This is exact at the borders as well: a padded zero
-# stays zero under any scale.
-
-
-def _std_can_be_folded(graph: Graph) -> bool:
-    return all(isinstance(node.op, Conv) for node in graph if INPUT in node.inputs)
-
-
-def _with_std_folded(graph: Graph, weights: Weights, std: Triple) -> Weights:
-    folded = dict(weights)
-    for node in graph:
-        if isinstance(node.op, Conv) and INPUT in node.inputs:
-            weight, bias = weights[node.name]
-            folded[node.name] = ((weight / _std_of_weights(node.op, std)).astype(np.float32), bias)
-    return folded
-
-
-def _std_of_weights(op: Conv, std: Triple) -> NDArray[np.float64]:
-    """Return the std of the channel that each weight reads, as (out, in / groups, 1, 1)."""
-    of_group = np.asarray(std).reshape(op.groups, -1)
-    return np.repeat(of_group, op.out_channels // op.groups, axis=0)[:, :, None, None]
 
 
 # Layers ---------------------------------------------------------------------------------------
@@ -207,11 +178,11 @@ class _Writer:
             case Linear():
                 self._linear(node.name, node.op, sources[0], target)
 
-    def divide_input(self, std: Triple) -> None:
+    def divide_input(self, by: Triple) -> None:
         """Scale the channels of the input for all its readers."""
         source, target = self.blobs[INPUT], f"{self.blobs[INPUT]}.scaled"
-        shape = [len(std)]
-        scale = 1 / np.asarray(std)
+        shape = [len(by)]
+        scale = 1 / np.asarray(by)
         self.builder.add_scale(target, scale, None, False, source, target, shape)
         self.blobs[INPUT] = target
 

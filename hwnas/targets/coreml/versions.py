@@ -48,6 +48,17 @@ LATER_LAYERS = dict.fromkeys(("resizeBilinear", "cropResize"), IOS12) | {"custom
 
 LATER_ARRAYS = {"FLOAT16": IOS16, "INT8": IOS26}
 
+LATER_OPERATIONS = dict.fromkeys(
+    (
+        "constexpr_affine_dequantize",
+        "constexpr_cast",
+        "constexpr_lut_to_dense",
+        "constexpr_sparse_to_dense",
+    ),
+    IOS16,
+)
+"""Operations of ML Programs that iOS 15 lacked (coremltools, `mil.ops.defs.iOS16`)."""
+
 NETWORKS = ("neuralNetwork", "neuralNetworkClassifier", "neuralNetworkRegressor")
 
 
@@ -91,6 +102,20 @@ def check_ios12(model: Any) -> None:
         )
 
 
+def check_stated(model: Any) -> None:
+    """Check that a model states at least the version that its content needs.
+
+    Raises:
+        CheckFailed: it states less; the message names what needs more.
+        UserError: the model is neither a neural network nor an ML Program.
+    """
+    parsed = _parsed(model)
+    stated = parsed.specificationVersion
+    beyond = [each for each in requirements(parsed) if each.version > stated]
+    if beyond:
+        raise CheckFailed(f"the model states version {stated}, but holds {_summary(beyond)}")
+
+
 def requirements(model: Any) -> list[Requirement]:
     """Return what needs a later version than the first, in the order of the file.
 
@@ -100,7 +125,7 @@ def requirements(model: Any) -> list[Requirement]:
     parsed = _parsed(model)
     kind = parsed.WhichOneof("Type")
     if kind == "mlProgram":
-        return [Requirement(IOS15, "an ML Program")]
+        return [Requirement(IOS15, "an ML Program"), *_of_program(parsed.mlProgram)]
     if kind not in NETWORKS:
         raise UserError(f"expected a Core ML neural network, but got {kind or 'an empty model'}")
     network = getattr(parsed, kind)
@@ -120,6 +145,22 @@ def _summary(found: list[Requirement]) -> str:
     for each in found:
         times[each] += 1
     return ", ".join(f"{each.what} (version {each.version}, x{n})" for each, n in times.items())
+
+
+def _of_program(program: Any) -> Iterator[Requirement]:
+    """Yield the operation sets that the blocks name, and operations that came later."""
+    for function in program.functions.values():
+        for block in function.block_specializations.values():
+            for operation in block.operations:
+                version = LATER_OPERATIONS.get(operation.type, IOS15)
+                if version > IOS15:
+                    yield Requirement(version, f"operation {operation.type}")
+        sets = {"CoreML5": IOS15, "CoreML6": IOS16}
+        for name in function.block_specializations:
+            if name not in sets:
+                yield Requirement(IOS26, f"operation set {name}")
+            elif sets[name] > IOS15:
+                yield Requirement(sets[name], f"operation set {name}")
 
 
 def _of_features(model: Any) -> Iterator[Requirement]:

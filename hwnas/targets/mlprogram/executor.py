@@ -1,0 +1,133 @@
+"""An executor of ML Programs: Core ML itself runs on Apple devices only.
+
+It reads the package by Apple's own reader (coremltools) and knows nothing of the graph that it was
+written from, so that it is a check on what wrote it. Every operation is computed in float64; where
+the program declares its result as float16, that is rounded: one rounding per operation. What it
+does not interpret is an error.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from hwnas.errors import HwnasError, UserError
+from hwnas.targets.coreml import require
+from hwnas.targets.mlprogram.operations import OPERATIONS, unknown
+from hwnas.targets.mlprogram.package import MODEL
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from hwnas.targets.artifact import Artifact
+
+LATEST = 10
+"""Specification version up to which programs are read."""
+
+CLASSIFY = "classify"
+
+
+def probabilities(package: Artifact, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the probabilities of RGB images (n, height, width, 3) as (n, classes).
+
+    The program takes one image at a time, so that is how they are run.
+
+    Raises:
+        UserError: the images do not have the size that the model states.
+        HwnasError: the model is no classifier, or holds something that is not interpreted.
+    """
+    spec, function = _loaded(package)
+    image = spec.description.input[0].type.imageType
+    if images.dtype != np.uint8 or images.shape[1:] != (image.height, image.width, 3):
+        raise UserError(
+            f"the model reads uint8 images (n, {image.height}, {image.width}, 3), but got "
+            f"{images.dtype} {images.shape}"
+        )
+    if image.ColorSpace.Name(image.colorSpace) != "RGB":
+        raise unknown(f"images of colour space {image.ColorSpace.Name(image.colorSpace)}")
+    pixels = torch.from_numpy(images.transpose(0, 3, 1, 2).astype(np.float64))
+    constants = _constants(function)
+    with torch.inference_mode():
+        rows = [_run(function, constants, each[None]).reshape(1, -1).numpy() for each in pixels]
+    return np.concatenate(rows, dtype=np.float32)
+
+
+def _loaded(package: Artifact) -> tuple[Any, Any]:
+    """Return the specification and the main function of the program."""
+    spec = require("proto.Model_pb2").Model.FromString(package.files[MODEL])
+    if spec.WhichOneof("Type") != "mlProgram":
+        raise unknown(f"models of type {spec.WhichOneof('Type')}")
+    load = require("converters.mil.frontend.milproto.load").load
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in package.files.items():
+            path = Path(folder) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        weights = Path(folder) / Path(MODEL).parent / "weights"
+        program = load(spec, max(LATEST, spec.specificationVersion), str(weights))
+    return spec, program.functions["main"]
+
+
+def _constants(function: Any) -> dict[str, Any]:
+    """Return the values of constants by name, arrays as float64 tensors."""
+    return {
+        result.name: _value(result.val)
+        for operation in function.operations
+        if operation.op_type == "const"
+        for result in operation.outputs
+    }
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+        return torch.from_numpy(value.astype(np.float64))
+    return value
+
+
+def _run(function: Any, constants: dict[str, Any], image: Tensor) -> Tensor:
+    """Return the probabilities of one image."""
+    (source,) = function.inputs.values()
+    known = {**constants, source.name: image}
+    for operation in function.operations:
+        kind = operation.op_type
+        if kind == "const":
+            continue
+        inputs = _inputs(operation, known)
+        if kind == CLASSIFY:
+            found: Tensor = inputs["probabilities"]
+            return found
+        if kind not in OPERATIONS:
+            raise unknown(f"operation {operation.name!r} of type {kind}")
+        results = OPERATIONS[kind](inputs)
+        listed = list(results) if isinstance(results, tuple) else [results]
+        for declared, value in zip(operation.outputs, listed, strict=True):
+            known[declared.name] = _as_declared(value, declared)
+    raise HwnasError("expected a Core ML classifier, but the program does not classify")
+
+
+def _inputs(operation: Any, known: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of an operation's inputs by their names in MIL."""
+    return {
+        name: [known[each.name] for each in given]
+        if isinstance(given, (tuple, list))
+        else known[given.name]
+        for name, given in operation.inputs.items()
+        if given is not None
+    }
+
+
+def _as_declared(value: Tensor, declared: Any) -> Tensor:
+    """Round to the declared type, and hold the declared shape against the computed one."""
+    shape, kind = tuple(declared.shape), declared.dtype.__name__
+    if tuple(value.shape) != shape:
+        raise HwnasError(f"{declared.name} is declared {shape}, but computes {tuple(value.shape)}")
+    if kind == "fp16":
+        return value.half().double()
+    if kind == "fp32":
+        return value  # float64 tells the file's error from that of a runtime
+    raise unknown(f"{declared.name} of type {kind}")
