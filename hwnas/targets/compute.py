@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -46,10 +47,24 @@ def run(
         name: (w.astype(np.float64), b.astype(np.float64)) for name, (w, b) in weights.items()
     }
     results = []
-    for batch in batches(graph, images):
-        *_, (_, result) = values(graph, double, batch.astype(np.float64), rounded)
-        results.append(result.numpy())
+    with one_thread():
+        for batch in batches(graph, images):
+            *_, (_, result) = values(graph, double, batch.astype(np.float64), rounded)
+            results.append(result.numpy())
     return np.concatenate(results)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Keep torch on one thread: where others run or are pinned, its spinning threads stall it."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def batches(graph: Graph, images: NDArray[Any]) -> Iterator[NDArray[Any]]:

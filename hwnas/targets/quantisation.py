@@ -8,18 +8,17 @@ into every format. A ReLU6 needs no operation of its own: its range is that of i
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hwnas.graph import Linear, Shuffle
-from hwnas.targets.compute import batches, values
+from hwnas.targets.compute import batches, one_thread, values
 from hwnas.targets.inputs import steady_input
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -74,7 +73,7 @@ def calibrate(
     """
     batch = steady_input((1, *graph.input_shape)) if images is None else images
     ranges: dict[str, tuple[float, float]] = {}
-    with _one_thread():
+    with one_thread():
         for part in batches(graph, batch):
             for name, value in values(graph, weights, part):
                 low, high = (float(extreme) for extreme in value.aminmax())
@@ -114,19 +113,6 @@ def integers(
     column = scales.reshape(-1, *[1] * (weight.ndim - 1))
     whole = np.clip(np.rint(weight / column), -WEIGHT_LIMIT, WEIGHT_LIMIT).astype(np.int8)
     return Integers(whole, scales, np.rint(bias / (input_scale * scales)).astype(np.int32))
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Keep torch on one thread: a pinned process has one core, and spinning threads stall it."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def dequantised(

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from hwnas.errors import HwnasError, UserError
+from hwnas.targets.compute import one_thread
 from hwnas.targets.coreml import require
 from hwnas.targets.coreml.layers import LAYERS, SEVERAL_INPUTS, Layer, unknown
 
@@ -119,7 +120,7 @@ def _run(spec: Any, values: NDArray[Any]) -> NDArray[np.float32]:
     prepare = _preprocessing(spec)
     steps = [_step(layer) for layer in network.layers]
     images = torch.from_numpy(np.array(values, np.float64, order="C"))
-    with torch.inference_mode():
+    with one_thread(), torch.inference_mode():
         results = [
             _forward(steps, source, prepare(_as_blob(chunk)), target).numpy()
             for chunk in torch.split(images, BATCH)

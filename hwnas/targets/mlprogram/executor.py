@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from hwnas.errors import HwnasError, UserError
+from hwnas.targets.compute import one_thread
 from hwnas.targets.coreml import require
 from hwnas.targets.mlprogram.operations import OPERATIONS, unknown
 from hwnas.targets.mlprogram.package import MODEL
@@ -52,7 +53,7 @@ def probabilities(package: Artifact, images: NDArray[np.uint8]) -> NDArray[np.fl
         raise unknown(f"images of colour space {image.ColorSpace.Name(image.colorSpace)}")
     pixels = torch.from_numpy(images.transpose(0, 3, 1, 2).astype(np.float64))
     constants = _constants(function)
-    with torch.inference_mode():
+    with one_thread(), torch.inference_mode():
         rows = [_run(function, constants, each[None]).reshape(1, -1).numpy() for each in pixels]
     return np.concatenate(rows, dtype=np.float32)
 

@@ -73,6 +73,8 @@ class Model:
         self._buffers: list[Offset] = [self._write.table("Buffer")]
         self._operators: list[Offset] = []
         self._codes: dict[tuple[int, int], int] = {}
+        # Eight bytes per channel of every weight and bias, nearly all of them equal.
+        self._zero_points: dict[tuple[int, int], Offset] = {}
 
     def value(self, name: str, shape: Sequence[int], scales: Scales | None = None) -> Tensor:
         """Add a tensor that is computed: int8 if it has scales, else float32."""
@@ -157,11 +159,12 @@ class Model:
         return len(self._tensors) - 1
 
     def _quantisation(self, scales: Scales) -> Offset:
-        write = self._write
-        zero_points = np.full(len(scales.scales), scales.zero_point, np.int64)
+        write, key = self._write, (len(scales.scales), scales.zero_point)
+        if key not in self._zero_points:
+            self._zero_points[key] = write.numbers(np.full(*key, np.int64))
         fields = {
             "scale": write.numbers(scales.scales),
-            "zero_point": write.numbers(zero_points),
+            "zero_point": self._zero_points[key],
             "quantized_dimension": scales.axis,
         }
         return write.table("QuantizationParameters", **fields)
