@@ -49,10 +49,14 @@ def _quantised(weights: Weights) -> Weights:
 
 
 def _in_8_bits(weight: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return float16(scale) * integer, one symmetric scale per output channel."""
-    largest = np.abs(weight.reshape(len(weight), -1)).max(axis=1)
-    scale = np.maximum(largest / WEIGHT_LIMIT, np.finfo(np.float16).tiny)
-    column = scale.astype(np.float16).astype(np.float32).reshape(-1, *[1] * (weight.ndim - 1))
-    whole = np.clip(np.rint(weight / column), -WEIGHT_LIMIT, WEIGHT_LIMIT)
-    result: NDArray[np.float32] = (whole * column).astype(np.float16).astype(np.float32)
+    """Return float16(scale) * integer, one symmetric scale per output channel.
+
+    The division is in float16 as well, as coremltools has it: it moves one integer in forty.
+    """
+    half = weight.astype(np.float16)
+    largest = np.abs(half.reshape(len(half), -1)).max(axis=1).astype(np.float32)
+    scale = np.maximum(largest / WEIGHT_LIMIT, np.finfo(np.float16).tiny).astype(np.float16)
+    column = scale.reshape(-1, *[1] * (weight.ndim - 1))
+    whole = np.clip(np.rint(half / column), -WEIGHT_LIMIT, WEIGHT_LIMIT)
+    result: NDArray[np.float32] = (whole * column).astype(np.float32)
     return result
