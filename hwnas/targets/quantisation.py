@@ -3,7 +3,7 @@
 A real value is scale * (integer - zero_point). Activations are asymmetric, with the extremes
 seen on the batch; weights are symmetric, one scale per output channel; a bias has 32 bits and
 the scale of the sum that it is added to (Jacob et al., CVPR 2018, section 2). The same numbers go
-into every format. A ReLU6 needs no operation of its own: its range is that of its result.
+into every format. A clamp needs no operation of its own: its range is that of its result.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from hwnas.graph import Graph, Node, Weights
+    from hwnas.graph import Activation, Graph, Node, Weights
 
 LEVELS = 255
 """Steps between the smallest and the largest 8-bit integer."""
@@ -133,6 +133,17 @@ def _affine(values: Tensor) -> Affine:
     return Affine(scale, int(np.clip(np.rint(-low / scale), 0, LEVELS)))
 
 
+def _activated(values: Tensor, activation: Activation | None) -> Tensor:
+    """Apply an activation in place."""
+    match activation:
+        case "relu6":
+            return values.clamp_(0, 6)
+        case "relu":
+            return values.clamp_(min=0)
+        case None:
+            return values
+
+
 def _computed(node: Node, values: dict[str, Tensor], weights: Weights) -> Tensor:
     """Return the result of one operation in float32."""
     import torch
@@ -144,7 +155,7 @@ def _computed(node: Node, values: dict[str, Tensor], weights: Weights) -> Tensor
             weight, bias = map(torch.from_numpy, weights[node.name])
             pad = op.kernel // 2
             total = functional.conv2d(source, weight, bias, op.stride, pad, groups=op.groups)
-            return total.clamp_(0, 6) if op.relu6 else total
+            return _activated(total, op.activation)
         case Shuffle(groups):
             return functional.channel_shuffle(source, groups)
         case Add():
