@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from hwnas.graph import Graph, Weights
 
 
+def clamped(y: torch.Tensor, activation: str | None) -> torch.Tensor:
+    """Return an activation of y."""
+    low, high = {None: (-torch.inf, torch.inf), "relu": (0, torch.inf), "relu6": (0, 6)}[activation]
+    return y.clamp(low, high)
+
+
 def run(graph: Graph, weights: Weights, images: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return the output for images (n, C, H, W), computed in float64."""
     values = {INPUT: torch.from_numpy(np.asarray(images, np.float64))}
@@ -25,7 +31,7 @@ def run(graph: Graph, weights: Weights, images: NDArray[np.floating]) -> NDArray
             case Conv() as op:
                 w, b = (torch.from_numpy(a.astype(np.float64)) for a in weights[node.name])
                 y = F.conv2d(x, w, b, op.stride, op.kernel // 2, groups=op.groups)
-                values[node.name] = y.clamp(0, 6) if op.relu6 else y
+                values[node.name] = clamped(y, op.activation)
             case Shuffle(groups):
                 order = torch.arange(x.shape[1]).view(groups, -1).T.reshape(-1)
                 values[node.name] = x[:, order]

@@ -60,7 +60,7 @@ def apply(op: Any, inputs: list[Tensor], weight: tuple[Tensor, Tensor] | None) -
             y = functional.conv2d(
                 first, *weight, stride=op.stride, padding=padding, groups=op.groups
             )
-            return functional.relu6(y) if op.relu6 else y
+            return y if op.activation is None else getattr(functional, op.activation)(y)
         case Shuffle(groups):
             size = first.shape[1] // groups
             result = torch.empty_like(first)
@@ -148,7 +148,7 @@ def test_every_network_of_a_space_computes_what_torch_computes(seed: int) -> Non
 def test_an_unequal_std_is_folded_exactly(groups: int) -> None:
     builder = GraphBuilder((3, 9, 9))
     left = builder.conv("left", INPUT, 6, kernel=3, stride=2, groups=groups)
-    right = builder.conv("right", INPUT, 6, stride=2, relu6=False)
+    right = builder.conv("right", INPUT, 6, stride=2, activation=None)
     value = builder.add("add", left, right)
     builder.linear("classifier", builder.global_avg_pool("pool", value), 4)
     images = ImageInput((0.1, 0.5, 0.9), (0.9, 0.05, 0.3), ("a", "b", "c", "d"))
@@ -157,7 +157,7 @@ def test_an_unequal_std_is_folded_exactly(groups: int) -> None:
 
 def test_an_image_that_no_convolution_reads_is_scaled_by_a_layer() -> None:
     builder = GraphBuilder((3, 8, 8))
-    value = builder.conv("conv", builder.shuffle("shuffle", INPUT, 3), 3, relu6=False)
+    value = builder.conv("conv", builder.shuffle("shuffle", INPUT, 3), 3, activation=None)
     value = builder.add("add", value, INPUT)
     builder.linear("classifier", builder.global_avg_pool("pool", value), 3)
     images = ImageInput((0.1, 0.5, 0.9), (0.9, 0.05, 0.3), ("a", "b", "c"))

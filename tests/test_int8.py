@@ -65,14 +65,15 @@ def _single(build: Any, shape: tuple[int, ...] = (8, 7, 6)) -> Graph:
 
 OPERATIONS = {
     "dense": _single(lambda b: b.conv("c", INPUT, 12)),
-    "linear": _single(lambda b: b.conv("c", INPUT, 12, relu6=False)),
+    "relu": _single(lambda b: b.conv("c", INPUT, 12, activation="relu")),
+    "linear": _single(lambda b: b.conv("c", INPUT, 12, activation=None)),
     "3x3": _single(lambda b: b.conv("c", INPUT, 12, kernel=3)),
     "3x3 stride 2": _single(lambda b: b.conv("c", INPUT, 12, kernel=3, stride=2)),
     "grouped": _single(lambda b: b.conv("c", INPUT, 12, groups=4)),
     "depthwise": _single(lambda b: b.depthwise("d", INPUT, 1)),
     "depthwise stride 2": _single(lambda b: b.depthwise("d", INPUT, 2)),
     "shuffle": _single(lambda b: b.shuffle("s", INPUT, 4)),
-    "add": _single(lambda b: b.add("a", INPUT, b.conv("c", INPUT, 8, relu6=False))),
+    "add": _single(lambda b: b.add("a", INPUT, b.conv("c", INPUT, 8, activation=None))),
     "pool": _single(lambda b: b.global_avg_pool("p", INPUT)),
     "classifier": _single(lambda b: b.linear("l", b.global_avg_pool("p", INPUT), 10)),
 }

@@ -33,7 +33,7 @@ from hwnas.workflows.bench import backend_for, baseline, bench
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hwnas.graph import Graph, Weights
+    from hwnas.graph import Activation, Graph, Weights
 
 SMALL = find_space("rcnet", input_size="32", classes=10, width=0.25)
 NAMES = {number: name for name, number in vars(schema.BuiltinOperator).items()}
@@ -82,8 +82,8 @@ def test_litert_agrees_with_torch_functions(seed: int) -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@example(height=8, width=8, kernel=3, stride=2, groups=1, per_group=(3, 4), relu6=True)
-@example(height=7, width=8, kernel=3, stride=2, groups=6, per_group=(1, 1), relu6=False)
+@example(height=8, width=8, kernel=3, stride=2, groups=1, per_group=(3, 4), activation="relu6")
+@example(height=7, width=8, kernel=3, stride=2, groups=6, per_group=(1, 1), activation=None)
 @given(
     height=st.integers(3, 12),
     width=st.integers(3, 12),
@@ -91,7 +91,7 @@ def test_litert_agrees_with_torch_functions(seed: int) -> None:
     stride=st.integers(1, 3),
     groups=st.integers(1, 6),
     per_group=st.tuples(st.integers(1, 5), st.integers(1, 5)),
-    relu6=st.booleans(),
+    activation=st.sampled_from(["relu6", "relu", None]),
 )
 def test_every_convolution_alone_agrees(
     height: int,
@@ -100,10 +100,10 @@ def test_every_convolution_alone_agrees(
     stride: int,
     groups: int,
     per_group: tuple[int, int],
-    relu6: bool,
+    activation: Activation | None,
 ) -> None:
     builder = GraphBuilder((groups * per_group[0], height, width))
-    options = {"kernel": kernel, "stride": stride, "groups": groups, "relu6": relu6}
+    options = {"kernel": kernel, "stride": stride, "groups": groups, "activation": activation}
     builder.conv("conv", INPUT, groups * per_group[1], **options)
     graph = builder.build()
     weights = random_weights(graph, 0)

@@ -32,7 +32,7 @@ class Structure:
 
     Attributes:
         file: once, with pooling and classifier.
-        activated: per convolution with ReLU6.
+        activated: per convolution with an activation (ReLU6 takes the most).
         linear: per convolution without.
         shuffle: per channel shuffle.
         add: per addition.
@@ -51,8 +51,9 @@ class Structure:
     def of(self, op: Op) -> int:
         """Return the bytes of one operation, the classifier's with those of the file."""
         match op:
-            case Conv(out_channels=channels, relu6=relu6):
-                return (self.activated if relu6 else self.linear) + self.channel * channels
+            case Conv(out_channels=channels, activation=activation):
+                own = self.linear if activation is None else self.activated
+                return own + self.channel * channels
             case Shuffle():
                 return self.shuffle
             case Add():

@@ -2,7 +2,7 @@
 
 from hwnas.graph.graph import FLOAT_BYTES, INPUT, Graph, GraphBuilder, Node
 from hwnas.graph.inputs import ImageInput, file_metadata, unnamed
-from hwnas.graph.ops import Add, Conv, GlobalAvgPool, Linear, Op, Shape, Shuffle
+from hwnas.graph.ops import Activation, Add, Conv, GlobalAvgPool, Linear, Op, Shape, Shuffle
 from hwnas.graph.precision import FP32, Precision, find_precision
 from hwnas.graph.weights import Weights, random_weights, weight_shape
 
@@ -10,6 +10,7 @@ __all__ = [
     "FLOAT_BYTES",
     "FP32",
     "INPUT",
+    "Activation",
     "Add",
     "Conv",
     "GlobalAvgPool",

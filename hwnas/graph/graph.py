@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hwnas.graph import ops
-from hwnas.graph.ops import Add, Conv, GlobalAvgPool, Linear, Op, Shape, Shuffle
+from hwnas.graph.ops import Activation, Add, Conv, GlobalAvgPool, Linear, Op, Shape, Shuffle
 from hwnas.graph.precision import FP32, Precision
 
 if TYPE_CHECKING:
@@ -148,12 +148,12 @@ class GraphBuilder:
         kernel: int = 1,
         stride: int = 1,
         groups: int = 1,
-        relu6: bool = True,
+        activation: Activation | None = "relu6",
     ) -> str:
-        """Add convolution, batch norm and, if `relu6`, the activation."""
+        """Add convolution, batch norm and, unless it is None, the activation."""
         in_channels = self.shape(source)[0]
         return self._add(
-            name, Conv(in_channels, out_channels, kernel, stride, groups, relu6), source
+            name, Conv(in_channels, out_channels, kernel, stride, groups, activation), source
         )
 
     def depthwise(self, name: str, source: str, stride: int) -> str:

@@ -9,22 +9,25 @@ two per channel for batch norm, and the classifier with its bias.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 Shape: TypeAlias = tuple[int, ...]
 """(channels, height, width) of a feature map, or (features,); the batch is left out."""
 
+Activation: TypeAlias = Literal["relu6", "relu"]
+"""What every runtime fuses into the convolution before it: values below 0 or above 6 are cut."""
+
 
 @dataclass(frozen=True, slots=True)
 class Conv:
-    """Convolution without bias, batch norm, and ReLU6 if `relu6`; padding is kernel // 2."""
+    """Convolution without bias, batch norm, and the activation if any; padding is kernel // 2."""
 
     in_channels: int
     out_channels: int
     kernel: int = 1
     stride: int = 1
     groups: int = 1
-    relu6: bool = True
+    activation: Activation | None = "relu6"
 
     def __post_init__(self) -> None:
         if self.in_channels % self.groups or self.out_channels % self.groups:

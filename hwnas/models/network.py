@@ -15,11 +15,13 @@ from hwnas.seeds import derive
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hwnas.graph import Graph, Op, Weights
+    from hwnas.graph import Activation, Graph, Op, Weights
+
+ACTIVATIONS: dict[Activation, type[nn.ReLU6 | nn.ReLU]] = {"relu6": nn.ReLU6, "relu": nn.ReLU}
 
 
 class ConvNormAct(nn.Sequential):
-    """Convolution without bias, batch norm and, if the op says so, ReLU6."""
+    """Convolution without bias, batch norm and the op's activation, if any."""
 
     def __init__(self, op: Conv) -> None:
         super().__init__()
@@ -35,8 +37,8 @@ class ConvNormAct(nn.Sequential):
         self.norm = nn.BatchNorm2d(op.out_channels)
         # Serves a momentum that depends on it; here it would cost a GPU one launch per layer.
         self.norm.num_batches_tracked = None
-        if op.relu6:
-            self.act = nn.ReLU6(inplace=True)
+        if op.activation is not None:
+            self.act = ACTIVATIONS[op.activation](inplace=True)
 
 
 class ChannelShuffle(nn.Module):

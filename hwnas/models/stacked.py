@@ -14,7 +14,15 @@ import torch
 from torch import Tensor, nn
 
 from hwnas.graph import Add, Conv, GlobalAvgPool, Linear, Shuffle
-from hwnas.models.network import ConvNormAct, Network, Pool, Sum, module_name, run_layers
+from hwnas.models.network import (
+    ACTIVATIONS,
+    ConvNormAct,
+    Network,
+    Pool,
+    Sum,
+    module_name,
+    run_layers,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,7 +86,9 @@ def _stack_conv(layers: Sequence[ConvNormAct], op: Conv) -> nn.Module:
     for name in ("weight", "bias", "running_mean", "running_var"):
         parts = [getattr(layer.norm, name).detach() for layer in layers]
         getattr(norm, name).data.copy_(torch.cat(parts))
-    return nn.Sequential(conv, norm, nn.ReLU6(inplace=True) if op.relu6 else nn.Identity())
+    if op.activation is None:
+        return nn.Sequential(conv, norm)
+    return nn.Sequential(conv, norm, ACTIVATIONS[op.activation](inplace=True))
 
 
 class _StackedPointwise(nn.Module):

@@ -55,13 +55,13 @@ def inverted_residual(
     if block.projection_groups > 1:
         hidden = builder.shuffle(f"{name}.shuffle", hidden, block.projection_groups)
     result = builder.conv(
-        f"{name}.project", hidden, out_channels, groups=block.projection_groups, relu6=False
+        f"{name}.project", hidden, out_channels, groups=block.projection_groups, activation=None
     )
     if stride != 1 or (in_channels != out_channels and not project_shortcut):
         return result
     shortcut = source
     if in_channels != out_channels:
-        shortcut = builder.conv(f"{name}.shortcut", source, out_channels, relu6=False)
+        shortcut = builder.conv(f"{name}.shortcut", source, out_channels, activation=None)
     return builder.add(f"{name}.add", shortcut, result)
 
 

@@ -39,7 +39,7 @@ def mobilenet_v2(
             out = scaled(channels, width)
             if expansion == 1 and not projections:
                 value = builder.depthwise(f"{name}.depthwise", value, 1)
-                value = builder.conv(f"{name}.project", value, out, relu6=False)
+                value = builder.conv(f"{name}.project", value, out, activation=None)
                 continue
             value = inverted_residual(
                 builder,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from hwnas.graph import Graph, Node
+    from hwnas.graph import Activation, Graph, Node
 
 Rounding: TypeAlias = "Callable[[str, Tensor], Tensor]"
 """What storing a value does to it, by the value's name: (name, value) to value."""
@@ -113,7 +113,7 @@ def _computed(
             weight, bias = map(torch.from_numpy, weights[node.name])
             pad = op.kernel // 2
             total = functional.conv2d(source, weight, bias, op.stride, pad, groups=op.groups)
-            return total.clamp_(0, 6) if op.relu6 else total
+            return _activated(total, op.activation)
         case Shuffle(groups):
             return functional.channel_shuffle(source, groups)
         case Add():
@@ -123,3 +123,14 @@ def _computed(
         case Linear():
             return functional.linear(source, *map(torch.from_numpy, weights[node.name]))
     raise NotImplementedError(type(node.op).__name__)
+
+
+def _activated(total: Tensor, activation: Activation | None) -> Tensor:
+    """Apply an activation in place."""
+    match activation:
+        case "relu6":
+            return total.clamp_(0, 6)
+        case "relu":
+            return total.clamp_(min=0)
+        case None:
+            return total

@@ -3,7 +3,7 @@
 A real value is scale * (integer - zero_point). Activations are asymmetric, with the extremes
 seen on the batch; weights are symmetric, one scale per output channel; a bias has 32 bits and
 the scale of the sum that it is added to (Jacob et al., CVPR 2018, section 2). The same numbers go
-into every format. A ReLU6 needs no operation of its own: its range is that of its result.
+into every format. A clamp needs no operation of its own: its range is that of its result.
 """
 
 from __future__ import annotations

@@ -191,7 +191,7 @@ class _Writer:
 
     def _conv(self, name: str, op: Conv, source: str, target: str) -> None:
         weight, bias = self.weights[name]
-        result = f"{name}.conv" if op.relu6 else target
+        result = target if op.activation is None else f"{name}.conv"
         pad = op.kernel // 2
         self.builder.add_convolution(
             result,
@@ -214,8 +214,11 @@ class _Writer:
             input_name=source,
             output_name=result,
         )
-        if op.relu6:
-            self._relu6(name, result, target)
+        match op.activation:
+            case "relu6":
+                self._relu6(name, result, target)
+            case "relu":
+                self.builder.add_activation(target, "RELU", result, target)
 
     def _relu6(self, name: str, source: str, target: str) -> None:
         """Add min(6, x) as -max(-6, -x), after max(0, x)."""

@@ -135,9 +135,15 @@ def _conv(builder: Any, name: str, op: Conv, source: Any, weights: Weights) -> A
         pad_type="custom",
         pad=[op.kernel // 2] * 4,
         groups=op.groups,
-        name=f"{name}.conv" if op.relu6 else name,
+        name=f"{name}.conv" if op.activation else name,
     )
-    return builder.relu6(x=total, name=name) if op.relu6 else total
+    match op.activation:
+        case "relu6":
+            return builder.relu6(x=total, name=name)
+        case "relu":
+            return builder.relu(x=total, name=name)
+        case None:
+            return total
 
 
 def _shuffle(builder: Any, node: Node, groups: int, source: Any) -> Any:

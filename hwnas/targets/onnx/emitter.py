@@ -12,7 +12,7 @@ from hwnas.targets.onnx.model import OUTPUT, Model
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hwnas.graph import ImageInput, Weights
+    from hwnas.graph import Activation, ImageInput, Weights
 
 
 def emit(
@@ -73,13 +73,21 @@ def _add(model: Model, node: Node, sources: list[str], result: str, weights: Wei
 
 
 def _conv(model: Model, name: str, op: Conv, source: str, result: str, weights: Weights) -> None:
-    raw = f"{result}.linear" if op.relu6 else result
+    raw = result if op.activation is None else f"{result}.linear"
     inputs = [source, *model.weight_and_bias(name, weights)]
     model.node("Conv", inputs, raw, **conv_attributes(op))
-    if op.relu6:
-        low = model.constant("relu6.low", np.float32(0))
-        high = model.constant("relu6.high", np.float32(6))
-        model.node("Clip", [raw, low, high], result)
+    if op.activation is not None:
+        _activation(model, op.activation, raw, result)
+
+
+def _activation(model: Model, activation: Activation, source: str, result: str) -> None:
+    match activation:
+        case "relu6":
+            low = model.constant("relu6.low", np.float32(0))
+            high = model.constant("relu6.high", np.float32(6))
+            model.node("Clip", [source, low, high], result)
+        case "relu":
+            model.node("Relu", [source], result)
 
 
 def _shuffle(model: Model, node: Node, groups: int, source: str, result: str) -> None:

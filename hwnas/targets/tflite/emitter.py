@@ -1,4 +1,4 @@
-"""Graph to TFLite, batch norm folded, ReLU6 fused, channels last.
+"""Graph to TFLite, batch norm folded, activations fused, channels last.
 
 Padding is torch's: the same on all sides. TFLite's own "SAME" puts more on the right when a stride
 does not divide the size; such a convolution gets a PAD before it, which XNNPACK takes back in.
@@ -17,7 +17,7 @@ from hwnas.targets.tflite.model import Model, Scales, Tensor
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from hwnas.graph import Graph, ImageInput, Node, Shape, Weights
+    from hwnas.graph import Activation, Graph, ImageInput, Node, Shape, Weights
 
 OUTPUT = "logits"
 
@@ -25,7 +25,9 @@ GROUPED_VERSION = 6
 """Of CONV_2D with groups, whatever the arithmetic."""
 
 SAME, VALID = 0, 1
-NO_ACTIVATION, RELU6 = 0, 3
+
+ACTIVATIONS: Mapping[Activation | None, int] = {None: 0, "relu": 1, "relu6": 3}
+"""By the schema's enumeration of fused activation functions."""
 
 BYTES_PER_NODE = 2048
 """Of a file beside its weights, generously."""
@@ -150,7 +152,7 @@ class _Emitter:
             "padding": padding,
             "stride_w": op.stride,
             "stride_h": op.stride,
-            "fused_activation_function": RELU6 if op.relu6 else NO_ACTIVATION,
+            "fused_activation_function": ACTIVATIONS[op.activation],
         }
         order = DEPTHWISE if op.depthwise else DENSE
         sources = [source, *self._arithmetic.weight_and_bias(self._model, node, order)]
