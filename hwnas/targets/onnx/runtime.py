@@ -27,7 +27,7 @@ class OnnxRuntime:
         Raises:
             MissingPackage: onnxruntime is not installed.
         """
-        ort = _import_onnxruntime()
+        ort = import_onnxruntime()
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -69,10 +69,15 @@ def version() -> str:
     Raises:
         MissingPackage: onnxruntime is not installed.
     """
-    return str(_import_onnxruntime().__version__)
+    return str(import_onnxruntime().__version__)
 
 
-def _import_onnxruntime() -> Any:
+def import_onnxruntime() -> Any:
+    """Return the module.
+
+    Raises:
+        MissingPackage: onnxruntime is not installed.
+    """
     try:
         import onnxruntime
     except ImportError:

@@ -34,9 +34,7 @@ class LiteRt:
         Raises:
             MissingPackage: ai-edge-litert is not installed.
         """
-        with _without_notice():
-            self._interpreter = _import_interpreter()(model_content=model, num_threads=threads)
-            self._interpreter.allocate_tensors()
+        self._interpreter = load_interpreter(model, threads)
         (source,) = self._interpreter.get_input_details()
         (result,) = self._interpreter.get_output_details()
         self._source, self._result = source, result
@@ -71,6 +69,18 @@ class LiteRt:
         values = self._interpreter.get_tensor(self._result["index"])
         scale, zero_point = self._result["quantization"]
         return dequantised(values, scale, zero_point) if values.dtype == np.int8 else values
+
+
+def load_interpreter(model: bytes, threads: int = 1) -> Any:
+    """Return LiteRT's interpreter of a serialised model, ready to run.
+
+    Raises:
+        MissingPackage: ai-edge-litert is not installed.
+    """
+    with _without_notice():
+        interpreter = _import_interpreter()(model_content=model, num_threads=threads)
+        interpreter.allocate_tensors()
+    return interpreter
 
 
 def channels_first(values: NDArray[np.float32]) -> NDArray[np.float32]:
