@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 def export(
     form: Annotated[
         str | None,
-        typer.Option("--format", help="onnx, tflite or coreml.", show_default="the target's"),
+        typer.Option(
+            "--format",
+            help="onnx, tflite, coreml (iOS 12) or mlprogram (iOS 15).",
+            show_default="the target's",
+        ),
     ] = None,
     precision: Annotated[
         str | None,
@@ -168,6 +172,8 @@ def show_export(result: dict[str, Any]) -> None:
             f"{precision} changes outputs by {effect['rms_rel']:.1e} relative (root mean square); "
             "what that does to the accuracy was not measured"
         )
+    for line in result["slow_paths"]:
+        out.print(f"not as fast as it could be: {line}")
     out.print(f"runs on: {result['target_os']}\nnext: {_next_step(result)}")
 
 

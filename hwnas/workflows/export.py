@@ -98,6 +98,7 @@ def export(
         "arch": winner.space.format(winner.arch),
         "space": winner.space.name,
         **form.facts(artifact),
+        "slow_paths": form.slow_paths(artifact),
         **found,
     }
     write_json(folder / f"{name}.json", result)
