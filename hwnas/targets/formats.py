@@ -269,7 +269,7 @@ class _NeuralNetwork:
     executor: str = "hwnas's executor of the NeuralNetwork specification"
 
     def facts(self, artifact: Artifact) -> dict[str, Any]:
-        from hwnas.targets.coreml import versions
+        from hwnas.targets.apple import versions
 
         version = versions.required_version(artifact.content)
         system = f"iOS {versions.RELEASES[version]} and later (checked against iOS 12)"
@@ -298,15 +298,15 @@ class _NeuralNetwork:
         return executor.probabilities(artifact.content, pixels)
 
     def gate(self, artifact: Artifact) -> None:
-        from hwnas.targets.coreml import versions
+        from hwnas.targets.apple import versions
 
         versions.check_ios12(artifact.content)
 
 
 def _coreml() -> Format:
-    from hwnas.targets import coreml
+    from hwnas.targets.apple import require
 
-    coreml.require("proto.Model_pb2")
+    require("proto.Model_pb2")
     return _NeuralNetwork()
 
 
@@ -323,7 +323,7 @@ class _MlProgram:
     executor: str = "hwnas's executor of ML Programs"
 
     def facts(self, artifact: Artifact) -> dict[str, Any]:
-        from hwnas.targets.coreml import versions
+        from hwnas.targets.apple import versions
         from hwnas.targets.mlprogram.package import MODEL
 
         version = versions.required_version(artifact.files[MODEL])
@@ -356,14 +356,14 @@ class _MlProgram:
         return executor.probabilities(artifact, pixels)
 
     def gate(self, artifact: Artifact) -> None:
-        from hwnas.targets.coreml import versions
+        from hwnas.targets.apple import versions
         from hwnas.targets.mlprogram.package import MODEL
 
         versions.check_stated(artifact.files[MODEL])
 
 
 def _mlprogram() -> Format:
-    from hwnas.targets import coreml
+    from hwnas.targets.apple import require
 
-    coreml.require("proto.Model_pb2")
+    require("proto.Model_pb2")
     return _MlProgram()

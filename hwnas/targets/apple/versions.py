@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hwnas.errors import CheckFailed, UserError
-from hwnas.targets.coreml import require
+from hwnas.targets.apple import require
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
