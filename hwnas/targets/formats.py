@@ -269,10 +269,10 @@ class _NeuralNetwork:
     executor: str = "hwnas's executor of the NeuralNetwork specification"
 
     def facts(self, artifact: Artifact) -> dict[str, Any]:
-        from hwnas.targets.apple import versions
+        from hwnas.targets.apple import releases, versions
 
         version = versions.required_version(artifact.content)
-        system = f"iOS {versions.RELEASES[version]} and later (checked against iOS 12)"
+        system = f"iOS {releases.RELEASES[version]} and later (checked against iOS 12)"
         return {"target_os": system, "specification_version": version}
 
     def emit(self, content: Content) -> Artifact:
@@ -323,11 +323,11 @@ class _MlProgram:
     executor: str = "hwnas's executor of ML Programs"
 
     def facts(self, artifact: Artifact) -> dict[str, Any]:
-        from hwnas.targets.apple import versions
+        from hwnas.targets.apple import releases, versions
         from hwnas.targets.mlprogram.package import MODEL
 
         version = versions.required_version(artifact.files[MODEL])
-        system = f"iOS {versions.RELEASES[version]} and later"
+        system = f"iOS {releases.RELEASES[version]} and later"
         return {"target_os": system, "specification_version": version}
 
     def emit(self, content: Content) -> Artifact:
