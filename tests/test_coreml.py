@@ -34,8 +34,9 @@ from hwnas.graph import (
     unnamed,
 )
 from hwnas.spaces import PUBLISHED, find_space, mobilenet_v2
-from hwnas.targets import coreml
-from hwnas.targets.coreml import executor, versions
+from hwnas.targets import apple
+from hwnas.targets.apple import versions
+from hwnas.targets.coreml import executor
 from hwnas.targets.coreml.emitter import emit, emit_part
 
 if TYPE_CHECKING:
@@ -195,13 +196,13 @@ def small_model() -> bytes:
 
 
 def parse(model: bytes) -> Any:
-    return coreml.require("proto.Model_pb2").Model.FromString(model)
+    return apple.require("proto.Model_pb2").Model.FromString(model)
 
 
 def test_a_file_read_by_coremltools_has_its_input_labels_and_metadata(tmp_path: Any) -> None:
     path = tmp_path / "net.mlmodel"
     path.write_bytes(small_model())
-    spec = coreml.require("models.utils").load_spec(str(path))
+    spec = apple.require("models.utils").load_spec(str(path))
     (source,), outputs = spec.description.input, spec.description.output
     image = source.type.imageType
     assert (source.name, image.width, image.height) == ("image", 16, 16)
@@ -257,7 +258,7 @@ def test_our_networks_hold_and_state_version_1_only() -> None:
 
 def test_the_whitelist_is_what_the_protobuf_numbers_before_ios13() -> None:
     """The schema puts the layers of version 4 at 600 and those of version 5 at 1450 and later."""
-    layer = coreml.require("proto.NeuralNetwork_pb2").NeuralNetworkLayer.DESCRIPTOR
+    layer = apple.require("proto.NeuralNetwork_pb2").NeuralNetworkLayer.DESCRIPTOR
     fields = layer.oneofs_by_name["layer"].fields
     assert {field.name for field in fields if field.number < 600} == versions.IOS12_LAYERS
     assert {field.name for field in fields if field.number >= 1450} == versions.IOS14_LAYERS
@@ -281,7 +282,7 @@ class Witness(nn.Module):
 
 def converted(module: nn.Module) -> Any:
     """Convert as `ct.convert` does it, which is for iOS 13 at least."""
-    coreml.require("models")
+    apple.require("models")
     ct = sys.modules["coremltools"]
     shape = (1, 3, 15, 15)
     program = torch.export.export(module.eval(), (torch.zeros(shape),)).run_decompositions({})
@@ -329,8 +330,8 @@ def test_weights_of_lower_precision_need_later_versions_and_are_read(
     pixels = random_images(SMALL.graph(SMALL.start()), 4)
     exact = executor.probabilities(small_model(), pixels)
     spec = parse(small_model())
-    quantize = coreml.require("models.neural_network.quantization_utils")._quantize_spec_weights
-    quantize(spec, bits, getattr(coreml.require("models"), f"_QUANTIZATION_MODE{mode}"))
+    quantize = apple.require("models.neural_network.quantization_utils")._quantize_spec_weights
+    quantize(spec, bits, getattr(apple.require("models"), f"_QUANTIZATION_MODE{mode}"))
     assert versions.required_version(spec) == version
     versions.check_ios12(spec)
     difference = abs(executor.probabilities(spec.SerializeToString(), pixels) - exact)
@@ -398,7 +399,7 @@ def test_a_feature_of_a_later_version_is_found(change: Callable[[Any], None], ve
 
 
 def test_other_kinds_of_model_are_no_neural_networks() -> None:
-    model = coreml.require("proto.Model_pb2").Model()
+    model = apple.require("proto.Model_pb2").Model()
     with pytest.raises(UserError, match="empty model"):
         versions.required_version(model)
     model.mlProgram.version = 1
@@ -411,8 +412,8 @@ def test_other_kinds_of_model_are_no_neural_networks() -> None:
 
 
 def of_layer(shape: tuple[int, ...], add: Callable[[Any], None]) -> bytes:
-    array = coreml.require("models.datatypes").Array(*shape)
-    network = coreml.require("models.neural_network")
+    array = apple.require("models.datatypes").Array(*shape)
+    network = apple.require("models.neural_network")
     builder = network.NeuralNetworkBuilder([("x", array)], [("y", None)])
     add(builder)
     return bytes(builder.spec.SerializeToString())
@@ -601,7 +602,7 @@ def test_what_is_not_interpreted_is_named(add: Callable[[Any], None], name: str)
 
 def test_importing_the_target_does_not_import_coremltools() -> None:
     code = (
-        "import sys, hwnas.targets.coreml.emitter, hwnas.targets.coreml.versions;"
+        "import sys, hwnas.targets.coreml.emitter, hwnas.targets.apple.versions;"
         "sys.exit('coremltools' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -611,6 +612,6 @@ def test_a_missing_package_names_the_command_that_mends_it(monkeypatch: Any) -> 
     def absent(name: str) -> None:
         raise ModuleNotFoundError(name=name.partition(".")[0])
 
-    monkeypatch.setattr(coreml.importlib, "import_module", absent)
+    monkeypatch.setattr(apple.importlib, "import_module", absent)
     with pytest.raises(MissingPackage, match=r'pip install "hwnas\[coreml\]"'):
         versions.required_version(b"")

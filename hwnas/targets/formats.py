@@ -278,10 +278,10 @@ class _NeuralNetwork:
     executor: str = "hwnas's executor of the NeuralNetwork specification"
 
     def facts(self, artifact: Artifact) -> dict[str, Any]:
-        from hwnas.targets.coreml import versions
+        from hwnas.targets.apple import releases, versions
 
         version = versions.required_version(artifact.content)
-        system = f"iOS {versions.RELEASES[version]} and later (checked against iOS 12)"
+        system = f"iOS {releases.RELEASES[version]} and later (checked against iOS 12)"
         return {"target_os": system, "specification_version": version}
 
     def emit(self, content: Content) -> Artifact:
@@ -307,7 +307,7 @@ class _NeuralNetwork:
         return executor.probabilities(artifact.content, pixels)
 
     def gate(self, artifact: Artifact) -> None:
-        from hwnas.targets.coreml import versions
+        from hwnas.targets.apple import versions
 
         versions.check_ios12(artifact.content)
 
@@ -318,9 +318,9 @@ class _NeuralNetwork:
 
 
 def _coreml() -> Format:
-    from hwnas.targets import coreml
+    from hwnas.targets.apple import require
 
-    coreml.require("proto.Model_pb2")
+    require("proto.Model_pb2")
     return _NeuralNetwork()
 
 
@@ -337,11 +337,11 @@ class _MlProgram:
     executor: str = "hwnas's executor of ML Programs"
 
     def facts(self, artifact: Artifact) -> dict[str, Any]:
-        from hwnas.targets.coreml import versions
+        from hwnas.targets.apple import releases, versions
         from hwnas.targets.mlprogram.package import MODEL
 
         version = versions.required_version(artifact.files[MODEL])
-        system = f"iOS {versions.RELEASES[version]} and later"
+        system = f"iOS {releases.RELEASES[version]} and later"
         return {"target_os": system, "specification_version": version}
 
     def emit(self, content: Content) -> Artifact:
@@ -370,7 +370,7 @@ class _MlProgram:
         return executor.probabilities(artifact, pixels)
 
     def gate(self, artifact: Artifact) -> None:
-        from hwnas.targets.coreml import versions
+        from hwnas.targets.apple import versions
         from hwnas.targets.mlprogram.package import MODEL
 
         versions.check_stated(artifact.files[MODEL])
@@ -380,7 +380,7 @@ class _MlProgram:
 
 
 def _mlprogram() -> Format:
-    from hwnas.targets import coreml
+    from hwnas.targets.apple import require
 
-    coreml.require("proto.Model_pb2")
+    require("proto.Model_pb2")
     return _MlProgram()

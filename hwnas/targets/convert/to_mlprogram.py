@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from hwnas.targets.apple import require
 from hwnas.targets.artifact import Artifact
-from hwnas.targets.coreml import require
 from hwnas.targets.quiet import quietly
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import hwnas
-from hwnas.errors import UserError
 from hwnas.graph import INPUT, Add, Conv, GlobalAvgPool, Linear, Shuffle
-from hwnas.targets.coreml import require, std, storage, versions
+from hwnas.targets.apple import classifier, require, std, versions
+from hwnas.targets.apple.classifier import IMAGE, LABEL, PIXEL_SCALE, PROBABILITIES
+from hwnas.targets.coreml import storage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,13 +22,8 @@ if TYPE_CHECKING:
     from hwnas.graph import Graph, ImageInput, Node, Shape, Weights
     from hwnas.graph.inputs import Triple
 
-IMAGE, LABEL, PROBABILITIES = "image", "classLabel", "probabilities"
-"""Names of a classifier's input and outputs."""
-
 PART_INPUT, PART_OUTPUT = "input", "output"
 """Names of the arrays that a part of a network reads and writes."""
-
-PIXEL_SCALE = 1 / 255
 
 
 def emit(
@@ -55,7 +50,7 @@ def emit(
         CheckFailed: a weight is beyond the range of float16.
         MissingPackage: coremltools is not installed.
     """
-    check(graph, images)
+    classifier.check(graph, images)
     foldable = std.can_fold(graph)
     folded = std.folded(graph, weights, images.std) if foldable else weights
     builder = _new_builder({IMAGE: graph.input_shape}, {PROBABILITIES: (1,)}, mode="classifier")
@@ -67,7 +62,7 @@ def emit(
     builder.add_softmax(PROBABILITIES, graph.output.name, PROBABILITIES)
     builder.set_class_labels(list(images.labels), LABEL, PROBABILITIES)
     _set_preprocessing(builder, images)
-    describe_classifier(builder.spec.description, images)
+    classifier.describe(builder.spec.description, images)
     storage.store(builder.spec.neuralNetworkClassifier.layers, precision)
     builder.spec.specificationVersion = versions.required_version(builder.spec)
     return _finished(builder, metadata)
@@ -96,17 +91,6 @@ def emit_part(graph: Graph, weights: Weights, metadata: Mapping[str, str]) -> by
     return _finished(builder, metadata)
 
 
-def check(graph: Graph, images: ImageInput) -> None:
-    """Check that a graph classifies RGB images into the labels; raises UserError."""
-    if len(graph.input_shape) != 3 or graph.input_shape[0] != 3:
-        raise UserError(f"an image has 3 channels, but the graph reads {graph.input_shape}")
-    if graph.output.shape != (len(images.labels),):
-        raise UserError(
-            "a classifier needs one label per score, but got "
-            f"labels={len(images.labels)}, output={graph.output.shape}"
-        )
-
-
 def _new_builder(inputs: dict[str, Shape], outputs: dict[str, Shape], mode: str | None) -> Any:
     array = require("models.datatypes").Array
     features = [
@@ -128,26 +112,8 @@ def _set_preprocessing(builder: Any, images: ImageInput) -> None:
     )
 
 
-def describe_classifier(description: Any, images: ImageInput) -> None:
-    """Write what inputs and outputs are into a model's description."""
-    image = description.input[0].type.imageType
-    size = f"{image.width}x{image.height}"
-    texts = {
-        IMAGE: f"RGB image, {size} pixels",
-        LABEL: "most probable class",
-        PROBABILITIES: "probability of each class",
-    }
-    for feature in (*description.input, *description.output):
-        feature.shortDescription = texts[feature.name]
-    about = f"Classifier of {size} images into {len(images.labels)} classes"
-    description.metadata.shortDescription = about
-
-
 def _finished(builder: Any, metadata: Mapping[str, str]) -> bytes:
-    about = builder.spec.description.metadata
-    about.author = "hwnas"
-    about.versionString = hwnas.__version__
-    about.userDefined.update(metadata)
+    classifier.describe_origin(builder.spec.description, metadata)
     # Maps have no order of their own, and a file's hash must not depend on chance.
     return bytes(builder.spec.SerializeToString(deterministic=True))
 

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 
 from hwnas.errors import HwnasError, UserError
+from hwnas.targets.apple import require
 from hwnas.targets.compute import one_thread
-from hwnas.targets.coreml import require
 from hwnas.targets.coreml.layers import LAYERS, SEVERAL_INPUTS, Layer, unknown
 
 if TYPE_CHECKING:

@@ -8,17 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import hwnas
 from hwnas.graph import INPUT, Add, Conv, GlobalAvgPool, Linear, Shuffle
-from hwnas.targets.coreml import require, std
-from hwnas.targets.coreml.emitter import (
-    IMAGE,
-    LABEL,
-    PIXEL_SCALE,
-    PROBABILITIES,
-    check,
-    describe_classifier,
-)
+from hwnas.targets.apple import classifier, require, std
+from hwnas.targets.apple.classifier import IMAGE, LABEL, PIXEL_SCALE, PROBABILITIES
 from hwnas.targets.mlprogram import package
 from hwnas.targets.mlprogram.storage import WEIGHT_THRESHOLD, as_stored
 from hwnas.targets.quiet import quietly
@@ -58,7 +50,7 @@ def emit(
         CheckFailed: a weight is beyond the range of float16.
         MissingPackage: coremltools is not installed.
     """
-    check(graph, images)
+    classifier.check(graph, images)
     require("converters")  # says so when coremltools is missing, and keeps it quiet
     import coremltools as tools
 
@@ -168,11 +160,8 @@ def _packed(model: Any, images: ImageInput, metadata: Mapping[str, str]) -> Arti
 
     def describe(spec: Any) -> None:
         rename(spec, f"{LABEL}_probs", PROBABILITIES)  # the name that coremltools gives it
-        describe_classifier(spec.description, images)
-        about = spec.description.metadata
-        about.author = "hwnas"
-        about.versionString = hwnas.__version__
-        about.userDefined.update(metadata)
+        classifier.describe(spec.description, images)
+        classifier.describe_origin(spec.description, metadata)
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.mlpackage"

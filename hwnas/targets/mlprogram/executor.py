@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from hwnas.errors import HwnasError, UserError
+from hwnas.targets.apple import require
 from hwnas.targets.compute import one_thread
-from hwnas.targets.coreml import require
 from hwnas.targets.mlprogram.operations import OPERATIONS, unknown
 from hwnas.targets.mlprogram.package import MODEL
 

@@ -6,8 +6,8 @@ import json
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from hwnas.targets.apple import require
 from hwnas.targets.artifact import Artifact
-from hwnas.targets.coreml import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable

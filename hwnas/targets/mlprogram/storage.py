@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hwnas.targets.coreml import std
+from hwnas.targets.apple import std
 from hwnas.targets.half import halved
 
 if TYPE_CHECKING:

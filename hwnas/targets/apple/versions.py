@@ -1,4 +1,4 @@
-"""The gate to iOS 12: which specification version a neural network needs, from what is in it.
+"""Which specification version a model needs, from what is in it: the gates to iOS 12 and 15.
 
 The version that a file states is a claim; a file of version 4 that states 3 is accepted by
 Apple's validator and fails on the device. Rules after Apple's mlmodel/src/Utils.cpp and the
@@ -8,23 +8,23 @@ comments of NeuralNetwork.proto (BSD-3, coremltools).
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hwnas.errors import CheckFailed, UserError
-from hwnas.targets.coreml import require
+from hwnas.targets.apple import programs, require
+from hwnas.targets.apple.releases import (
+    IOS11,
+    IOS11_2,
+    IOS12,
+    IOS13,
+    IOS14,
+    IOS16,
+    IOS26,
+    Requirement,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-IOS11, IOS11_2, IOS12, IOS13, IOS14, IOS15, IOS16, IOS26 = 1, 2, 3, 4, 5, 6, 7, 10
-"""Specification version of each release."""
-
-RELEASES = {
-    IOS11: "11", IOS11_2: "11.2", IOS12: "12", IOS13: "13", IOS14: "14", IOS15: "15", IOS16: "16",
-    IOS26: "26",
-}  # fmt: skip
-"""First release of each version, by name."""
 
 # fmt: off
 IOS12_LAYERS = frozenset({
@@ -48,26 +48,7 @@ LATER_LAYERS = dict.fromkeys(("resizeBilinear", "cropResize"), IOS12) | {"custom
 
 LATER_ARRAYS = {"FLOAT16": IOS16, "INT8": IOS26}
 
-LATER_OPERATIONS = dict.fromkeys(
-    (
-        "constexpr_affine_dequantize",
-        "constexpr_cast",
-        "constexpr_lut_to_dense",
-        "constexpr_sparse_to_dense",
-    ),
-    IOS16,
-)
-"""Operations of ML Programs that iOS 15 lacked (coremltools, `mil.ops.defs.iOS16`)."""
-
 NETWORKS = ("neuralNetwork", "neuralNetworkClassifier", "neuralNetworkRegressor")
-
-
-@dataclass(frozen=True, slots=True)
-class Requirement:
-    """Something in a model that needs at least `version`."""
-
-    version: int
-    what: str
 
 
 def required_version(model: Any) -> int:
@@ -125,7 +106,7 @@ def requirements(model: Any) -> list[Requirement]:
     parsed = _parsed(model)
     kind = parsed.WhichOneof("Type")
     if kind == "mlProgram":
-        return [Requirement(IOS15, "an ML Program"), *_of_program(parsed.mlProgram)]
+        return [*programs.requirements(parsed.mlProgram), *_of_features(parsed)]
     if kind not in NETWORKS:
         raise UserError(f"expected a Core ML neural network, but got {kind or 'an empty model'}")
     network = getattr(parsed, kind)
@@ -145,22 +126,6 @@ def _summary(found: list[Requirement]) -> str:
     for each in found:
         times[each] += 1
     return ", ".join(f"{each.what} (version {each.version}, x{n})" for each, n in times.items())
-
-
-def _of_program(program: Any) -> Iterator[Requirement]:
-    """Yield the operation sets that the blocks name, and operations that came later."""
-    for function in program.functions.values():
-        for block in function.block_specializations.values():
-            for operation in block.operations:
-                version = LATER_OPERATIONS.get(operation.type, IOS15)
-                if version > IOS15:
-                    yield Requirement(version, f"operation {operation.type}")
-        sets = {"CoreML5": IOS15, "CoreML6": IOS16}
-        for name in function.block_specializations:
-            if name not in sets:
-                yield Requirement(IOS26, f"operation set {name}")
-            elif sets[name] > IOS15:
-                yield Requirement(sets[name], f"operation set {name}")
 
 
 def _of_features(model: Any) -> Iterator[Requirement]:

@@ -1,0 +1,52 @@
+"""An image classifier as Core ML describes it, whatever its format: names, texts, origin."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import hwnas
+from hwnas.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hwnas.graph import Graph, ImageInput
+
+IMAGE, LABEL, PROBABILITIES = "image", "classLabel", "probabilities"
+"""Names of a classifier's input and outputs."""
+
+PIXEL_SCALE = 1 / 255
+
+
+def check(graph: Graph, images: ImageInput) -> None:
+    """Check that a graph classifies RGB images into the labels; raises UserError."""
+    if len(graph.input_shape) != 3 or graph.input_shape[0] != 3:
+        raise UserError(f"an image has 3 channels, but the graph reads {graph.input_shape}")
+    if graph.output.shape != (len(images.labels),):
+        raise UserError(
+            "a classifier needs one label per score, but got "
+            f"labels={len(images.labels)}, output={graph.output.shape}"
+        )
+
+
+def describe(description: Any, images: ImageInput) -> None:
+    """Write what inputs and outputs are into a model's description."""
+    image = description.input[0].type.imageType
+    size = f"{image.width}x{image.height}"
+    texts = {
+        IMAGE: f"RGB image, {size} pixels",
+        LABEL: "most probable class",
+        PROBABILITIES: "probability of each class",
+    }
+    for feature in (*description.input, *description.output):
+        feature.shortDescription = texts[feature.name]
+    about = f"Classifier of {size} images into {len(images.labels)} classes"
+    description.metadata.shortDescription = about
+
+
+def describe_origin(description: Any, metadata: Mapping[str, str]) -> None:
+    """Write who made a model, and user-defined metadata, into its description (protobuf)."""
+    about = description.metadata
+    about.author = "hwnas"
+    about.versionString = hwnas.__version__
+    about.userDefined.update(metadata)
