@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hwnas.cli import deploy, found, options, train
+from hwnas.cli import bench, deploy, found, options, train
 from hwnas.cli.console import TerminalReporter, print_json
 
 if TYPE_CHECKING:
@@ -64,10 +64,10 @@ def quickstart(
     origin = {"run": run.path.name}
     show(deploy.show_export, deploy.export_winner(winner, "onnx", run.path / "export", origin))
     reporter.info("5/5  hwnas bench")
-    result = deploy.bench_run(workspace, run, TARGET, ["mobilenet_v2"])
+    result = bench.bench_run(workspace, run, TARGET, ["mobilenet_v2"])
     if json:
         print_json(result)
     else:
-        deploy.show_bench(result)
+        bench.show_bench(result)
     if result["verdict"] == "FAIL":
         raise typer.Exit(1)
