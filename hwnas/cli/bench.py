@@ -8,84 +8,119 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hwnas.cli import options
-from hwnas.cli.console import TerminalReporter, print_json, stdout
+from hwnas.cli.bench_table import show
+from hwnas.cli.console import TerminalReporter, print_json
+from hwnas.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hwnas.runs import Run
+
+BASELINES = ("mobilenet_v2",)
 
 
 def bench(
     run: options.RunFolder = None,
-    target: options.Target = None,
+    model: Annotated[
+        Path | None, typer.Option("--model", help="An .onnx or .tflite file instead of a run.")
+    ] = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--target",
+            help="Device, see `hwnas targets`; may be repeated.",
+            show_default="all that the run has a latency budget for",
+        ),
+    ] = None,
     baseline: Annotated[
         list[str] | None,
         typer.Option(help="Networks to time beside it.", show_default="mobilenet_v2"),
     ] = None,
+    budget_latency: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--budget-latency",
+            metavar="QUANTITY",
+            help='With --model: "12ms", or "tflite=12ms"; may be repeated.',
+        ),
+    ] = None,
+    recalibrate: Annotated[
+        bool,
+        typer.Option(
+            "--recalibrate", help="Correct the targets' tables by what the winner was timed at."
+        ),
+    ] = False,
     workspace: options.Workspace = options.HERE,
     json: options.Json = False,
 ) -> None:
-    """Time the winner on its device against prediction and budget.
+    """Time a network on its devices against prediction and budget.
 
-    Exit code 1 if it takes longer than its budget.
+    The run's winner, its exported files in other precisions and baselines, side by side. Exit
+    code 1 if the winner takes longer than its budget.
 
-    Example: hwnas bench --baseline mobilenet_v2
+    Example: hwnas bench --target onnx-cpu --target tflite
     """
     from hwnas.runs import find_run
 
-    result = bench_run(workspace, find_run(workspace, run), target, baseline or ["mobilenet_v2"])
-    if json:
-        print_json(result)
-    else:
-        show_bench(result)
-    if result["verdict"] == "FAIL":
-        raise typer.Exit(1)
+    beside = baseline or list(BASELINES)
+    if model is not None:
+        if run is not None or recalibrate:
+            raise UserError("--model stands for itself: leave --run and --recalibrate out.")
+        result = _of_model(model, target or (), budget_latency or (), beside)
+        _print(result, json=json)
+        _exit(result)
+        return
+    if budget_latency:
+        raise UserError("--budget-latency is for --model: a run has budgets of its own.")
+    found = find_run(workspace, run)
+    bench_run(workspace, found, target or (), beside, recalibrate=recalibrate, json=json)
 
 
 def bench_run(
-    workspace: Path, run: Run, target: str | None, baselines: list[str]
-) -> dict[str, Any]:
-    """Time a run's winner and write bench.json."""
+    workspace: Path,
+    run: Run,
+    targets: Sequence[str],
+    baselines: Sequence[str] = BASELINES,
+    *,
+    recalibrate: bool = False,
+    json: bool = False,
+) -> None:
+    """Time a run's winner, write bench.json, and print what was found.
+
+    Raises:
+        typer.Exit: with code 1 if the winner takes longer than its budget.
+    """
     from hwnas.workflows.bench_run import bench_winner
+    from hwnas.workflows.recalibrate import recalibrate as correct_tables
 
-    return bench_winner(workspace, run, target, baselines, TerminalReporter())
-
-
-def show_bench(result: dict[str, Any]) -> None:
-    """Print the comparison as a table."""
-    from rich.table import Table
-
-    from hwnas import units
-
-    table = Table(box=None, pad_edge=False)
-    table.add_column("network", no_wrap=True)
-    for column in ("params", "MAdds", "file MB"):
-        table.add_column(column, justify="right", no_wrap=True)
-    for column in ("median ms", "p90", "p99", "predicted", "budget", ""):
-        table.add_column(column, justify="right", no_wrap=True)
-    for row in result["networks"]:
-        error = "" if row["predicted_ms"] is None else f" ({row['prediction_error']:+.0%})"
-        table.add_row(
-            row["name"],
-            units.PARAMS.format(row["params"]),
-            units.MADDS.format(row["madds"]),
-            f"{row['size_bytes'] / 1e6:.2f}",
-            *(_ms(row[name]) for name in ("median_ms", "p90_ms", "p99_ms")),
-            _ms(row["predicted_ms"]) + error,
-            _ms(row["budget_ms"]),
-            row["verdict"] or "-",
-        )
-    out = stdout()
-    out.print(f"measured on {result['target']}, one image at a time:")
-    out.print(table)
-    if result["busy"]:
-        out.print("other load disturbed the timing: close other programs and run it again")
-    if result["speed_against_table"] is not None:
-        out.print(
-            f"this machine now takes {result['speed_against_table']:.2f} times as long as when "
-            "the table was made (reference network)"
-        )
-    out.print(f"{result['verdict']}  ({result['run']})")
+    done = bench_winner(
+        workspace, run, targets, baselines, TerminalReporter(), recalibrating=recalibrate
+    )
+    result = done.to_json()
+    try:
+        if recalibrate:
+            result["recalibrated"] = [one.to_json() for one in correct_tables(workspace, done)]
+    finally:  # what was timed is told also where it could not be put to use
+        _print(result, json=json)
+    _exit(result)
 
 
-def _ms(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3g}"
+def _of_model(
+    path: Path, targets: Sequence[str], budgets: Sequence[str], baselines: Sequence[str]
+) -> dict[str, Any]:
+    from hwnas.workflows.bench_model import bench_model, read_model
+
+    return bench_model(read_model(path), targets, budgets, baselines, TerminalReporter()).to_json()
+
+
+def _print(result: dict[str, Any], *, json: bool) -> None:
+    if json:
+        print_json(result)
+    else:
+        show(result)
+
+
+def _exit(result: dict[str, Any]) -> None:
+    if result["verdict"] == "FAIL":
+        raise typer.Exit(1)

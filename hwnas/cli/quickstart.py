@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hwnas.cli import bench, deploy, found, options, train
-from hwnas.cli.console import TerminalReporter, print_json
+from hwnas.cli.console import TerminalReporter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,10 +64,4 @@ def quickstart(
     origin = {"run": run.path.name}
     show(deploy.show_export, deploy.export_winner(winner, "onnx", run.path / "export", origin))
     reporter.info("5/5  hwnas bench")
-    result = bench.bench_run(workspace, run, TARGET, ["mobilenet_v2"])
-    if json:
-        print_json(result)
-    else:
-        bench.show_bench(result)
-    if result["verdict"] == "FAIL":
-        raise typer.Exit(1)
+    bench.bench_run(workspace, run, [TARGET], json=json)
