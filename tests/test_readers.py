@@ -15,8 +15,8 @@ from google.protobuf.message import DecodeError
 
 from hwnas.graph import random_weights, unnamed
 from hwnas.spaces import PUBLISHED, SPACES
+from hwnas.targets.apple import require
 from hwnas.targets.coreml import emitter as coreml_emitter
-from hwnas.targets.coreml import require
 from hwnas.targets.onnx import emitter as onnx_emitter
 from hwnas.targets.onnx import int8 as onnx_int8
 from hwnas.targets.tflite import emitter as tflite_emitter

@@ -14,8 +14,8 @@ from onnx import TensorProto, helper, numpy_helper
 from hwnas.errors import UserError
 from hwnas.graph import INPUT, GraphBuilder, random_weights, unnamed
 from hwnas.spaces import PUBLISHED, SPACES, find_space
+from hwnas.targets.apple import require
 from hwnas.targets.coreml import emitter as coreml_emitter
-from hwnas.targets.coreml import require
 from hwnas.targets.coreml.slow_paths import slow_paths as coreml_slow_paths
 from hwnas.targets.onnx import emitter as onnx_emitter
 from hwnas.targets.onnx import int8 as onnx_int8

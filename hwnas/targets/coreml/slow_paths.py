@@ -14,8 +14,8 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from hwnas.errors import UserError
-from hwnas.targets.coreml import require
-from hwnas.targets.coreml.versions import NETWORKS
+from hwnas.targets.apple import require
+from hwnas.targets.apple.versions import NETWORKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
