@@ -3,7 +3,10 @@
 A real value is scale * (integer - zero_point). Activations are asymmetric, with the extremes
 seen on the batch; weights are symmetric, one scale per output channel; a bias has 32 bits and
 the scale of the sum that it is added to (Jacob et al., CVPR 2018, section 2). The same numbers go
-into every format. A clamp needs no operation of its own: its range is that of its result.
+into every format. A clamp needs no operation of its own where the integers end where it cuts.
+
+What only rearranges values keeps its inputs' integers: all of its values are stored alike, with the
+extremes of all. So no format has to compute anything there, and TFLite's kernels ask for it.
 """
 
 from __future__ import annotations
@@ -14,11 +17,25 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hwnas.graph import INPUT, Add, Conv, GlobalAvgPool, Linear, Shuffle
+from hwnas.graph import (
+    INPUT,
+    Add,
+    Concat,
+    Conv,
+    GlobalAvgPool,
+    HardSigmoid,
+    HardSwish,
+    Linear,
+    MaxPool,
+    Multiply,
+    Rearrangement,
+    Shuffle,
+    Slice,
+)
 from hwnas.targets.inputs import steady_input
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -73,15 +90,37 @@ def calibrate(
     import torch
 
     batch = steady_input((1, *graph.input_shape)) if images is None else images
-    found: dict[str, Affine] = {}
     with torch.inference_mode(), _one_thread():
         values = {INPUT: torch.from_numpy(np.ascontiguousarray(batch, np.float32))}
-        found[INPUT] = _affine(values[INPUT])
         for node in graph:
             values[node.name] = _computed(node, values, weights)
-            same = isinstance(node.op, Shuffle)
-            found[node.name] = found[node.inputs[0]] if same else _affine(values[node.name])
+        ranges = {name: _range(value) for name, value in values.items()}
+    ranges |= {node.name: (0.0, 1.0) for node in graph if isinstance(node.op, HardSigmoid)}
+    found: dict[str, Affine] = {}
+    for alike in _stored_alike(graph):
+        low = min(ranges[name][0] for name in alike)
+        high = max(ranges[name][1] for name in alike)
+        found |= dict.fromkeys(alike, between(low, high))
     return found
+
+
+def between(low: float, high: float) -> Affine:
+    """Return how values from `low` to `high` are stored; zero is one of the integers."""
+    low, high = min(low, 0.0), max(high, 0.0, low + NARROWEST)
+    scale = np.float32((high - low) / LEVELS)
+    return Affine(scale, int(np.clip(np.rint(-low / scale), 0, LEVELS)))
+
+
+def clamps(stored: Affine, activation: Activation | None) -> bool:
+    """Return whether values stored so need no clamp, since the integers end where it cuts."""
+    highest = float(stored.scale) * (LEVELS - stored.zero_point)
+    match activation:
+        case "relu6":
+            return stored.zero_point == 0 and highest < 6 * (1 + 1e-6)
+        case "relu":
+            return stored.zero_point == 0
+        case None:
+            return True
 
 
 def integers(
@@ -106,7 +145,8 @@ def integers(
     least = np.abs(bias) / (input_scale * BIAS_LIMIT)
     if not per_channel:
         least = np.full(len(weight), least.max())
-    tiny = np.finfo(np.float32).tiny
+    # The scale of the bias, input_scale * scale, has to be a number of full precision, too.
+    tiny = np.finfo(np.float32).tiny / min(input_scale, np.float32(1))
     scales = np.maximum(np.maximum(largest / WEIGHT_LIMIT, least), tiny).astype(np.float32)
     column = scales.reshape(-1, *[1] * (weight.ndim - 1))
     whole = np.clip(np.rint(weight / column), -WEIGHT_LIMIT, WEIGHT_LIMIT).astype(np.int8)
@@ -126,11 +166,20 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _affine(values: Tensor) -> Affine:
-    low, high = (float(extreme) for extreme in values.aminmax())
-    low, high = min(low, 0.0), max(high, 0.0, low + NARROWEST)
-    scale = np.float32((high - low) / LEVELS)
-    return Affine(scale, int(np.clip(np.rint(-low / scale), 0, LEVELS)))
+def _range(values: Tensor) -> tuple[float, float]:
+    low, high = values.aminmax()
+    return float(low), float(high)
+
+
+def _stored_alike(graph: Graph) -> Iterable[set[str]]:
+    """Return the values of the graph in sets that share one scale and zero point."""
+    members = {INPUT: {INPUT}}
+    for node in graph:
+        members[node.name] = {node.name}
+        if isinstance(node.op, Rearrangement):
+            alike = members[node.name].union(*(members[name] for name in node.inputs))
+            members |= dict.fromkeys(alike, alike)
+    return {id(alike): alike for alike in members.values()}.values()
 
 
 def _activated(values: Tensor, activation: Activation | None) -> Tensor:
@@ -144,7 +193,9 @@ def _activated(values: Tensor, activation: Activation | None) -> Tensor:
             return values
 
 
-def _computed(node: Node, values: dict[str, Tensor], weights: Weights) -> Tensor:
+def _computed(  # noqa: C901 - one case per operation
+    node: Node, values: dict[str, Tensor], weights: Weights
+) -> Tensor:
     """Return the result of one operation in float32."""
     import torch
     from torch.nn import functional
@@ -160,8 +211,20 @@ def _computed(node: Node, values: dict[str, Tensor], weights: Weights) -> Tensor
             return functional.channel_shuffle(source, groups)
         case Add():
             return source + values[node.inputs[1]]
+        case Multiply():
+            return source * values[node.inputs[1]][..., None, None]
+        case HardSwish():
+            return functional.hardswish(source)
+        case HardSigmoid():
+            return functional.hardsigmoid(source)
+        case Slice(start, stop):
+            return source[:, start:stop]
+        case Concat():
+            return torch.cat([values[name] for name in node.inputs], dim=1)
+        case MaxPool(kernel, stride):
+            return functional.max_pool2d(source, kernel, stride, kernel // 2)
         case GlobalAvgPool():
             return source.mean((2, 3))
-        case Linear():
-            return functional.linear(source, *map(torch.from_numpy, weights[node.name]))
-    raise NotImplementedError(type(node.op).__name__)
+        case Linear() as op:
+            total = functional.linear(source, *map(torch.from_numpy, weights[node.name]))
+            return _activated(total, op.activation)

@@ -1,27 +1,26 @@
 """Graph to Core ML neural network of specification version 1, which iOS 11 and later run.
 
-Newer layers are left alone on purpose. ReLU6 has its own layer (clip) only from version 4 on, and
-so has a reshape that takes any rank; both are spelled with layers of version 1 here, exactly.
+Newer layers are left alone on purpose; see `writer`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import hwnas
 from hwnas.errors import UserError
-from hwnas.graph import INPUT, Add, Conv, GlobalAvgPool, Linear, Shuffle
+from hwnas.graph import INPUT, Conv
 from hwnas.targets.coreml import require
+from hwnas.targets.coreml.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-    from hwnas.graph import Graph, ImageInput, Node, Shape, Weights
+    from hwnas.graph import Graph, ImageInput, Shape, Weights
     from hwnas.graph.inputs import Triple
 
 IMAGE, LABEL, PROBABILITIES = "image", "classLabel", "probabilities"
@@ -53,7 +52,7 @@ def emit(graph: Graph, weights: Weights, images: ImageInput, metadata: Mapping[s
     foldable = _std_can_be_folded(graph)
     folded = _with_std_folded(graph, weights, images.std) if foldable else weights
     builder = _new_builder({IMAGE: graph.input_shape}, {PROBABILITIES: (1,)}, mode="classifier")
-    writer = _Writer(builder, folded, {INPUT: IMAGE})
+    writer = Writer(builder, folded, {INPUT: IMAGE})
     if not foldable:
         writer.divide_input(images.std)
     for node in graph:
@@ -75,7 +74,7 @@ def emit_part(graph: Graph, weights: Weights, metadata: Mapping[str, str]) -> by
     """
     shapes = {PART_INPUT: graph.input_shape}, {PART_OUTPUT: graph.output.shape}
     builder = _new_builder(*shapes, mode=None)
-    writer = _Writer(builder, weights, {INPUT: PART_INPUT, graph.output.name: PART_OUTPUT})
+    writer = Writer(builder, weights, {INPUT: PART_INPUT, graph.output.name: PART_OUTPUT})
     for node in graph:
         writer.add(node)
     return _finished(builder, metadata)
@@ -159,107 +158,3 @@ def _std_of_weights(op: Conv, std: Triple) -> NDArray[np.float64]:
     """Return the std of the channel that each weight reads, as (out, in / groups, 1, 1)."""
     of_group = np.asarray(std).reshape(op.groups, -1)
     return np.repeat(of_group, op.out_channels // op.groups, axis=0)[:, :, None, None]
-
-
-# Layers ---------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Writer:
-    """Adds the layers of a node; the blob of a value has its name unless `blobs` has another."""
-
-    builder: Any
-    weights: Weights
-    blobs: dict[str, str]
-
-    def add(self, node: Node) -> None:
-        target = self._blob(node.name)
-        sources = [self._blob(name) for name in node.inputs]
-        match node.op:
-            case Conv():
-                self._conv(node.name, node.op, sources[0], target)
-            case Shuffle():
-                self._shuffle(node, node.op.groups, sources[0], target)
-            case Add():
-                self.builder.add_elementwise(target, sources, target, "ADD")
-            case GlobalAvgPool():
-                self._global_avg_pool(sources[0], target)
-            case Linear():
-                self._linear(node.name, node.op, sources[0], target)
-
-    def divide_input(self, std: Triple) -> None:
-        """Scale the channels of the input for all its readers."""
-        source, target = self.blobs[INPUT], f"{self.blobs[INPUT]}.scaled"
-        shape = [len(std)]
-        scale = 1 / np.asarray(std)
-        self.builder.add_scale(target, scale, None, False, source, target, shape)
-        self.blobs[INPUT] = target
-
-    def _blob(self, name: str) -> str:
-        return self.blobs.get(name, name)
-
-    def _conv(self, name: str, op: Conv, source: str, target: str) -> None:
-        weight, bias = self.weights[name]
-        result = target if op.activation is None else f"{name}.conv"
-        pad = op.kernel // 2
-        self.builder.add_convolution(
-            result,
-            kernel_channels=op.in_channels // op.groups,
-            output_channels=op.out_channels,
-            height=op.kernel,
-            width=op.kernel,
-            stride_height=op.stride,
-            stride_width=op.stride,
-            # "same" would pad stride 2 at the bottom right only.
-            border_mode="valid",
-            padding_top=pad,
-            padding_bottom=pad,
-            padding_left=pad,
-            padding_right=pad,
-            groups=op.groups,
-            W=weight.transpose(2, 3, 1, 0),
-            b=bias,
-            has_bias=True,
-            input_name=source,
-            output_name=result,
-        )
-        match op.activation:
-            case "relu6":
-                self._relu6(name, result, target)
-            case "relu":
-                self.builder.add_activation(target, "RELU", result, target)
-
-    def _relu6(self, name: str, source: str, target: str) -> None:
-        """Add min(6, x) as -max(-6, -x), after max(0, x)."""
-        positive, negated = f"{name}.relu", f"{name}.negated"
-        self.builder.add_activation(positive, "RELU", source, positive)
-        self.builder.add_unary(negated, positive, negated, "threshold", alpha=-6.0, scale=-1.0)
-        self.builder.add_activation(target, "LINEAR", negated, target, [-1.0, 0.0])
-
-    def _shuffle(self, node: Node, groups: int, source: str, target: str) -> None:
-        channels, height, width = node.shape
-        split, swapped = f"{node.name}.split", f"{node.name}.swapped"
-        self.builder.add_reshape(
-            split, source, split, (groups, channels // groups, height * width), mode=0
-        )
-        # Axes are sequence, channel, height, width.
-        self.builder.add_permute(swapped, (0, 2, 1, 3), split, swapped)
-        self.builder.add_reshape(target, swapped, target, node.shape, mode=0)
-
-    def _global_avg_pool(self, source: str, target: str) -> None:
-        self.builder.add_pooling(
-            target, 0, 0, 1, 1, "AVERAGE", "VALID", source, target, is_global=True
-        )
-
-    def _linear(self, name: str, op: Linear, source: str, target: str) -> None:
-        weight, bias = self.weights[name]
-        self.builder.add_inner_product(
-            target,
-            W=weight,
-            b=bias,
-            input_channels=op.in_features,
-            output_channels=op.out_features,
-            has_bias=True,
-            input_name=source,
-            output_name=target,
-        )
