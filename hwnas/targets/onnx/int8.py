@@ -4,25 +4,48 @@ Every value goes through QuantizeLinear and DequantizeLinear (uint8); weights ar
 DequantizeLinear of their own. Channel shuffles are written channels last, as ONNX Runtime's integer
 convolutions work: its own transpositions then cancel with the file's, and what is left of a shuffle
 is one transposition of neighbouring axes instead of two across the whole feature map.
+
+There is no integer kernel for a hard sigmoid; it is the sum x + 3 in the 256 steps of 0 to 6, which
+cut off what lies outside, read again as 256 steps of 0 to 1.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 import numpy as np
 
-from hwnas.graph import INPUT, Add, Conv, GlobalAvgPool, Linear, Shuffle, file_metadata
-from hwnas.targets.onnx.emitter import conv_attributes
+from hwnas.graph import (
+    INPUT,
+    Add,
+    Concat,
+    Conv,
+    GlobalAvgPool,
+    HardSigmoid,
+    HardSwish,
+    Linear,
+    MaxPool,
+    Multiply,
+    Shuffle,
+    Slice,
+    file_metadata,
+)
+from hwnas.targets.onnx.emitter import (
+    clamp,
+    conv_attributes,
+    pool_attributes,
+    slice_bounds,
+    spread,
+)
 from hwnas.targets.onnx.model import OUTPUT, Model
-from hwnas.targets.quantisation import Affine, calibrate, integers
+from hwnas.targets.quantisation import LEVELS, Affine, between, calibrate, clamps, integers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from hwnas.graph import Graph, ImageInput, Node, Weights
+    from hwnas.graph import Activation, Graph, ImageInput, Node, Weights
 
 
 def emit(
@@ -75,35 +98,71 @@ class _Emitter:
         self._model = Model()
         self._real: dict[str, str] = {}
 
-    def add(self, node: Node) -> None:
+    def add(self, node: Node) -> None:  # noqa: C901 - one case per operation
         sources = [self._real[name] for name in node.inputs]
         result = f"{node.name}.exact"
         match node.op:
             case Conv() as op:
                 inputs = [sources[0], *self._weight_and_bias(node)]
                 self._model.node("Conv", inputs, result, **conv_attributes(op))
+                result = self._clamped(node.name, op.activation, result)
             case Shuffle(groups):
                 result = self._shuffle(node, groups, sources[0])
             case Add():
                 self._model.node("Add", sources, result)
+            case Multiply():
+                factors = spread(self._model, sources[1], f"{node.name}.spread")
+                stored = self._stored[node.inputs[1]]
+                factors = self._through_8_bits(factors, stored, f"{factors}.real")
+                self._model.node("Mul", [sources[0], factors], result)
+            case HardSwish():
+                gate = self._hard_sigmoid(sources[0], f"{node.name}.gate")
+                self._model.node("Mul", [sources[0], gate], result)
+            case HardSigmoid():
+                self._real[node.name] = self._hard_sigmoid(sources[0], self._real_name(node.name))
+                return
+            case Slice() as op:
+                bounds = slice_bounds(self._model, node.name, op)
+                self._model.node("Slice", [sources[0], *bounds], result)
+            case Concat():
+                self._model.node("Concat", sources, result, axis=1)
+            case MaxPool() as op:
+                self._model.node("MaxPool", sources, result, **pool_attributes(op))
             case GlobalAvgPool():
                 spatial = self._model.node("GlobalAveragePool", sources, f"{node.name}.spatial")
                 spatial = self._through_8_bits(spatial, self._stored[node.name], f"{spatial}.real")
                 self._model.node("Flatten", [spatial], result, axis=1)
-            case Linear():
+            case Linear() as op:
                 inputs = [sources[0], *self._weight_and_bias(node)]
                 self._model.node("Gemm", inputs, result, transB=1)
+                result = self._clamped(node.name, op.activation, result)
             case _:
-                raise NotImplementedError(type(node.op).__name__)
+                assert_never(node.op)
         self.quantise(node.name, result)
 
     def quantise(self, name: str, source: str) -> None:
         """Bring a value of the graph to 8 bits and back."""
-        real = OUTPUT if name == self._output else f"{name}.real"
-        self._real[name] = self._through_8_bits(source, self._stored[name], real)
+        stored = self._stored[name]
+        self._real[name] = self._through_8_bits(source, stored, self._real_name(name))
 
     def finish(self, graph: Graph, metadata: Mapping[str, str]) -> bytes:
         return self._model.finish(graph, metadata)
+
+    def _real_name(self, name: str) -> str:
+        return OUTPUT if name == self._output else f"{name}.real"
+
+    def _clamped(self, name: str, activation: Activation | None, source: str) -> str:
+        if activation is None or clamps(self._stored[name], activation):
+            return source
+        return clamp(self._model, activation, source, f"{name}.clamped")
+
+    def _hard_sigmoid(self, source: str, result: str) -> str:
+        """Add a hard sigmoid; its result has been through 8 bits."""
+        whole, real = self._model.constant("three.integer", np.uint8(LEVELS)), between(0, 3)
+        scale, zero = self._affine("three", real)
+        three = self._model.node("DequantizeLinear", [whole, scale, zero], f"{result}.three")
+        total = self._model.node("Add", [source, three], f"{result}.sum")
+        return self._through_8_bits(total, between(0, 6), result, read_as=between(0, 1))
 
     def _shuffle(self, node: Node, groups: int, source: str) -> str:
         channels, height, width = node.shape
@@ -147,8 +206,15 @@ class _Emitter:
         inputs = [self._model.constant(f"{name}.integers", value), scales, zeros]
         return self._model.node("DequantizeLinear", inputs, name, axis=0)
 
-    def _through_8_bits(self, source: str, stored: Affine, result: str) -> str:
-        scale = self._model.constant(f"{result}.scale", stored.scale)
-        zero = self._model.constant(f"{result}.zero", np.uint8(stored.zero_point))
-        bits = self._model.node("QuantizeLinear", [source, scale, zero], f"{result}.bits")
-        return self._model.node("DequantizeLinear", [bits, scale, zero], result)
+    def _through_8_bits(
+        self, source: str, stored: Affine, result: str, read_as: Affine | None = None
+    ) -> str:
+        """Bring a value to integers and back, as another one if `read_as` is given."""
+        written = self._affine(result, stored)
+        read = written if read_as is None else self._affine(f"{result}.read", read_as)
+        bits = self._model.node("QuantizeLinear", [source, *written], f"{result}.bits")
+        return self._model.node("DequantizeLinear", [bits, *read], result)
+
+    def _affine(self, name: str, stored: Affine) -> tuple[str, str]:
+        scale = self._model.constant(f"{name}.scale", stored.scale)
+        return scale, self._model.constant(f"{name}.zero", np.uint8(stored.zero_point))
