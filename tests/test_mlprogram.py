@@ -227,7 +227,7 @@ def apples_constants(package: Artifact, folder: Path) -> dict[str, NDArray[Any]]
     """Return the weights of convolutions and linear layers, as coremltools reads them."""
     package.write(folder)
     tools = require("models")
-    spec = require("utils").load_spec(str(folder))
+    spec = require("models.utils").load_spec(str(folder))
     load = require("converters.mil.frontend.milproto.load").load
     assert tools.MLModel(str(folder), skip_model_load=True).get_spec() == spec
     program = load(spec, spec.specificationVersion, str((folder / WEIGHTS).parent))
@@ -364,15 +364,14 @@ def test_images_of_another_size_are_refused() -> None:
 # The converter as witness ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("trace", ["jit", "export"])
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
-def test_coremltools_converter_writes_what_computes_the_same(trace: str, precision: str) -> None:
+def test_coremltools_converter_writes_what_computes_the_same(precision: str) -> None:
     graph = SMALL.graph(SMALL.parse(PUBLISHED["rcnet-cifar100"]))
     network = Network(graph).eval()
     initialise(network, 0)
     weights, pixels = fold(network), pixels_of(graph)
     images = ImageInput((0.5, 0.5, 0.5), (1.0, 1.0, 1.0), BINARY.labels)
-    theirs = executor.probabilities(converted(network, images, trace, precision), pixels)
+    theirs = executor.probabilities(converted(network, images, precision), pixels)
     ours = executor.probabilities(emit(graph, weights, images, {}, precision), pixels)
     with torch.no_grad():
         scores = network.double()(torch.from_numpy(normalised(pixels, images)))
@@ -381,18 +380,14 @@ def test_coremltools_converter_writes_what_computes_the_same(trace: str, precisi
     assert error(ours, expected) <= (1e-5 if precision == "fp32" else 2e-2)
 
 
-def converted(network: torch.nn.Module, images: ImageInput, trace: str, precision: str) -> Artifact:
+def converted(network: torch.nn.Module, images: ImageInput, precision: str) -> Artifact:
     require("models")
     tools = sys.modules["coremltools"]
     example = torch.zeros(1, 3, 16, 16)
     module = torch.nn.Sequential(network, torch.nn.Softmax(1)).eval()
     half = tools.precision.FLOAT16 if precision == "fp16" else tools.precision.FLOAT32
     with quietly("coremltools", "a test"), torch.no_grad():
-        program = (
-            torch.jit.trace(module, example)
-            if trace == "jit"
-            else torch.export.export(module, (example,)).run_decompositions({})
-        )
+        program = torch.export.export(module, (example,)).run_decompositions({})
         bias = [-value for value in images.mean]
         model = tools.convert(
             program,
