@@ -22,6 +22,21 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     # Shells let background jobs ignore Ctrl-C, and children would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--all-architectures",
+        action="store_true",
+        help="export 200 random architectures in every format, not 20",
+    )
+
+
+@pytest.fixture
+def architectures(request: pytest.FixtureRequest) -> int:
+    """How many random architectures are exported."""
+    return 200 if request.config.getoption("--all-architectures") else 20
+
+
 COMMAND = [sys.executable, "-m", "hwnas"]
 
 

@@ -120,6 +120,39 @@ def test_tflite_export(searched: Shell) -> None:
     assert "hwnas bench --target tflite" in searched("export", "--format", "tflite").must().out
 
 
+def test_export_in_fewer_bits_and_as_an_ml_program(searched: Shell) -> None:
+    about = searched("export", "--format", "tflite", "--precision", "int8", "--json").must().json
+    assert about["file"].endswith("rcnet-imagenet-int8.tflite")
+    assert about["precision_effect"]["accuracy"] is None
+    assert (searched.folder / about["file"]).stat().st_size == about["size_bytes"]
+    shown = searched("export", "--format", "mlprogram").must().out
+    assert "specification version 6, fp16" in shown
+    assert "iOS 15 and later" in shown
+    assert (searched.folder / "runs/latest/export/rcnet-imagenet-fp16.mlpackage").is_dir()
+
+
+def test_a_module_of_ones_own_is_exported_and_mistakes_are_one_line(shell: Shell) -> None:
+    (shell.folder / "my_net.py").write_text(
+        "from torch import nn\n\ndef build():\n"
+        "    return nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1),\n"
+        "                         nn.Flatten(), nn.Linear(4, 3))\n"
+    )
+    own = ("export", "--model", "my_net.py:build")
+    assert "--input 3x224x224" in shell(*own).must(2).err
+    about = shell(*own, "--input", "3x32x32", "--json").must().json
+    assert about["file"] == "export/my_net.onnx"
+    assert about["parity"]["max_rel"] <= 1e-4
+    assert "hwnas bench --model export/my_net.onnx" in shell(*own, "--input", "32").must().out
+    wrong = shell("export", "--model", "my_net.py:nothing", "--input", "32").must(2).err
+    assert wrong.count("\n") == 1
+
+
+def test_a_precision_that_does_not_exist_is_told(searched: Shell) -> None:
+    wrong = searched("export", "--format", "onnx", "--precision", "int4").must(2).err
+    assert "unknown precision of onnx 'int4'. Known: fp32, fp16, int8" in wrong
+    assert not list(searched.folder.rglob("export"))
+
+
 def test_export_by_hand_needs_weights(shell: Shell) -> None:
     assert "--random-weights" in shell("export", "--arch", "s0").must(2).err
     by_hand = ("export", "--arch", "s0", "--space", "rcnet-digits", "--random-weights")

@@ -256,11 +256,10 @@ def test_labels_normalisation_and_origin_are_in_the_file() -> None:
     graph = SMALL.graph(SMALL.start())
     parsed = _read(emit(graph, random_weights(graph, 0), unnamed(10), {"hwnas.arch": "s0"}))
     entries = {
-        entry.name.decode(): bytes(parsed.buffers[entry.buffer].data).decode()
-        for entry in parsed.metadata
+        entry.name.decode(): bytes(parsed.buffers[entry.buffer].data) for entry in parsed.metadata
     }
     assert json.loads(entries["labels"])[3] == "class 3"
     assert json.loads(entries["image.mean"]) == [0.485, 0.456, 0.406]
-    assert entries["hwnas.arch"] == "s0"
+    assert entries["hwnas.arch"] == b"s0"
     (signature,) = parsed.signatureDefs
     assert (signature.inputs[0].name, signature.outputs[0].name) == (b"input", b"logits")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hwnas.cli import deploy, info, lut, pick, profile, quickstart, search, train
+from hwnas.cli import bench, export, info, lut, pick, profile, quickstart, search, train
 from hwnas.cli.console import guarded
 from hwnas.cli.lazy_help import LazyHelp
 
@@ -46,8 +46,8 @@ for _name, _command in (
     ("search", search.search),
     ("pick", pick.pick),
     ("train", train.train),
-    ("export", deploy.export),
-    ("bench", deploy.bench),
+    ("export", export.export),
+    ("bench", bench.bench),
     ("predict", info.predict),
     ("targets", info.targets),
     ("doctor", info.doctor),

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hwnas.cli import deploy, found, options, train
-from hwnas.cli.console import TerminalReporter, print_json
+from hwnas.cli import bench, export, found, options, train
+from hwnas.cli.console import TerminalReporter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,12 +63,6 @@ def quickstart(
     reporter.info("4/5  hwnas export --format onnx")
     winner = winners.of_run(run)
     origin = origin_of(workspace, run, winner)
-    show(deploy.show_export, deploy.export_winner(winner, "onnx", run.path / "export", origin))
+    show(export.show_export, export.export_winner(winner, "onnx", run.path / "export", origin))
     reporter.info("5/5  hwnas bench")
-    result = deploy.bench_run(workspace, run, TARGET, ["mobilenet_v2"])
-    if json:
-        print_json(result)
-    else:
-        deploy.show_bench(result)
-    if result["verdict"] == "FAIL":
-        raise typer.Exit(1)
+    bench.bench_run(workspace, run, [TARGET], json=json)

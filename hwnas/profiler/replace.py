@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hwnas.measure import Statistic
-from hwnas.profiler.assemble import FACTS, Evidence, assemble
 from hwnas.profiler.recording import open_recording
+from hwnas.profiler.refit import own_parts, refit
 from hwnas.profiler.timing import Stopwatch
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from hwnas.device import DeviceProfile
-    from hwnas.lut.table import Row, Table
+    from hwnas.lut.table import Table
     from hwnas.progress import Reporter
     from hwnas.targets.backend import Backend
 
@@ -54,42 +52,11 @@ def replace_unstable(
     timed = stopwatch.time_parts(rounds, recording).parts
     stable = [key for key, row in table.rows.items() if not row.unstable] or list(table.rows)
     speed = float(np.median([timed[key].value / table.rows[key].raw_ms for key in stable]))
-    parts = {key: _raw(row) for key, row in table.rows.items()}
+    parts = own_parts(table)
     for key, row in table.rows.items():
         again = timed[key].scaled(1 / speed)
         if row.unstable and again.relative_half_width < row.relative_half_width:
             parts[key] = again
-    found = Evidence(
-        parts=parts,
-        calibration=table.calibration,
-        validation=tuple(n.timed for n in table.held_out),
-        facts={name: table.meta[name] for name in FACTS},
-        split_half_noise=table.meta["validation"]["split_half_noise"],
-    )
-    replaced = _keep_powers(assemble(profile, table.space, backend, found), table)
+    replaced = refit(table, profile, backend, parts=parts)
     recording.discard()
     return replaced
-
-
-def _raw(row: Row) -> Statistic:
-    """Return the timing of the part alone, which the row was made from."""
-    factor = row.raw_ms / row.latency_ms
-    return Statistic(
-        row.raw_ms, row.latency_low_ms * factor, row.latency_high_ms * factor, row.samples
-    )
-
-
-def _keep_powers(new: Table, old: Table) -> Table:
-    """Keep the measured power of each part: only its time has changed."""
-    if old.meta["energy_source"] != "measured":
-        return new
-    rows = {}
-    for key, row in new.rows.items():
-        watts = (old.rows[key].energy_mj or 0.0) / old.rows[key].latency_ms
-        rows[key] = dataclasses.replace(
-            row,
-            energy_mj=watts * row.latency_ms,
-            energy_source=old.rows[key].energy_source,
-        )
-    meta = {**new.meta, "energy_source": "measured", "energy": old.meta.get("energy")}
-    return dataclasses.replace(new, rows=rows, meta=meta)

@@ -12,10 +12,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hwnas.graph import Graph, Weights
+    from hwnas.targets.interface import Interface
 
 
 class Session(Protocol):
     """A loaded model."""
+
+    interface: Interface
 
     def run(self) -> None:
         """Run once on an input that stays the same."""
@@ -50,6 +53,7 @@ class Backend:
     Attributes:
         name: as in `runtime` of a target profile.
         precision: as in `precision` of a target profile.
+        form: the format that it runs, as in `--format`.
         emit: graph and folded weights to a serialised model.
         load: serialised model and number of threads to a session.
         version: the runtime's version; raises MissingPackage when it is not installed.
@@ -57,6 +61,7 @@ class Backend:
 
     name: str
     precision: str
+    form: str
     emit: Emit
     load: Callable[[bytes, int], Session]
     version: Callable[[], str]
@@ -87,21 +92,21 @@ def _onnx(precision: str) -> Backend:
     from hwnas.targets.onnx import emitter, int8, runtime
 
     emit: Emit = int8.emit if precision == "int8" else _uncalibrated(emitter.emit)
-    return Backend("onnxruntime", precision, emit, runtime.OnnxRuntime, runtime.version)
+    return Backend("onnxruntime", precision, "onnx", emit, runtime.OnnxRuntime, runtime.version)
 
 
 def _tflite(precision: str) -> Backend:
     from hwnas.targets.tflite import runtime
 
     emit = _tflite_emit(precision)
-    return Backend("tflite", precision, emit, runtime.LiteRt, runtime.version)
+    return Backend("tflite", precision, "tflite", emit, runtime.LiteRt, runtime.version)
 
 
 def _tflite_runtime(precision: str, python: str | None) -> Backend:
     from hwnas.targets.tflite.remote import RemoteRuntime
 
     remote, emit = RemoteRuntime(python), _tflite_emit(precision)
-    return Backend("tflite-runtime", precision, emit, remote.load, remote.version)
+    return Backend("tflite-runtime", precision, "tflite", emit, remote.load, remote.version)
 
 
 def _tflite_emit(precision: str) -> Emit:

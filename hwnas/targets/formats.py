@@ -110,6 +110,9 @@ class Format(Protocol):
     def gate(self, artifact: Artifact) -> None:
         """Raise CheckFailed when the file would not run on what it is for."""
 
+    def slow_paths(self, artifact: Artifact) -> list[str]:
+        """Return a line per reason why the file is slower than it could be, as far as known."""
+
 
 def find_format(name: str) -> Format:
     """Return a format by name.
@@ -168,6 +171,7 @@ class _RunHere:
     emitters: Mapping[str, Callable[[Content], bytes]]
     load: Callable[[bytes], Session]
     linear_per_channel: bool
+    find_slow_paths: Callable[[bytes], list[str]]
     precisions: tuple[str, ...] = PRECISIONS
     calibrated: bool = True
     outputs: str = "logits"
@@ -202,6 +206,9 @@ class _RunHere:
     def gate(self, artifact: Artifact) -> None:
         """Pass: loading the file for the parity check is what shows that it runs."""
 
+    def slow_paths(self, artifact: Artifact) -> list[str]:
+        return self.find_slow_paths(artifact.content)
+
 
 def _stored(content: Content) -> Mapping[str, Affine]:
     if content.stored is None:
@@ -210,7 +217,7 @@ def _stored(content: Content) -> Mapping[str, Affine]:
 
 
 def _onnx() -> Format:
-    from hwnas.targets.onnx import emitter, int8, runtime
+    from hwnas.targets.onnx import emitter, int8, runtime, slow_paths
 
     def floats(content: Content, *, half_weights: bool) -> bytes:
         c = content
@@ -231,11 +238,12 @@ def _onnx() -> Format:
         },
         load=runtime.OnnxRuntime,
         linear_per_channel=True,
+        find_slow_paths=slow_paths.slow_paths,
     )
 
 
 def _tflite() -> Format:
-    from hwnas.targets.tflite import emitter, half, int8, runtime
+    from hwnas.targets.tflite import emitter, half, int8, runtime, slow_paths
 
     return _RunHere(
         name="tflite",
@@ -250,6 +258,7 @@ def _tflite() -> Format:
         },
         load=runtime.LiteRt,
         linear_per_channel=False,
+        find_slow_paths=slow_paths.slow_paths,
     )
 
 
@@ -301,6 +310,11 @@ class _NeuralNetwork:
         from hwnas.targets.apple import versions
 
         versions.check_ios12(artifact.content)
+
+    def slow_paths(self, artifact: Artifact) -> list[str]:
+        from hwnas.targets.coreml import slow_paths
+
+        return slow_paths.slow_paths(artifact.content)
 
 
 def _coreml() -> Format:
@@ -360,6 +374,9 @@ class _MlProgram:
         from hwnas.targets.mlprogram.package import MODEL
 
         versions.check_stated(artifact.files[MODEL])
+
+    def slow_paths(self, artifact: Artifact) -> list[str]:  # noqa: ARG002
+        return []  # nobody says on good grounds what keeps an ML Program off the Neural Engine
 
 
 def _mlprogram() -> Format:

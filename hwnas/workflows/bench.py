@@ -1,19 +1,21 @@
-"""`hwnas bench`: the winner and a baseline on the device, measured against predicted and budget."""
+"""The timing of `hwnas bench`: networks side by side on one target, against their budgets."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hwnas.errors import UserError, one_of
+from hwnas.errors import MissingPackage, UserError, one_of
 from hwnas.graph import random_weights
 from hwnas.measure import BUSY, Round, measure_round, pinned, warm_up
 from hwnas.spaces import mobilenet_v2
 from hwnas.targets.backend import local_backend
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from hwnas.device import DeviceProfile
     from hwnas.graph import Graph
     from hwnas.lut.table import Table
@@ -33,30 +35,37 @@ class Candidate:
 
     Attributes:
         name: for the table.
-        graph: for its counts.
+        graph: for its counts; None where only the file is known.
         model: the serialised file.
         predicted_ms: by the lookup table, or None.
         budget_ms: limit on the median, or None.
+        precision: of the file, or None for the target's own.
+        file: where it lies, or None: emitted for this timing.
     """
 
     name: str
-    graph: Graph
+    graph: Graph | None
     model: bytes
     predicted_ms: float | None = None
     budget_ms: float | None = None
+    precision: str | None = None
+    file: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """What was measured of one network.
+    """What was measured of one network; counts and precision are None where they are unknown.
 
     Attributes:
         verdict: "PASS" if median_ms <= budget_ms, "FAIL" if not, None without a budget.
     """
 
     name: str
-    params: int
-    madds: int
+    target: str
+    precision: str | None
+    file: str | None
+    params: int | None
+    madds: int | None
     size_bytes: int
     median_ms: float
     p10_ms: float
@@ -77,12 +86,14 @@ class Bench:
         timings: the candidates first, then the baselines.
         busy: whether other load disturbed even the calmest attempt.
         speed: the reference network's median now over the one of the table's day, or None.
+        facts: runtime with its version, precision and threads.
     """
 
     target: str
     timings: tuple[Timing, ...]
     busy: bool
     speed: float | None
+    facts: Mapping[str, Any]
 
     @property
     def passed(self) -> bool:
@@ -90,14 +101,20 @@ class Bench:
         return all(timing.verdict != "FAIL" for timing in self.timings)
 
     def to_json(self) -> dict[str, Any]:
-        """Return all values."""
+        """Return what holds for all networks on this target."""
         return {
-            "target": self.target,
-            "networks": [asdict(timing) for timing in self.timings],
+            "measured": True,
+            **self.facts,
             "busy": self.busy,
             "speed_against_table": self.speed,
-            "verdict": "PASS" if self.passed else "FAIL",
         }
+
+
+def find_backend(profile: DeviceProfile) -> Backend | None:
+    """Return the backend that times `profile` here, or None when only the device itself can."""
+    if not profile.local:
+        return None
+    return local_backend(profile.runtime, profile.precision, profile.python)
 
 
 def backend_for(profile: DeviceProfile) -> Backend:
@@ -106,7 +123,7 @@ def backend_for(profile: DeviceProfile) -> Backend:
     Raises:
         UserError: only the device itself can.
     """
-    backend = local_backend(profile.runtime, profile.precision, profile.python)
+    backend = find_backend(profile)
     if backend is None:
         raise UserError(
             f"{profile.title} is not attached: nothing can be measured for {profile.name} here. "
@@ -132,17 +149,29 @@ def bench(
     profile: DeviceProfile,
     backend: Backend,
     candidates: list[Candidate],
-    space: RcnetSpace,
+    space: RcnetSpace | None,
     table: Table | None,
     reporter: Reporter,
 ) -> Bench:
     """Time the candidates, interleaved with each other and the table's reference network.
 
     A disturbed attempt is repeated, up to `ATTEMPTS` times; the calmest one counts.
+
+    Args:
+        profile: the target.
+        backend: runs it.
+        candidates: what is timed.
+        space: whose start network is the reference, or None: there is no table to compare with.
+        table: of this target and space, or None.
+        reporter: is shown progress.
+
+    Raises:
+        UserError: a file that the runtime cannot run.
     """
-    sessions = [backend.load(candidate.model, profile.threads) for candidate in candidates]
+    sessions = [load(candidate, profile, backend) for candidate in candidates]
     timers = {str(index): session.elapsed_ms for index, session in enumerate(sessions)}
-    timers["reference"] = _reference(profile, backend, space).elapsed_ms
+    if space is not None:
+        timers["reference"] = _reference(profile, backend, space).elapsed_ms
     attempts: list[dict[str, list[float]]] = []
     with pinned(profile.threads), reporter.task(f"timing on {profile.name}", ROUNDS) as step:
         for attempt in range(ATTEMPTS):
@@ -156,9 +185,35 @@ def bench(
             if _disturbance(attempts[-1]) <= BUSY:
                 break
     calmest = min(attempts, key=_disturbance)
-    timings = tuple(_timing(c, calmest[str(index)]) for index, c in enumerate(candidates))
-    busy = _disturbance(calmest) > BUSY
-    return Bench(profile.name, timings, busy, _speed(table, calmest["reference"]))
+    return Bench(
+        target=profile.name,
+        timings=tuple(
+            _timing(profile, candidate, calmest[str(index)])
+            for index, candidate in enumerate(candidates)
+        ),
+        busy=_disturbance(calmest) > BUSY,
+        speed=_speed(table, calmest.get("reference")),
+        facts={
+            "runtime": {"name": backend.name, "version": backend.version()},
+            "precision": profile.precision,
+            "threads": profile.threads,
+        },
+    )
+
+
+def load(candidate: Candidate, profile: DeviceProfile, backend: Backend) -> Session:
+    """Load a candidate's file.
+
+    Raises:
+        MissingPackage: the runtime is not installed.
+        UserError: the runtime cannot run it; the message names the file.
+    """
+    try:
+        return backend.load(candidate.model, profile.threads)
+    except MissingPackage:
+        raise
+    except UserError as error:
+        raise UserError(f"{candidate.file or candidate.name}: {error}") from None
 
 
 def _reference(profile: DeviceProfile, backend: Backend, space: RcnetSpace) -> Session:
@@ -180,14 +235,17 @@ def _disturbance(samples: dict[str, list[float]]) -> float:
     return float(np.median(ratios))
 
 
-def _timing(candidate: Candidate, samples: list[float]) -> Timing:
+def _timing(profile: DeviceProfile, candidate: Candidate, samples: list[float]) -> Timing:
     p10, median, p90, p99 = (float(q) for q in np.quantile(samples, (0.1, 0.5, 0.9, 0.99)))
-    predicted, budget = candidate.predicted_ms, candidate.budget_ms
-    verdict = None if budget is None else "PASS" if median <= budget else "FAIL"
+    predicted, budget, graph = candidate.predicted_ms, candidate.budget_ms, candidate.graph
+    own = None if graph is None else profile.precision
     return Timing(
         name=candidate.name,
-        params=candidate.graph.params,
-        madds=candidate.graph.madds,
+        target=profile.name,
+        precision=candidate.precision or own,
+        file=candidate.file,
+        params=None if graph is None else graph.params,
+        madds=None if graph is None else graph.madds,
         size_bytes=len(candidate.model),
         median_ms=median,
         p10_ms=p10,
@@ -196,11 +254,13 @@ def _timing(candidate: Candidate, samples: list[float]) -> Timing:
         predicted_ms=predicted,
         prediction_error=None if predicted is None else predicted / median - 1,
         budget_ms=budget,
-        verdict=verdict,
+        verdict=None if budget is None else "PASS" if median <= budget else "FAIL",
     )
 
 
-def _speed(table: Table | None, reference: list[float]) -> float | None:
-    if table is None or table.estimated:
+def _speed(table: Table | None, reference: list[float] | None) -> float | None:
+    """Return None also for a table that was made from files of timings: it has no reference."""
+    about = None if table is None else table.meta.get("reference")
+    if about is None or reference is None:
         return None
-    return float(np.median(reference) / table.meta["reference"]["median_ms"])
+    return float(np.median(reference) / about["median_ms"])

@@ -88,6 +88,7 @@ def export_model(model: OwnModel, asked: Asked, folder: Path) -> dict[str, Any]:
         "sha256": artifact.sha256,
         "model": model.name,
         **form.facts(artifact),
+        "slow_paths": form.slow_paths(artifact),
         "parity": asdict(parity),
         "accuracy": _accuracy(model, form, artifact, data, asked),
     }

@@ -155,6 +155,7 @@ OPERATIONS: dict[str, Operation] = {
     "split": _split,
     "squeeze": lambda i: torch.squeeze(i["x"], tuple(_integers(i["axes"]))),
     "sub": lambda i: i["x"] - i["y"],
+    "thresholded_relu": lambda i: torch.where(i["x"] >= float(i["alpha"]), i["x"], 0.0),
     "transpose": lambda i: i["x"].permute(_integers(i["perm"])),
 }
 """The operations that are interpreted."""

@@ -40,7 +40,7 @@ class Model:
             MissingPackage: onnx is not installed.
         """
         self._half_weights = half_weights
-        self._onnx = _import_onnx()
+        self._onnx = import_onnx()
         self._nodes: list[Any] = []
         self._constants: dict[str, Any] = {}
 
@@ -91,7 +91,12 @@ class Model:
         return serialised
 
 
-def _import_onnx() -> Any:
+def import_onnx() -> Any:
+    """Return the module with its helpers.
+
+    Raises:
+        MissingPackage: onnx is not installed.
+    """
     try:
         import onnx
         import onnx.helper

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hwnas.errors import MissingPackage
+from hwnas.errors import MissingPackage, UserError
 from hwnas.measure import elapsed_ms
-from hwnas.targets.inputs import steady_input
+from hwnas.targets.inputs import quantised, steady_input
+from hwnas.targets.interface import TensorSpec, interface_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
+
+DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16"}
+FAILURES = (
+    "EPFail",
+    "Fail",
+    "InvalidArgument",
+    "InvalidGraph",
+    "InvalidProtobuf",
+    "NotImplemented",
+    "RuntimeException",
+)
+"""What ONNX Runtime raises at a model: its exceptions have no base of their own."""
 
 
 class OnnxRuntime:
@@ -22,28 +38,37 @@ class OnnxRuntime:
     """
 
     def __init__(self, model: bytes, threads: int = 1) -> None:
-        """Load a serialised model.
+        """Load a serialised model and run it once: a file that loads may still not run.
 
         Raises:
             MissingPackage: onnxruntime is not installed.
+            UserError: it is no model, or none of one input and one output of fixed shape.
         """
-        ort = _import_onnxruntime()
+        ort = import_onnxruntime()
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        self._session = ort.InferenceSession(
-            model, sess_options=options, providers=["CPUExecutionProvider"]
-        )
-        (source,) = self._session.get_inputs()
-        (result,) = self._session.get_outputs()
-        self._input = steady_input(source.shape)
-        self._output = np.zeros(result.shape, np.float32)
+        options.log_severity_level = 4  # failures come as exceptions
+        with _told_in_one_line(ort):
+            self._session = ort.InferenceSession(
+                model, sess_options=options, providers=["CPUExecutionProvider"]
+            )
+        sources, results = self._session.get_inputs(), self._session.get_outputs()
+        self.interface = interface_of([*map(_spec, sources)], [*map(_spec, results)])
+        self._bind(sources[0].name, results[0].name)
+        with _told_in_one_line(ort):
+            self.run()
+
+    def _bind(self, source: str, result: str) -> None:
+        face, values = self.interface, steady_input(self.interface.input_shape)
+        whole = np.issubdtype(face.input_dtype, np.integer)
+        fed = quantised(values, 0.0, 0, face.input_dtype) if whole else values
+        self._input = fed.astype(face.input_dtype)
+        self._output = np.zeros(face.output_shape, face.output_dtype)
         self._binding = self._session.io_binding()
-        self._binding.bind_cpu_input(source.name, self._input)
-        self._binding.bind_output(
-            result.name, "cpu", 0, np.float32, self._output.shape, self._output.ctypes.data
-        )
+        self._binding.bind_cpu_input(source, self._input)
+        place = (self._output.dtype, face.output_shape, self._output.ctypes.data)
+        self._binding.bind_output(result, "cpu", 0, *place)
 
     def run(self) -> None:
         """Run once on the bound input."""
@@ -63,16 +88,40 @@ class OnnxRuntime:
         return np.concatenate(rows)
 
 
+def _spec(tensor: Any) -> TensorSpec:
+    dtype = DTYPES.get(tensor.type, tensor.type.removeprefix("tensor(").removesuffix(")"))
+    return TensorSpec(tensor.name, tuple(tensor.shape), dtype)
+
+
+@contextmanager
+def _told_in_one_line(ort: Any) -> Iterator[None]:
+    state = ort.capi.onnxruntime_pybind11_state
+    failures = (RuntimeError, *(getattr(state, name) for name in FAILURES))
+    try:
+        yield
+    except failures as error:
+        reason = str(error).partition(" : ")[2] or str(error)
+        raise UserError(
+            f"ONNX Runtime {ort.__version__} cannot run it ({reason.strip().rstrip('.')}): not an "
+            "ONNX model, a truncated one, or one for a newer version."
+        ) from None
+
+
 def version() -> str:
     """Return ONNX Runtime's version.
 
     Raises:
         MissingPackage: onnxruntime is not installed.
     """
-    return str(_import_onnxruntime().__version__)
+    return str(import_onnxruntime().__version__)
 
 
-def _import_onnxruntime() -> Any:
+def import_onnxruntime() -> Any:
+    """Return the module.
+
+    Raises:
+        MissingPackage: onnxruntime is not installed.
+    """
     try:
         import onnxruntime
     except ImportError:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from hwnas.graph import INPUT, Add, Conv, GlobalAvgPool, Linear, Shuffle, file_metadata
+from hwnas.targets.tflite.metadata import ENTRY, describe, with_labels
 from hwnas.targets.tflite.model import Model, Scales, Tensor
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def emit(
     Args:
         graph: a whole network, or a part of one.
         weights: folded weights of every convolution and linear node.
-        images: normalisation and labels, written into the metadata.
+        images: normalisation and labels, written into the metadata, TFLite's own included.
         metadata: further metadata entries.
 
     Raises:
@@ -103,7 +104,12 @@ def emit_with(
     emitter = _Emitter(graph, arithmetic)
     for node in graph:
         emitter.add(node)
-    return emitter.finish(file_metadata(images, metadata))
+    texts = file_metadata(images, metadata)
+    entries = {name: text.encode() for name, text in texts.items()}
+    if images is None:
+        return emitter.finish(entries)
+    entries[ENTRY] = describe(graph.input_shape, images)
+    return with_labels(emitter.finish(entries), images)
 
 
 def channels_last(shape: Shape) -> tuple[int, ...]:
@@ -142,7 +148,7 @@ class _Emitter:
             case _:
                 raise NotImplementedError(f"{type(node.op).__name__} in {len(self._graph)} nodes")
 
-    def finish(self, metadata: Mapping[str, str]) -> bytes:
+    def finish(self, metadata: Mapping[str, bytes]) -> bytes:
         result = self._values[self._graph.output.name]
         return self._model.finish({INPUT: self._values[INPUT]}, {OUTPUT: result}, metadata)
 

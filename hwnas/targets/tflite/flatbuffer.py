@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from hwnas.errors import MissingPackage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -61,33 +61,43 @@ PREPEND = {
 }
 """Type of a field to the method of flatbuffers' builder that writes it."""
 
-FIELDS = {
-    table: {
-        name: (slot, PREPEND[kind])
-        for slot, (name, kind) in enumerate(field.split(":") for field in fields.split())
+Fields: TypeAlias = "Mapping[str, Mapping[str, tuple[int, str]]]"
+"""Table to its fields: name to number and to the method of flatbuffers' builder."""
+
+
+def fields_of(tables: Mapping[str, str]) -> Fields:
+    """Return the fields of tables that are written down as in `TABLES`."""
+    return {
+        table: {
+            name: (slot, PREPEND[kind])
+            for slot, (name, kind) in enumerate(field.split(":") for field in fields.split())
+        }
+        for table, fields in tables.items()
     }
-    for table, fields in TABLES.items()
-}
-"""Table to its fields: name to number and method."""
+
+
+FIELDS = fields_of(TABLES)
 
 
 class Writer:
     """Writes tables, vectors and strings, children before the tables that point to them."""
 
-    def __init__(self, expected_bytes: int) -> None:
+    def __init__(self, expected_bytes: int, fields: Fields = FIELDS) -> None:
         """Start an empty file.
 
         Args:
             expected_bytes: about its final size; a good guess saves copying.
+            fields: of the schema's tables.
 
         Raises:
             MissingPackage: flatbuffers is not installed.
         """
+        self._fields = fields
         self._builder = _import_flatbuffers().Builder(expected_bytes)
 
     def table(self, kind: str, **fields: Any) -> Offset:
         """Write a table of the schema; fields that are not given keep the schema's default."""
-        builder, layout = self._builder, FIELDS[kind]
+        builder, layout = self._builder, self._fields[kind]
         builder.StartObject(len(layout))
         for name, value in fields.items():
             slot, prepend = layout[name]
@@ -128,9 +138,9 @@ class Writer:
         offset: Offset = self._builder.CreateByteVector(content)
         return offset
 
-    def finish(self, model: Offset) -> bytes:
-        """Return the file whose root table is `model`."""
-        self._builder.Finish(model, file_identifier=IDENTIFIER)
+    def finish(self, root: Offset, identifier: bytes = IDENTIFIER) -> bytes:
+        """Return the file with its root table and the four letters that tell its schema."""
+        self._builder.Finish(root, file_identifier=identifier)
         return bytes(self._builder.Output())
 
 

@@ -116,17 +116,17 @@ class Model:
         self,
         inputs: Mapping[str, Tensor],
         outputs: Mapping[str, Tensor],
-        metadata: Mapping[str, str],
+        metadata: Mapping[str, bytes],
     ) -> bytes:
         """Return the file.
 
         Args:
             inputs: tensors by the names that the signature gives them.
             outputs: the same.
-            metadata: texts by name.
+            metadata: contents by name.
         """
         write = self._write
-        entries = [self._metadata(name, text) for name, text in metadata.items()]
+        entries = [self._metadata(name, content) for name, content in metadata.items()]
         codes = [self._code(*code) for code in self._codes]
         fields = {
             "version": SCHEMA_VERSION,
@@ -179,8 +179,8 @@ class Model:
             "OperatorCode", deprecated_builtin_code=number, version=version, builtin_code=number
         )
 
-    def _metadata(self, name: str, text: str) -> Offset:
-        buffer = self._buffer(text.encode())
+    def _metadata(self, name: str, content: bytes) -> Offset:
+        buffer = self._buffer(content)
         return self._write.table("Metadata", name=self._write.string(name), buffer=buffer)
 
     def _subgraph(self, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -> Offset:

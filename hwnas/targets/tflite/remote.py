@@ -13,15 +13,16 @@ import os
 import subprocess
 import tempfile
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from hwnas.errors import UserError
-from hwnas.targets.inputs import steady_input
-from hwnas.targets.tflite.runtime import channels_first, dequantised, quantised
+from hwnas.targets.inputs import dequantised, quantised, steady_input
+from hwnas.targets.interface import interface_of
+from hwnas.targets.tflite.runtime import channels_first, spec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,7 +90,9 @@ class RemoteSession:
         answer = worker.ask("load", model, **fields)
         weakref.finalize(self, worker.dropped.append, self._number)
         self.version: str = answer["version"]
-        self._source, self._result = _Tensor(**answer["input"]), _Tensor(**answer["output"])
+        inputs, outputs = answer["inputs"], answer["outputs"]
+        self.interface = interface_of([*map(spec, inputs)], [*map(spec, outputs)])
+        self._source, self._result = _Tensor.of(inputs[0]), _Tensor.of(outputs[0])
         self._feed(steady_input(self._source.shape))
 
     def run(self) -> None:
@@ -126,16 +129,22 @@ class _Tensor:
     scale: float
     zero_point: int
 
+    @classmethod
+    def of(cls, described: dict[str, Any]) -> _Tensor:
+        return cls(**{each.name: described[each.name] for each in fields(cls)})
+
+    @property
+    def whole(self) -> bool:
+        return np.issubdtype(self.dtype, np.integer)
+
     def stored(self, values: NDArray[np.float32]) -> bytes:
-        if self.dtype == "int8":
-            return quantised(values, self.scale, self.zero_point).tobytes()
-        return values.astype(np.float32).tobytes()
+        if self.whole:
+            return quantised(values, self.scale, self.zero_point, self.dtype).tobytes()
+        return values.astype(self.dtype).tobytes()
 
     def real(self, content: bytes) -> NDArray[np.float32]:
-        if self.dtype == "int8":
-            whole = np.frombuffer(content, np.int8).reshape(self.shape)
-            return dequantised(whole, self.scale, self.zero_point)
-        return np.frombuffer(content, np.float32).reshape(self.shape)
+        values = np.frombuffer(content, self.dtype).reshape(self.shape)
+        return dequantised(values, self.scale, self.zero_point) if self.whole else values
 
 
 class _Worker:
@@ -187,9 +196,14 @@ class _Worker:
         except OSError:
             line = b""
         if not line:
-            raise self._gone()
+            raise self._gone(what)
         answer: dict[str, Any] = json.loads(line)
         answer["payload"] = answers.read(answer["bytes"])
+        if "unusable" in answer:
+            raise UserError(
+                f"tflite-runtime cannot run it ({answer['unusable']}): not a TFLite model, a "
+                "truncated one, or one for a newer runtime."
+            )
         if "error" in answer:
             raise UserError(
                 f"tflite-runtime does not work in {self._python}: {answer['error']}. It needs "
@@ -197,16 +211,18 @@ class _Worker:
             )
         return answer
 
-    def _gone(self) -> UserError:
+    def _gone(self, what: str) -> UserError:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(STOP_S)
         code = self._process.returncode
         self._log.seek(0)
         said = self._log.read().decode(errors="replace").strip().splitlines()
         last = f", its last words: {said[-1]}" if said else ""
+        why = "The same command starts a new one."
+        if what == "load" and not said:  # it does not verify files before it reads them
+            why = f"A truncated or damaged model may be the reason. {why}"
         return UserError(
-            f"tflite-runtime's process ({self._python}) ended with code {code}{last}. The same "
-            "command starts a new one."
+            f"tflite-runtime's process ({self._python}) ended with code {code}{last}. {why}"
         )
 
 

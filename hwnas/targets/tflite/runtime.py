@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hwnas.errors import MissingPackage
+from hwnas.errors import MissingPackage, UserError
 from hwnas.measure import elapsed_ms
-from hwnas.targets.inputs import steady_input
+from hwnas.targets.inputs import dequantised, quantised, steady_input
+from hwnas.targets.interface import TensorSpec, interface_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -29,18 +30,24 @@ class LiteRt:
     """
 
     def __init__(self, model: bytes, threads: int = 1) -> None:
-        """Load a serialised model.
+        """Load a serialised model and run it once: a file that loads may still not run.
 
         Raises:
             MissingPackage: ai-edge-litert is not installed.
+            UserError: it is no model, or none of one input and one output of fixed shape.
         """
-        with _without_notice():
-            self._interpreter = _import_interpreter()(model_content=model, num_threads=threads)
-            self._interpreter.allocate_tensors()
-        (source,) = self._interpreter.get_input_details()
-        (result,) = self._interpreter.get_output_details()
-        self._source, self._result = source, result
-        self._feed(steady_input(source["shape"]))
+        if not model:
+            raise _unusable("it is empty")
+        try:
+            self._interpreter = load_interpreter(model, threads)
+            inputs = self._interpreter.get_input_details()
+            outputs = self._interpreter.get_output_details()
+            self.interface = interface_of([*map(spec, inputs)], [*map(spec, outputs)])
+            self._source, self._result = inputs[0], outputs[0]
+            self._feed(steady_input(self.interface.input_shape))
+            self.run()
+        except (RuntimeError, ValueError) as error:
+            raise _unusable(str(error)) from None
 
     def run(self) -> None:
         """Run once on the input that was written last."""
@@ -63,31 +70,53 @@ class LiteRt:
         return channels_first(np.concatenate(rows))
 
     def _feed(self, values: NDArray[np.float32]) -> None:
-        whole = self._source["dtype"] == np.int8
-        stored = quantised(values, *self._source["quantization"]) if whole else values
+        whole = np.issubdtype(self._source["dtype"], np.integer)
+        scale, zero_point = self._source["quantization"]
+        dtype = self.interface.input_dtype
+        stored = quantised(values, scale, zero_point, dtype) if whole else values.astype(dtype)
         self._interpreter.set_tensor(self._source["index"], stored)
 
     def _read(self) -> NDArray[np.float32]:
         values = self._interpreter.get_tensor(self._result["index"])
-        scale, zero_point = self._result["quantization"]
-        return dequantised(values, scale, zero_point) if values.dtype == np.int8 else values
+        whole = np.issubdtype(values.dtype, np.integer)
+        return dequantised(values, *self._result["quantization"]) if whole else values
+
+
+def spec(tensor: Mapping[str, Any]) -> TensorSpec:
+    """Return an input or output as an interpreter describes it.
+
+    A batch that the file leaves open is 1, as interpreters take it unless they are told.
+    """
+    sizes = [int(size) for size in tensor["shape"]]
+    declared = [int(size) for size in tensor.get("shape_signature", ())]
+    if len(declared) == len(sizes):
+        sizes[1:] = declared[1:]
+    return TensorSpec(tensor["name"], tuple(sizes), np.dtype(tensor["dtype"]).name)
+
+
+def _unusable(reason: str) -> UserError:
+    said = " ".join(reason.split()).rstrip(".")
+    return UserError(
+        f"LiteRT {version()} cannot run it ({said}): not a TFLite model, a truncated one, or one "
+        "with operations beyond the built-in ones."
+    )
+
+
+def load_interpreter(model: bytes, threads: int = 1) -> Any:
+    """Return LiteRT's interpreter of a serialised model, ready to run.
+
+    Raises:
+        MissingPackage: ai-edge-litert is not installed.
+    """
+    with _without_notice():
+        interpreter = _import_interpreter()(model_content=model, num_threads=threads)
+        interpreter.allocate_tensors()
+    return interpreter
 
 
 def channels_first(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return feature maps (n, H, W, C) as (n, C, H, W), and anything else as it is."""
     return values.transpose(0, 3, 1, 2) if values.ndim == 4 else values
-
-
-def quantised(values: NDArray[np.float32], scale: float, zero_point: int) -> NDArray[np.int8]:
-    """Return real values as the int8 of an input tensor."""
-    whole: NDArray[np.int8] = np.clip(np.rint(values / scale) + zero_point, -128, 127).astype("i1")
-    return whole
-
-
-def dequantised(values: NDArray[np.int8], scale: float, zero_point: int) -> NDArray[np.float32]:
-    """Return the real values of an int8 output tensor."""
-    real: NDArray[np.float32] = (values.astype(np.float32) - zero_point) * np.float32(scale)
-    return real
 
 
 @contextmanager

@@ -28,13 +28,16 @@ class Sessions:
 
         for number in request["dropped"]:
             del self._interpreters[number]
-        model = Interpreter(model_content=request["payload"], num_threads=request["threads"])
-        model.allocate_tensors()
+        try:
+            model = Interpreter(model_content=request["payload"], num_threads=request["threads"])
+            model.allocate_tensors()
+        except (RuntimeError, ValueError) as error:
+            return {"unusable": " ".join(str(error).split()).rstrip(".")}
         self._interpreters[request["number"]] = model
         return {
             "version": importlib.metadata.version("tflite-runtime"),
-            "input": _describe(*model.get_input_details()),
-            "output": _describe(*model.get_output_details()),
+            "inputs": [_describe(tensor) for tensor in model.get_input_details()],
+            "outputs": [_describe(tensor) for tensor in model.get_output_details()],
         }
 
     def feed(self, request: Fields) -> Fields:
@@ -70,6 +73,8 @@ class Sessions:
 def _describe(tensor: Fields) -> Fields:
     scale, zero_point = tensor["quantization"]
     return {
+        "name": tensor["name"],
+        "shape_signature": [int(size) for size in tensor["shape_signature"]],
         "shape": [int(size) for size in tensor["shape"]],
         "dtype": tensor["dtype"].__name__,
         "scale": float(scale),
