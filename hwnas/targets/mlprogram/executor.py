@@ -18,6 +18,7 @@ import torch
 from hwnas.errors import HwnasError, UserError
 from hwnas.targets.apple import require
 from hwnas.targets.compute import one_thread
+from hwnas.targets.half import rounded
 from hwnas.targets.mlprogram.operations import OPERATIONS, unknown
 from hwnas.targets.mlprogram.package import MODEL
 
@@ -43,6 +44,8 @@ def probabilities(package: Artifact, images: NDArray[np.uint8]) -> NDArray[np.fl
         HwnasError: the model is no classifier, or holds something that is not interpreted.
     """
     spec, function = _loaded(package)
+    if all(operation.op_type != CLASSIFY for operation in function.operations):
+        raise HwnasError("expected a Core ML classifier, but the program does not classify")
     image = spec.description.input[0].type.imageType
     if images.dtype != np.uint8 or images.shape[1:] != (image.height, image.width, 3):
         raise UserError(
@@ -56,6 +59,26 @@ def probabilities(package: Artifact, images: NDArray[np.uint8]) -> NDArray[np.fl
     with one_thread(), torch.inference_mode():
         rows = [_run(function, constants, each[None]).reshape(1, -1).numpy() for each in pixels]
     return np.concatenate(rows, dtype=np.float32)
+
+
+def run(package: Artifact, values: NDArray[Any]) -> NDArray[np.float32]:
+    """Return a program's first output, or the probabilities of a classifier.
+
+    Args:
+        package: a program of one input.
+        values: of the input's declared shape.
+
+    Raises:
+        UserError: the values do not have that shape.
+        HwnasError: the program holds something that is not interpreted.
+    """
+    _, function = _loaded(package)
+    (source,) = function.inputs.values()
+    if values.shape != tuple(source.shape):
+        raise UserError(f"the program reads {tuple(source.shape)}, but got {values.shape}")
+    with one_thread(), torch.inference_mode():
+        given = torch.from_numpy(np.array(values, np.float64))
+        return _run(function, _constants(function), given).numpy().astype(np.float32)
 
 
 def _loaded(package: Artifact) -> tuple[Any, Any]:
@@ -90,25 +113,24 @@ def _value(value: Any) -> Any:
     return value
 
 
-def _run(function: Any, constants: dict[str, Any], image: Tensor) -> Tensor:
-    """Return the probabilities of one image."""
+def _run(function: Any, constants: dict[str, Any], given: Tensor) -> Tensor:
+    """Return the first output, or what is classified."""
     (source,) = function.inputs.values()
-    known = {**constants, source.name: image}
+    known = {**constants, source.name: given}
     for operation in function.operations:
         kind = operation.op_type
         if kind == "const":
             continue
         inputs = _inputs(operation, known)
         if kind == CLASSIFY:
-            found: Tensor = inputs["probabilities"]
-            return found
+            return inputs["probabilities"]  # type: ignore[no-any-return]
         if kind not in OPERATIONS:
             raise unknown(f"operation {operation.name!r} of type {kind}")
         results = OPERATIONS[kind](inputs)
         listed = list(results) if isinstance(results, tuple) else [results]
         for declared, value in zip(operation.outputs, listed, strict=True):
             known[declared.name] = _as_declared(value, declared)
-    raise HwnasError("expected a Core ML classifier, but the program does not classify")
+    return known[function.outputs[0].name]  # type: ignore[no-any-return]
 
 
 def _inputs(operation: Any, known: dict[str, Any]) -> dict[str, Any]:
@@ -128,7 +150,7 @@ def _as_declared(value: Tensor, declared: Any) -> Tensor:
     if tuple(value.shape) != shape:
         raise HwnasError(f"{declared.name} is declared {shape}, but computes {tuple(value.shape)}")
     if kind == "fp16":
-        return value.half().double()
+        return rounded(value)
     if kind == "fp32":
         return value  # float64 tells the file's error from that of a runtime
     raise unknown(f"{declared.name} of type {kind}")

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hwnas.targets import half
 from hwnas.targets.apple import std
-from hwnas.targets.half import halved
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,19 +32,19 @@ def as_stored(graph: Graph, weights: Weights, images: ImageInput, precision: str
     """
     if precision == "fp32":
         return weights
-    store = _quantised if precision == "int8" else halved
+    store = _quantised if precision == "int8" else half.halved
     return std.stored(graph, weights, images.std, store)
 
 
 def rounded(name: str, value: Tensor) -> Tensor:  # noqa: ARG001 - the same for all values
     """Return a value as float16 holds it."""
-    return value.half().to(value.dtype)
+    return half.rounded(value)
 
 
 def _quantised(weights: Weights) -> Weights:
     return {
         name: (_in_8_bits(weight) if weight.size > WEIGHT_THRESHOLD else weight, bias)
-        for name, (weight, bias) in halved(weights).items()
+        for name, (weight, bias) in half.halved(weights).items()
     }
 
 
@@ -53,10 +53,10 @@ def _in_8_bits(weight: NDArray[np.float32]) -> NDArray[np.float32]:
 
     The division is in float16 as well, as coremltools has it: it moves one integer in forty.
     """
-    half = weight.astype(np.float16)
-    largest = np.abs(half.reshape(len(half), -1)).max(axis=1).astype(np.float32)
+    short = weight.astype(np.float16)
+    largest = np.abs(short.reshape(len(short), -1)).max(axis=1).astype(np.float32)
     scale = np.maximum(largest / WEIGHT_LIMIT, np.finfo(np.float16).tiny).astype(np.float16)
     column = scale.reshape(-1, *[1] * (weight.ndim - 1))
-    whole = np.clip(np.rint(half / column), -WEIGHT_LIMIT, WEIGHT_LIMIT)
+    whole = np.clip(np.rint(short / column), -WEIGHT_LIMIT, WEIGHT_LIMIT)
     result: NDArray[np.float32] = (whole * column).astype(np.float32)
     return result
