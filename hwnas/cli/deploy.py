@@ -9,6 +9,7 @@ import typer
 
 from hwnas.cli import options
 from hwnas.cli.console import TerminalReporter, print_json, stdout
+from hwnas.cli.lazy_help import BASELINES
 
 if TYPE_CHECKING:
     from hwnas.runs import Run
@@ -114,7 +115,10 @@ def bench(
     target: options.Target = None,
     baseline: Annotated[
         list[str] | None,
-        typer.Option(help="Networks to time beside it.", show_default="mobilenet_v2"),
+        typer.Option(
+            help=f"Networks to time beside it ({BASELINES}); may be repeated.",
+            show_default="mobilenet_v2",
+        ),
     ] = None,
     workspace: options.Workspace = options.HERE,
     json: options.Json = False,
@@ -123,7 +127,7 @@ def bench(
 
     Exit code 1 if it takes longer than its budget.
 
-    Example: hwnas bench --baseline mobilenet_v2
+    Example: hwnas bench --baseline mobilenet_v3_small --baseline shufflenet_v2
     """
     from hwnas.runs import find_run
 
