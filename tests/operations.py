@@ -48,7 +48,7 @@ OPERATIONS: dict[str, Graph] = {
         )
     ),
     "shuffle that is read whole and in part": single(
-        lambda b: b.concat("j", b.slice("half", b.shuffle("s", INPUT, 2), 0, 4), "s")
+        lambda b: b.concat("j", b.slice("part", b.shuffle("s", INPUT, 2), 0, 4), "s")
     ),
     "slice": single(lambda b: b.slice("s", INPUT, 2, 7)),
     "concat": single(lambda b: b.concat("j", b.conv("c", INPUT, 4), b.conv("d", INPUT, 6))),
