@@ -40,6 +40,16 @@ OPERATIONS: dict[str, Graph] = {
     "hard sigmoid of features": single(
         lambda b: b.hard_sigmoid("h", b.linear("l", b.global_avg_pool("p", INPUT), 10))
     ),
+    "halves of a shuffle": single(
+        lambda b: b.concat(
+            "j",
+            b.conv("c", b.slice("upper", b.shuffle("s", INPUT, 2), 4, 8), 4),
+            b.conv("d", b.slice("lower", "s", 0, 4), 4),
+        )
+    ),
+    "shuffle that is read whole and in part": single(
+        lambda b: b.concat("j", b.slice("part", b.shuffle("s", INPUT, 2), 0, 4), "s")
+    ),
     "slice": single(lambda b: b.slice("s", INPUT, 2, 7)),
     "concat": single(lambda b: b.concat("j", b.conv("c", INPUT, 4), b.conv("d", INPUT, 6))),
     # Stored like the input, which goes below zero, the convolution is not cut off by its integers.

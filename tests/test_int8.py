@@ -83,7 +83,8 @@ def test_both_formats_store_the_same_numbers() -> None:
 
 INTEGER_KERNELS = {
     "Flatten", "MaxPool", "NhwcMaxPool", "QGemm", "QLinearAdd", "QLinearConcat", "QLinearConv",
-    "QLinearGlobalAveragePool", "QLinearMul", "Reshape", "Slice", "Transpose", "Unsqueeze",
+    "QLinearGlobalAveragePool", "QLinearMul", "Reshape", "Slice", "Split", "Transpose",
+    "Unsqueeze",
 } | {"QuantizeLinear", "DequantizeLinear"}  # fmt: skip
 """What ONNX Runtime makes of a network, with a conversion at each end of it."""
 

@@ -82,9 +82,9 @@ def pool_attributes(op: MaxPool) -> dict[str, Any]:
     }
 
 
-def slice_bounds(model: Model, name: str, op: Slice) -> list[str]:
+def slice_bounds(model: Model, name: str, op: Slice, axis: int = 1) -> list[str]:
     """Add start, end and axis of ONNX's Slice; return their names."""
-    numbers = {"start": op.start, "stop": op.stop, "axis": 1}
+    numbers = {"start": op.start, "stop": op.stop, "axis": axis}
     return [
         model.constant(f"{name}.{what}", np.array([number], np.int64))
         for what, number in numbers.items()

@@ -78,21 +78,33 @@ def emit_stored(
     metadata: Mapping[str, str] | None = None,
 ) -> bytes:
     """Return the same for values that are stored as `quantisation.calibrate` tells."""
-    emitter = _Emitter(graph.output.name, weights, stored)
+    emitter = _Emitter(graph, weights, stored)
     emitter.quantise(INPUT, INPUT)
     for node in graph:
         emitter.add(node)
     return emitter.finish(graph, file_metadata(images, metadata))
 
 
+TO_CHANNELS_LAST, TO_CHANNELS_FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
+
+
+def _only_sliced(graph: Graph) -> set[str]:
+    """Return the shuffles that nothing but slices read."""
+    shuffles = {node.name for node in graph if isinstance(node.op, Shuffle)}
+    others = (name for node in graph if not isinstance(node.op, Slice) for name in node.inputs)
+    return shuffles - {graph.output.name, *others}
+
+
 class _Emitter:
     """Writes one operation after the other.
 
-    A value `x` of the graph is `x.exact` before its 8 bits, `x.real` behind them.
+    A value `x` of the graph is `x.exact` before its 8 bits, `x.real` behind them. A shuffle that
+    is only read by slices stays channels last; ONNX Runtime would not join the two by itself.
     """
 
-    def __init__(self, output: str, weights: Weights, stored: Mapping[str, Affine]) -> None:
-        self._output = output
+    def __init__(self, graph: Graph, weights: Weights, stored: Mapping[str, Affine]) -> None:
+        self._output = graph.output.name
+        self._channels_last = _only_sliced(graph)
         self._weights = weights
         self._stored = stored
         self._model = Model()
@@ -107,7 +119,11 @@ class _Emitter:
                 self._model.node("Conv", inputs, result, **conv_attributes(op))
                 result = self._clamped(node.name, op.activation, result)
             case Shuffle(groups):
-                result = self._shuffle(node, groups, sources[0])
+                rows = self._shuffle(node, groups, sources[0])
+                if node.name in self._channels_last:
+                    self._real[node.name] = rows
+                    return
+                self._model.node("Transpose", [rows], result, perm=TO_CHANNELS_FIRST)
             case Add():
                 self._model.node("Add", sources, result)
             case Multiply():
@@ -122,8 +138,7 @@ class _Emitter:
                 self._real[node.name] = self._hard_sigmoid(sources[0], self._real_name(node.name))
                 return
             case Slice() as op:
-                bounds = slice_bounds(self._model, node.name, op)
-                self._model.node("Slice", [sources[0], *bounds], result)
+                self._slice(node, op, sources[0], result)
             case Concat():
                 self._model.node("Concat", sources, result, axis=1)
             case MaxPool() as op:
@@ -165,14 +180,14 @@ class _Emitter:
         return self._through_8_bits(total, between(0, 6), result, read_as=between(0, 1))
 
     def _shuffle(self, node: Node, groups: int, source: str) -> str:
+        """Add a shuffle that ends channels last; its result has been through 8 bits."""
         channels, height, width = node.shape
         split = (1, height * width, groups, channels // groups)
         steps: Sequence[tuple[str, Sequence[int]]] = (
-            ("Transpose", (0, 2, 3, 1)),
+            ("Transpose", TO_CHANNELS_LAST),
             ("Reshape", split),
             ("Transpose", (0, 1, 3, 2)),
             ("Reshape", (1, height, width, channels)),
-            ("Transpose", (0, 3, 1, 2)),
         )
         for number, (kind, numbers) in enumerate(steps):
             result = f"{node.name}.step{number}"
@@ -181,10 +196,18 @@ class _Emitter:
             else:
                 shape = self._model.constant(f"{result}.shape", np.array(numbers, np.int64))
                 self._model.node(kind, [source, shape], result)
-            if number == len(steps) - 1:
-                return result
             source = self._through_8_bits(result, self._stored[node.name], f"{result}.real")
         return source
+
+    def _slice(self, node: Node, op: Slice, source: str, result: str) -> None:
+        if node.inputs[0] not in self._channels_last:
+            bounds = slice_bounds(self._model, node.name, op)
+            self._model.node("Slice", [source, *bounds], result)
+            return
+        bounds = slice_bounds(self._model, node.name, op, axis=3)
+        kept = self._model.node("Slice", [source, *bounds], f"{node.name}.kept")
+        kept = self._through_8_bits(kept, self._stored[node.name], f"{kept}.real")
+        self._model.node("Transpose", [kept], result, perm=TO_CHANNELS_FIRST)
 
     def _weight_and_bias(self, node: Node) -> tuple[str, str]:
         name, (weight, bias) = node.name, self._weights[node.name]
