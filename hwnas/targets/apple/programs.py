@@ -20,8 +20,9 @@ OPSETS = {"CoreML5": IOS15, "CoreML6": IOS16, "CoreML7": IOS17, "CoreML8": IOS18
 
 TYPES = {
     **dict.fromkeys(("BOOL", "STRING", "FLOAT16", "FLOAT32", "INT32", "INT64"), IOS15),
+    "UINT32": IOS16,
     **dict.fromkeys(("INT8", "UINT8", "INT16", "UINT16"), IOS17),
-    **dict.fromkeys(("INT4", "UINT4", "UINT6", "UINT3", "UINT2", "UINT1", "UINT32"), IOS18),
+    **dict.fromkeys(("INT4", "UINT4", "UINT6", "UINT3", "UINT2", "UINT1"), IOS18),
 }
 """Versions of the types of values; iOS 16 holds 8 bits within constexpr operations only."""
 

@@ -27,6 +27,9 @@ RESOLUTION = 2**-10
 def as_stored(graph: Graph, weights: Weights, images: ImageInput, precision: str) -> Weights:
     """Return the weights as a file holds them, for images that are normalised.
 
+    But for what float16 has no number for: in arrays of fewer than 400, coremltools makes the
+    smallest one (6e-8) of weights that would round to zero.
+
     Raises:
         CheckFailed: a weight is beyond the range of float16.
     """
