@@ -32,8 +32,9 @@ from hwnas.measure import by_name, measure_round, pinned, warm_up
 from hwnas.models.network import Network, fold, initialise
 from hwnas.spaces import PUBLISHED, find_space
 from hwnas.targets.compute import run
+from hwnas.targets.content import FORMATS, Content, normalised
 from hwnas.targets.convert.to_onnx import to_onnx
-from hwnas.targets.formats import FORMATS, Content, find_format, normalised
+from hwnas.targets.formats import find_format
 from hwnas.targets.onnx.runtime import OnnxRuntime
 from hwnas.targets.quantisation import calibrate
 from hwnas.targets.tflite.runtime import LiteRt

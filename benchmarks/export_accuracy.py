@@ -8,7 +8,8 @@ from pathlib import Path
 from hwnas.data.catalog import find_dataset
 from hwnas.progress import Silent
 from hwnas.spaces import find_space
-from hwnas.targets.formats import FORMATS, PRECISIONS, find_format
+from hwnas.targets.content import FORMATS, PRECISIONS
+from hwnas.targets.formats import find_format
 from hwnas.train.final import train_final
 from hwnas.train.recipe import final_recipe
 from hwnas.workflows.export import Demand, export

@@ -17,7 +17,8 @@ from hwnas.models.own import load_own
 from hwnas.progress import Silent
 from hwnas.spaces import PUBLISHED, RcnetSpace, find_space
 from hwnas.targets.artifact import Artifact
-from hwnas.targets.formats import FORMATS, PRECISIONS, Content, find_format
+from hwnas.targets.content import FORMATS, PRECISIONS, Content
+from hwnas.targets.formats import find_format
 from hwnas.targets.half import half
 from hwnas.workflows import export as exports
 from hwnas.workflows import export_model as own_exports
@@ -28,7 +29,7 @@ from hwnas.workflows.winner import Winner, by_hand
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hwnas.targets.formats import Format
+    from hwnas.targets.content import Format
 
 SMALL = find_space("rcnet", input_size="16", classes=10, width=0.25)
 ALL = [(form, precision) for form in FORMATS for precision in PRECISIONS]

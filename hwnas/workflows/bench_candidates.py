@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from hwnas.errors import UserError
 from hwnas.workflows.bench import Candidate
 from hwnas.workflows.exported import find_exported
+from hwnas.workflows.precision_effect import calibration_images
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from hwnas.runs import Run
     from hwnas.targets.backend import Backend
     from hwnas.workflows.winner import Winner
-
-CALIBRATION_IMAGES = 16
-"""All layers of all of them are in memory at a time: 0.6 GB at 224 pixels."""
 
 
 def candidates_of(
@@ -83,11 +81,7 @@ def training_images(winner: Winner, reporter: Reporter) -> NDArray[np.float32] |
 
     try:
         data = find_dataset(winner.dataset, winner.data_dir)
-        ((values, _),) = data.train_batches(
-            CALIBRATION_IMAGES, CALIBRATION_IMAGES, winner.space.resolution, seed=0
-        )
+        return calibration_images(data, winner.space.resolution)
     except UserError as error:
         reporter.warn(f"the 8-bit file is quantised by noise instead of images: {error}")
         return None
-    images: NDArray[np.float32] = values.contiguous().numpy()
-    return images

@@ -10,9 +10,10 @@ from hwnas.device import find_target
 from hwnas.errors import UserError
 from hwnas.files import write_json
 from hwnas.targets import compute
-from hwnas.targets.formats import Content, normalised
+from hwnas.targets.content import Content, normalised
 from hwnas.workflows import parity as parities
 from hwnas.workflows import precision_effect as effects
+from hwnas.workflows.exported import about_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from hwnas.graph import Weights
     from hwnas.progress import Reporter
     from hwnas.targets.artifact import Artifact
-    from hwnas.targets.formats import Format
+    from hwnas.targets.content import Format
     from hwnas.targets.quantisation import Affine
     from hwnas.workflows.parity import Parity
     from hwnas.workflows.winner import Winner
@@ -84,9 +85,8 @@ def export(
     artifact = form.emit(content)
     form.gate(artifact)
     found = _checked(winner, form, demand, content, artifact, reporter)
-    name = form.name if demand.precision == "fp32" else f"{form.name}-{demand.precision}"
-    stem = winner.space.name + name.removeprefix(form.name)
-    path = folder / f"{stem}{form.suffix}"
+    suffix = "" if demand.precision == "fp32" else f"-{demand.precision}"
+    path = folder / f"{winner.space.name}{suffix}{form.suffix}"
     artifact.write(path)
     result = {
         "file": str(path),
@@ -101,7 +101,7 @@ def export(
         "slow_paths": form.slow_paths(artifact),
         **found,
     }
-    write_json(folder / f"{name}.json", result)
+    write_json(folder / about_name(form.name, demand.precision), result)
     return result
 
 

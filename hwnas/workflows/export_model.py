@@ -13,7 +13,8 @@ from hwnas.files import write_json
 from hwnas.graph import unnamed
 from hwnas.targets.artifact import Artifact
 from hwnas.targets.compute import one_thread
-from hwnas.targets.formats import find_format, normalised
+from hwnas.targets.content import normalised
+from hwnas.targets.formats import find_format
 from hwnas.workflows import parity as parities
 from hwnas.workflows import precision_effect as effects
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from hwnas.data.dataset import Dataset
     from hwnas.graph import ImageInput
     from hwnas.models.own import OwnModel
-    from hwnas.targets.formats import Format
+    from hwnas.targets.content import Format
     from hwnas.workflows.parity import Parity
 
 PRECISIONS = {"onnx": ("fp32",), "tflite": ("fp32",), "mlprogram": ("fp16", "fp32")}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from hwnas.errors import CheckFailed
-from hwnas.targets.formats import normalised
+from hwnas.targets.content import normalised
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,7 +70,7 @@ def calibration_images(dataset: Dataset, resolution: int) -> NDArray[np.float32]
     """Return normalised training images (n, 3, H, W), augmented as in training."""
     count = CALIBRATION_IMAGES
     ((values, _),) = dataset.train_batches(count, count, resolution, seed=0)
-    images: NDArray[np.float32] = values.numpy()
+    images: NDArray[np.float32] = values.contiguous().numpy()
     return images
 
 
