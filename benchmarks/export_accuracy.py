@@ -14,9 +14,9 @@ from hwnas.train.recipe import final_recipe
 from hwnas.workflows.export import Demand, export
 from hwnas.workflows.winner import Winner
 
-SPACE = find_space("rcnet", input_size="32", classes=10, width=0.5)
+SPACE = find_space("rcnet", input_size="32", classes=10, width=0.25)
 ARCH = "5,1,0,0,0,0|5,2,0,0,0,0|5,4,0,0,0,0|0,0,0,0,0,0|5,0,0,0,0,0|0,0,0,0,0,0"
-EPOCHS = 4
+EPOCHS = 3
 IMAGES = 2000
 
 

@@ -8,7 +8,20 @@ import numpy as np
 import torch
 from torch.nn import functional as F  # noqa: N812 - torch's own usage
 
-from hwnas.graph import INPUT, Add, Conv, GlobalAvgPool, Linear, Shuffle
+from hwnas.graph import (
+    INPUT,
+    Add,
+    Concat,
+    Conv,
+    GlobalAvgPool,
+    HardSigmoid,
+    HardSwish,
+    Linear,
+    MaxPool,
+    Multiply,
+    Shuffle,
+    Slice,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,7 +35,9 @@ def clamped(y: torch.Tensor, activation: str | None) -> torch.Tensor:
     return y.clamp(low, high)
 
 
-def run(graph: Graph, weights: Weights, images: NDArray[np.floating]) -> NDArray[np.float64]:
+def run(  # noqa: C901 - one case per operation
+    graph: Graph, weights: Weights, images: NDArray[np.floating]
+) -> NDArray[np.float64]:
     """Return the output for images (n, C, H, W), computed in float64."""
     values = {INPUT: torch.from_numpy(np.asarray(images, np.float64))}
     for node in graph:
@@ -39,9 +54,23 @@ def run(graph: Graph, weights: Weights, images: NDArray[np.floating]) -> NDArray
                 values[node.name] = x + values[node.inputs[1]]
             case GlobalAvgPool():
                 values[node.name] = x.flatten(2).mean(2)
-            case Linear():
+            case Linear() as op:
                 w, b = (torch.from_numpy(a.astype(np.float64)) for a in weights[node.name])
-                values[node.name] = F.linear(x, w, b)
+                values[node.name] = clamped(F.linear(x, w, b), op.activation)
+            case Multiply():
+                values[node.name] = torch.einsum("nchw,nc->nchw", x, values[node.inputs[1]])
+            case HardSwish():
+                values[node.name] = x * (x + 3).clamp(0, 6) / 6
+            case HardSigmoid():
+                values[node.name] = (x + 3).clamp(0, 6) / 6
+            case Slice(start, stop):
+                values[node.name] = x[:, list(range(start, stop))]
+            case Concat():
+                values[node.name] = torch.hstack([values[name] for name in node.inputs])
+            case MaxPool(kernel, stride):
+                padded = F.pad(x, [kernel // 2] * 4, value=-torch.inf)
+                windows = padded.unfold(2, kernel, stride).unfold(3, kernel, stride)
+                values[node.name] = windows.amax((4, 5))
     return values[graph.output.name].numpy()
 
 

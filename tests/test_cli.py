@@ -17,6 +17,8 @@ import pytest
 from conftest import COMMAND, Done, Shell, environment
 from searching import comparable
 
+from hwnas.spaces import BASELINES
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -111,6 +113,18 @@ def test_onnx_export_and_bench_of_a_table_that_is_not_there(searched: Shell) -> 
     assert names == ["winner", "mobilenet_v2"]
     assert all(row["median_ms"] > 0 for row in timed["networks"])
     assert timed["networks"][0]["budget_ms"] is None
+
+
+def test_bench_times_the_baselines_asked_for_and_names_the_known_ones(searched: Shell) -> None:
+    asked = ("--baseline", "shufflenet_v2", "--baseline", "mobilenet_v3_small")
+    timed = searched("bench", "--target", "tflite", *asked, "--json").must().json
+    names = [row["name"] for row in timed["networks"]]
+    assert names == ["winner", "shufflenet_v2", "mobilenet_v3_small"]
+    unknown = searched("bench", "--target", "tflite", "--baseline", "resnet50").must(2).err
+    shown = searched("bench", "--help").must().out
+    for name in BASELINES:
+        assert name in unknown
+        assert name in shown
 
 
 def test_tflite_export(searched: Shell) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from operations import OPERATIONS
 from tables import DIGITS, table
 
 from hwnas import cost
@@ -49,6 +50,12 @@ def test_costs_are_those_of_the_whole_graph() -> None:
             assert function.of(arch) == getattr(graph, name)
             assert function.upper(arch) == function.of(arch)
         assert size.of(arch) == cost.file_bytes(graph, "onnx") > graph.weight_bytes
+
+
+@pytest.mark.parametrize("operation", ["slice", "concat", "gate", "hard swish", "linear relu"])
+def test_the_size_of_what_was_never_measured_is_no_guess(operation: str) -> None:
+    with pytest.raises(UserError, match="no bound is known"):
+        cost.file_bytes(OPERATIONS[operation], "onnx")
 
 
 def test_latency_is_the_sum_of_rows_and_its_bound_has_the_margin() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
@@ -13,12 +13,13 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.compiled_model import CompiledModel
 from functional import run
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from operations import OPERATIONS
 
 from hwnas.device import find_target
-from hwnas.graph import INPUT, Conv, GraphBuilder, Linear, random_weights, unnamed
+from hwnas.graph import Conv, Linear, Rearrangement, random_weights, unnamed
 from hwnas.spaces import PUBLISHED, SPACES, find_space
 from hwnas.targets import quantisation
 from hwnas.targets.backend import local_backend
@@ -57,28 +58,6 @@ def _noise_of(kind: str, graph: Graph, seed: int = 0) -> float:
     return _signal_to_noise_db(found, run(graph, weights, images))
 
 
-def _single(build: Any, shape: tuple[int, ...] = (8, 7, 6)) -> Graph:
-    builder = GraphBuilder(shape)
-    build(builder)
-    return builder.build()
-
-
-OPERATIONS = {
-    "dense": _single(lambda b: b.conv("c", INPUT, 12)),
-    "relu": _single(lambda b: b.conv("c", INPUT, 12, activation="relu")),
-    "linear": _single(lambda b: b.conv("c", INPUT, 12, activation=None)),
-    "3x3": _single(lambda b: b.conv("c", INPUT, 12, kernel=3)),
-    "3x3 stride 2": _single(lambda b: b.conv("c", INPUT, 12, kernel=3, stride=2)),
-    "grouped": _single(lambda b: b.conv("c", INPUT, 12, groups=4)),
-    "depthwise": _single(lambda b: b.depthwise("d", INPUT, 1)),
-    "depthwise stride 2": _single(lambda b: b.depthwise("d", INPUT, 2)),
-    "shuffle": _single(lambda b: b.shuffle("s", INPUT, 4)),
-    "add": _single(lambda b: b.add("a", INPUT, b.conv("c", INPUT, 8, activation=None))),
-    "pool": _single(lambda b: b.global_avg_pool("p", INPUT)),
-    "classifier": _single(lambda b: b.linear("l", b.global_avg_pool("p", INPUT), 10)),
-}
-
-
 @pytest.mark.parametrize("kind", RUNTIMES)
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_every_operation_alone_keeps_35_db(kind: str, operation: str) -> None:
@@ -102,22 +81,47 @@ def test_both_formats_store_the_same_numbers() -> None:
     assert _signal_to_noise_db(left, right) > 20
 
 
+INTEGER_KERNELS = {
+    "Flatten", "MaxPool", "NhwcMaxPool", "QGemm", "QLinearAdd", "QLinearConcat", "QLinearConv",
+    "QLinearGlobalAveragePool", "QLinearMul", "Reshape", "Slice", "Split", "Transpose",
+    "Unsqueeze",
+} | {"QuantizeLinear", "DequantizeLinear"}  # fmt: skip
+"""What ONNX Runtime makes of a network, with a conversion at each end of it."""
+
+
+def _optimised(model: bytes, folder: Path) -> Counter[str]:
+    """Count the operations of a model that ONNX Runtime has prepared."""
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(folder / "optimised.onnx")
+    options.log_severity_level = 3
+    onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return Counter(node.op_type for node in onnx.load(folder / "optimised.onnx").graph.node)
+
+
 def test_onnx_runtime_runs_every_operation_of_a_network_on_integers(tmp_path: Path) -> None:
     space = SPACES["rcnet-imagenet"]
     graph = space.graph(space.parse(PUBLISHED["rcnet-imagenet"]))
     model = onnx_int8.emit(graph, random_weights(graph, 0))
     onnx.checker.check_model(onnx.load_from_string(model), full_check=True)
-    options = onnxruntime.SessionOptions()
-    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
-    options.log_severity_level = 3
-    onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    found = Counter(node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node)
+    found = _optimised(model, tmp_path)
     convs = sum(isinstance(node.op, Conv) for node in graph)
     assert found["QLinearConv"] == convs
     assert found["QGemm"] == found["QuantizeLinear"] == found["DequantizeLinear"] == 1
     assert not {"Conv", "FusedConv", "Gemm", "Add", "Clip"} & found.keys()
     shuffles = sum(node.name.endswith("shuffle") for node in graph)
     assert found["Transpose"] == shuffles + 2  # and one at each end of the network
+
+
+@pytest.mark.parametrize("operation", sorted(OPERATIONS.keys() - {"concat with less than a clamp"}))
+def test_onnx_runtime_runs_every_operation_alone_on_integers(
+    operation: str, tmp_path: Path
+) -> None:
+    graph = OPERATIONS[operation]
+    model = onnx_int8.emit(graph, random_weights(graph, 0), _images(graph))
+    onnx.checker.check_model(onnx.load_from_string(model), full_check=True)
+    found = _optimised(model, tmp_path)
+    assert found.keys() <= INTEGER_KERNELS
+    assert found["QuantizeLinear"] == found["DequantizeLinear"] == 1
 
 
 def test_a_tflite_file_holds_nothing_but_integers() -> None:
@@ -192,6 +196,12 @@ def test_onnx_runtimes_quantiser_keeps_no_more_signal(tmp_path: Path) -> None:
 FLOATS = st.floats(-8, 8, width=32)
 
 
+@example(
+    weight=np.full((3, 2, 2), 1.1e-34, np.float32),
+    bias=np.full(3, 1.1e-34, np.float32),
+    input_scale=2**-16,
+    per_channel=True,
+)
 @given(
     weight=arrays(np.float32, (3, 2, 2), elements=FLOATS),
     bias=arrays(np.float32, (3,), elements=FLOATS),
@@ -209,6 +219,15 @@ def test_integers_are_within_half_a_step_and_never_overflow(
     step = scale.astype(float) * found.scales
     assert np.all(np.abs(found.bias * step - bias) <= 0.5001 * step + 1e-6 * np.abs(bias))
     assert per_channel or len(set(found.scales.tolist())) == 1
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_what_rearranges_values_stores_them_as_its_inputs_do(operation: str) -> None:
+    graph = OPERATIONS[operation]
+    stored = quantisation.calibrate(graph, random_weights(graph, 0), _images(graph))
+    for node in graph:
+        if isinstance(node.op, Rearrangement):
+            assert {stored[name] for name in node.inputs} == {stored[node.name]}
 
 
 def test_zero_is_stored_exactly_and_dead_values_have_a_scale() -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from functional import relative_error, rounding_effect, run
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from operations import OPERATIONS
 
-from hwnas.models.network import ConvNormAct, Network, fold, initialise
+from hwnas.models.layers import ConvNormAct
+from hwnas.models.network import Network, fold, initialise
 from hwnas.spaces import PUBLISHED, SPACES, find_space, mobilenet_v2
 
 SMALL = find_space("rcnet", input_size="16", classes=10, width=0.25)
@@ -45,6 +48,19 @@ def test_folded_weights_give_the_modules_output(seed: int) -> None:
     rounding = rounding_effect(graph, weights, images.numpy(), output)
     assert rounding < 1e-3
     assert relative_error(run(graph, weights, images.numpy()), output) < max(1e-6, 5 * rounding)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_every_operation_alone_is_the_module_of_its_name(operation: str) -> None:
+    graph = OPERATIONS[operation]
+    network = trained_like(Network(graph), 0)
+    shape = (3, *graph.input_shape)
+    images = torch.randn(shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    weights = fold(network)
+    with torch.no_grad():
+        output = network.double()(images).numpy()
+    assert relative_error(run(graph, weights, images.numpy()), output) < 1e-6
+    assert sum(p.numel() for p in network.parameters()) == graph.params
 
 
 def test_every_layer_is_folded_to_float32_precision() -> None:

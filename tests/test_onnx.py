@@ -14,6 +14,7 @@ import torch
 from functional import relative_error, rounding_effect, run
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from operations import OPERATIONS
 
 from hwnas.graph import INPUT, GraphBuilder, Shuffle, random_weights, unnamed
 from hwnas.models.network import Network, fold, initialise
@@ -81,6 +82,16 @@ def test_mobilenet_v2_is_emitted_too() -> None:
     graph = mobilenet_v2(32, 10, 0.25)
     weights = random_weights(graph, 0)
     _agree(emit(graph, weights), graph, weights, _images(SMALL))
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_every_operation_alone_passes_the_checker_and_agrees(operation: str) -> None:
+    graph = OPERATIONS[operation]
+    weights = random_weights(graph, 0)
+    images = np.random.default_rng(0).standard_normal((2, *graph.input_shape)).astype(np.float32)
+    model = emit(graph, weights)
+    onnx.checker.check_model(onnx.load_from_string(model), full_check=True)
+    _agree(model, graph, weights, images)
 
 
 def test_shuffle_interleaves_the_groups() -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from operations import OPERATIONS
 from torch.optim import SGD
 
 from hwnas.data.cluttered import ClutteredDigits
@@ -46,6 +47,13 @@ def test_copies_train_as_each_would_alone() -> None:
     for index, training in enumerate(alone):
         expected = training.result.eval()(images)
         assert (logits[index] - expected).abs().max() < 2e-3 * expected.abs().max()
+
+
+@pytest.mark.parametrize("operation", ["slice", "concat", "gate", "linear relu", "max pool"])
+def test_operations_that_no_searched_network_has_are_refused(operation: str) -> None:
+    networks = [Network(OPERATIONS[operation])] * 2
+    with pytest.raises(NotImplementedError, match="side by side"):
+        StackedNetwork(networks)
 
 
 def test_steps_are_those_of_torch_sgd() -> None:

@@ -15,6 +15,8 @@ from ai_edge_litert.compiled_model import CompiledModel
 from functional import relative_error, rounding_effect, run
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
+from operations import OPERATIONS
+from xnnpack import runs_whole_on_xnnpack
 
 from hwnas.device import find_target
 from hwnas.graph import INPUT, Conv, GraphBuilder, Shuffle, random_weights, unnamed
@@ -24,7 +26,7 @@ from hwnas.progress import Silent
 from hwnas.spaces import PUBLISHED, SPACES, find_space, mobilenet_v2
 from hwnas.targets.onnx import emitter as onnx_emitter
 from hwnas.targets.onnx.runtime import OnnxRuntime
-from hwnas.targets.tflite import flatbuffer
+from hwnas.targets.tflite import flatbuffer, int8
 from hwnas.targets.tflite.emitter import emit
 from hwnas.targets.tflite.model import OPERATORS
 from hwnas.targets.tflite.runtime import LiteRt
@@ -117,14 +119,38 @@ def test_shuffle_alone_agrees(groups: int) -> None:
     _agree(emit(builder.build(), {}), builder.build(), {})
 
 
-def test_addition_pool_and_linear_alone_agree() -> None:
-    addition, pool, linear = (GraphBuilder((6, 5, 4)) for _ in range(3))
-    addition.add("sum", INPUT, INPUT)
-    pool.global_avg_pool("pool", INPUT)
-    linear.linear("linear", linear.global_avg_pool("pool", INPUT), 7)
-    for builder in (addition, pool, linear):
-        weights = random_weights(builder.build(), 0)
-        _agree(emit(builder.build(), weights), builder.build(), weights)
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_every_operation_alone_agrees_and_runs_on_xnnpack(operation: str) -> None:
+    graph = OPERATIONS[operation]
+    weights = random_weights(graph, 0)
+    model = emit(graph, weights)
+    _verify(model)
+    _agree(model, graph, weights)
+    for each in (model, int8.emit(graph, weights)):
+        assert runs_whole_on_xnnpack(each) == (operation != "max pool below zero")
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    height=st.integers(3, 12),
+    width=st.integers(3, 12),
+    kernel=st.sampled_from([1, 2, 3, 5]),
+    stride=st.integers(1, 3),
+)
+def test_every_max_pool_alone_agrees(height: int, width: int, kernel: int, stride: int) -> None:
+    builder = GraphBuilder((4, height, width))
+    builder.max_pool("pool", INPUT, kernel, stride)
+    _agree(emit(builder.build(), {}), builder.build(), {})
+
+
+def test_a_part_that_xnnpack_leaves_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In int8 it has no hard swish, which is why that is written as three operators there."""
+    builder = GraphBuilder((8, 7, 6))
+    builder.conv("last", builder.hard_swish("swish", builder.conv("first", INPUT, 8)), 8)
+    graph = builder.build()
+    monkeypatch.setattr(int8._Int8, "knows_hard_swish", True)
+    for each in (graph, OPERATIONS["hard swish"]):
+        assert not runs_whole_on_xnnpack(int8.emit(each, random_weights(each, 0)))
 
 
 def test_the_comparison_sees_a_wrong_shuffle() -> None:

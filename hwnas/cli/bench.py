@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hwnas.cli import options
+from hwnas.cli import lazy_help, options
 from hwnas.cli.bench_table import show
 from hwnas.cli.console import TerminalReporter, print_json
 from hwnas.errors import UserError
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from hwnas.runs import Run
 
-BASELINES = ("mobilenet_v2",)
+USUAL_BASELINES = ("mobilenet_v2",)
 
 
 def bench(
@@ -35,7 +35,10 @@ def bench(
     ] = None,
     baseline: Annotated[
         list[str] | None,
-        typer.Option(help="Networks to time beside it.", show_default="mobilenet_v2"),
+        typer.Option(
+            help=f"Networks to time beside it ({lazy_help.BASELINES}); may be repeated.",
+            show_default="mobilenet_v2",
+        ),
     ] = None,
     budget_latency: Annotated[
         list[str] | None,
@@ -63,7 +66,7 @@ def bench(
     """
     from hwnas.runs import find_run
 
-    beside = baseline or list(BASELINES)
+    beside = baseline or list(USUAL_BASELINES)
     if model is not None:
         if run is not None or recalibrate:
             raise UserError("--model stands for itself: leave --run and --recalibrate out.")
@@ -81,7 +84,7 @@ def bench_run(
     workspace: Path,
     run: Run,
     targets: Sequence[str],
-    baselines: Sequence[str] = BASELINES,
+    baselines: Sequence[str] = USUAL_BASELINES,
     *,
     recalibrate: bool = False,
     json: bool = False,

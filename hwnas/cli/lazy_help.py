@@ -1,4 +1,4 @@
-"""Help that names what plug-ins offer: looked up when help is asked for, never on import."""
+"""Help that names what there is: looked up when help is asked for, never on import."""
 
 from __future__ import annotations
 
@@ -6,20 +6,33 @@ from typing import Any
 
 from typer.core import TyperCommand
 
-STRATEGIES = "{strategies}"
-"""Stands for the names of all strategies in the help of an option."""
+STRATEGIES, BASELINES = "{strategies}", "{baselines}"
+"""Stand for the names of all strategies and baselines in the help of an option."""
 
 
 class LazyHelp(TyperCommand):
-    """A command whose options' help may hold `STRATEGIES`."""
+    """A command whose options' help may hold `STRATEGIES` or `BASELINES`."""
 
     def get_help(self, ctx: Any) -> str:
         """Return the help, names filled in."""
-        from hwnas import plugins
-
         params: list[Any] = self.params
         for param in params:
-            if STRATEGIES in (param.help or ""):
-                names = ", ".join(plugins.names("hwnas.strategies"))
-                param.help = param.help.replace(STRATEGIES, names)
+            for placeholder, names in NAMES.items():
+                if placeholder in (param.help or ""):
+                    param.help = param.help.replace(placeholder, ", ".join(names()))
         return super().get_help(ctx)
+
+
+def _strategies() -> list[str]:
+    from hwnas import plugins
+
+    return plugins.names("hwnas.strategies")
+
+
+def _baselines() -> list[str]:
+    from hwnas.spaces import BASELINES as KNOWN
+
+    return list(KNOWN)
+
+
+NAMES = {STRATEGIES: _strategies, BASELINES: _baselines}

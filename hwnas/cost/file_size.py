@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hwnas.errors import UserError
-from hwnas.graph import FP32, Add, Conv, Linear, Shuffle
+from hwnas.graph import FP32, Add, Conv, GlobalAvgPool, Linear, Shuffle
 
 if TYPE_CHECKING:
     from hwnas.graph import Graph, Op, Precision
@@ -49,7 +49,11 @@ class Structure:
     label: int = 0
 
     def of(self, op: Op) -> int:
-        """Return the bytes of one operation, the classifier's with those of the file."""
+        """Return the bytes of one operation, the classifier's with those of the file.
+
+        Raises:
+            UserError: no searched network has such an operation.
+        """
         match op:
             case Conv(out_channels=channels, activation=activation):
                 own = self.linear if activation is None else self.activated
@@ -58,10 +62,15 @@ class Structure:
                 return self.shuffle
             case Add():
                 return self.add
-            case Linear(out_features=classes):
+            case Linear(out_features=classes, activation=None):
                 return self.file + PROVENANCE_BYTES + (LABEL_BYTES + self.label) * classes
-            case _:
+            case GlobalAvgPool():
                 return 0
+            case _:
+                raise UserError(
+                    f"no bound is known on the size of a file with a {type(op).__name__}: files of "
+                    "searched networks alone were measured."
+                )
 
 
 STRUCTURES = {
@@ -88,7 +97,8 @@ def file_bytes(graph: Graph, form: str, precision: Precision = FP32) -> int:
         precision: of the stored weights.
 
     Raises:
-        UserError: files of this format and precision were never measured.
+        UserError: files of this format and precision, or with one of these operations, were never
+            measured.
     """
     if not file_size_known(form, precision):
         known = ", ".join(" ".join(pair) for pair in STRUCTURES)

@@ -2,7 +2,23 @@
 
 from hwnas.graph.graph import FLOAT_BYTES, INPUT, Graph, GraphBuilder, Node
 from hwnas.graph.inputs import ImageInput, file_metadata, unnamed
-from hwnas.graph.ops import Activation, Add, Conv, GlobalAvgPool, Linear, Op, Shape, Shuffle
+from hwnas.graph.ops import (
+    Activation,
+    Add,
+    Concat,
+    Conv,
+    GlobalAvgPool,
+    HardSigmoid,
+    HardSwish,
+    Linear,
+    MaxPool,
+    Multiply,
+    Op,
+    Rearrangement,
+    Shape,
+    Shuffle,
+    Slice,
+)
 from hwnas.graph.precision import FP32, Precision, find_precision
 from hwnas.graph.weights import Weights, random_weights, weight_shape
 
@@ -12,17 +28,24 @@ __all__ = [
     "INPUT",
     "Activation",
     "Add",
+    "Concat",
     "Conv",
     "GlobalAvgPool",
     "Graph",
     "GraphBuilder",
+    "HardSigmoid",
+    "HardSwish",
     "ImageInput",
     "Linear",
+    "MaxPool",
+    "Multiply",
     "Node",
     "Op",
     "Precision",
+    "Rearrangement",
     "Shape",
     "Shuffle",
+    "Slice",
     "Weights",
     "file_metadata",
     "find_precision",

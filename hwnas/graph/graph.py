@@ -11,7 +11,22 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hwnas.graph import ops
-from hwnas.graph.ops import Activation, Add, Conv, GlobalAvgPool, Linear, Op, Shape, Shuffle
+from hwnas.graph.ops import (
+    Activation,
+    Add,
+    Concat,
+    Conv,
+    GlobalAvgPool,
+    HardSigmoid,
+    HardSwish,
+    Linear,
+    MaxPool,
+    Multiply,
+    Op,
+    Shape,
+    Shuffle,
+    Slice,
+)
 from hwnas.graph.precision import FP32, Precision
 
 if TYPE_CHECKING:
@@ -70,6 +85,19 @@ class Graph:
             return self.input_shape
         return next(node.shape for node in self.nodes if node.name == name)
 
+    def never_negative(self, name: str) -> bool:
+        """Return whether the operations before a value keep it from being below zero."""
+        node = next((node for node in self.nodes if node.name == name), None)
+        match node.op if node else None:
+            case Conv(activation=activation) | Linear(activation=activation):
+                return activation is not None
+            case HardSigmoid():
+                return True
+            case Shuffle() | Slice() | Concat() | MaxPool() | GlobalAvgPool() | Add():
+                return node is not None and all(map(self.never_negative, node.inputs))
+            case _:
+                return False
+
     @property
     def params(self) -> int:
         """Trained parameters: convolutions, batch norm, classifier."""
@@ -100,7 +128,8 @@ class Graph:
         """Return the largest sum of activations that live at the same time.
 
         A node's inputs and its result live while it runs; a value dies after its last reader.
-        The channel shuffle and the addition are counted out of place, and so is the image.
+        Everything is counted out of place: the image, and also what a runtime could do in place,
+        such as an addition or a hard swish.
 
         A runtime may need more. ONNX Runtime 1.32 (x86, one thread) tells what its arena was asked
         for. In float32 at 224 px it is exactly this without grouped expansions, and 1.6 to 2.3
@@ -123,8 +152,9 @@ class Graph:
 
     def moved_bytes(self, node: Node) -> int:
         """Return the float32 bytes that `node` reads and writes, weights included."""
-        values = sum(math.prod(self.shape_of(name)) for name in node.inputs)
-        return FLOAT_BYTES * (values + math.prod(node.shape) + ops.deployed_params(node.op))
+        inputs = (self.shape_of(name) for name in node.inputs)
+        read = ops.values_read(node.op, *inputs)
+        return FLOAT_BYTES * (read + math.prod(node.shape) + ops.deployed_params(node.op))
 
 
 @dataclass(slots=True)
@@ -156,10 +186,19 @@ class GraphBuilder:
             name, Conv(in_channels, out_channels, kernel, stride, groups, activation), source
         )
 
-    def depthwise(self, name: str, source: str, stride: int) -> str:
-        """Add a 3x3 depthwise convolution with batch norm and ReLU6."""
+    def depthwise(
+        self,
+        name: str,
+        source: str,
+        stride: int,
+        *,
+        kernel: int = 3,
+        activation: Activation | None = "relu6",
+    ) -> str:
+        """Add a depthwise convolution with batch norm and, unless it is None, the activation."""
         channels = self.shape(source)[0]
-        return self.conv(name, source, channels, kernel=3, stride=stride, groups=channels)
+        options = {"kernel": kernel, "stride": stride, "groups": channels}
+        return self.conv(name, source, channels, **options, activation=activation)
 
     def shuffle(self, name: str, source: str, groups: int) -> str:
         """Add a channel shuffle."""
@@ -169,13 +208,39 @@ class GraphBuilder:
         """Add an element-wise sum."""
         return self._add(name, Add(), left, right)
 
+    def multiply(self, name: str, values: str, factors: str) -> str:
+        """Add the product of a feature map with one factor per channel."""
+        return self._add(name, Multiply(), values, factors)
+
+    def hard_swish(self, name: str, source: str) -> str:
+        """Add a hard swish."""
+        return self._add(name, HardSwish(), source)
+
+    def hard_sigmoid(self, name: str, source: str) -> str:
+        """Add a hard sigmoid."""
+        return self._add(name, HardSigmoid(), source)
+
+    def slice(self, name: str, source: str, start: int, stop: int) -> str:
+        """Add a selection of the channels from `start` up to but without `stop`."""
+        return self._add(name, Slice(start, stop), source)
+
+    def concat(self, name: str, *sources: str) -> str:
+        """Add a concatenation of channels."""
+        return self._add(name, Concat(), *sources)
+
+    def max_pool(self, name: str, source: str, kernel: int, stride: int) -> str:
+        """Add a maximum over windows."""
+        return self._add(name, MaxPool(kernel, stride), source)
+
     def global_avg_pool(self, name: str, source: str) -> str:
         """Add a global average pool."""
         return self._add(name, GlobalAvgPool(), source)
 
-    def linear(self, name: str, source: str, out_features: int) -> str:
-        """Add a linear layer."""
-        return self._add(name, Linear(self.shape(source)[0], out_features), source)
+    def linear(
+        self, name: str, source: str, out_features: int, activation: Activation | None = None
+    ) -> str:
+        """Add a linear layer and, unless it is None, the activation."""
+        return self._add(name, Linear(self.shape(source)[0], out_features, activation), source)
 
     def build(self) -> Graph:
         """Return the finished graph."""

@@ -9,69 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hwnas.graph import INPUT, Add, Conv, GlobalAvgPool, Linear, Shuffle
+from hwnas.graph import INPUT, Add
+from hwnas.models.layers import ConvNormAct, layer_of
 from hwnas.seeds import derive
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hwnas.graph import Activation, Graph, Op, Weights
-
-ACTIVATIONS: dict[Activation, type[nn.ReLU6 | nn.ReLU]] = {"relu6": nn.ReLU6, "relu": nn.ReLU}
-
-
-class ConvNormAct(nn.Sequential):
-    """Convolution without bias, batch norm and the op's activation, if any."""
-
-    def __init__(self, op: Conv) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(
-            op.in_channels,
-            op.out_channels,
-            op.kernel,
-            op.stride,
-            op.kernel // 2,
-            groups=op.groups,
-            bias=False,
-        )
-        self.norm = nn.BatchNorm2d(op.out_channels)
-        # Serves a momentum that depends on it; here it would cost a GPU one launch per layer.
-        self.norm.num_batches_tracked = None
-        if op.activation is not None:
-            self.act = ACTIVATIONS[op.activation](inplace=True)
-
-
-class ChannelShuffle(nn.Module):
-    """Channel g * (C / groups) + k moves to k * groups + g."""
-
-    def __init__(self, groups: int) -> None:
-        super().__init__()
-        self.groups = groups
-
-    def forward(self, value: Tensor) -> Tensor:
-        """Return the shuffled (n, C, h, w)."""
-        # Written for channels-last memory, which training uses: faster there than
-        # splitting the channels in place, whose result the next convolution has to reorder.
-        n, channels, height, width = value.shape
-        rows = value.permute(0, 2, 3, 1)
-        split = rows.view(n, height, width, self.groups, channels // self.groups)
-        return split.transpose(3, 4).reshape(n, height, width, channels).permute(0, 3, 1, 2)
-
-
-class Sum(nn.Module):
-    """Element-wise sum."""
-
-    def forward(self, left: Tensor, right: Tensor) -> Tensor:
-        """Return left + right."""
-        return left + right
-
-
-class Pool(nn.Module):
-    """Mean over height and width."""
-
-    def forward(self, value: Tensor) -> Tensor:
-        """Return (n, C) for (n, C, h, w)."""
-        return value.mean((2, 3))
+    from hwnas.graph import Graph, Weights
 
 
 def module_name(node: str) -> str:
@@ -79,31 +24,17 @@ def module_name(node: str) -> str:
     return node.replace(".", "__")
 
 
-def _module(op: Op) -> nn.Module:
-    match op:
-        case Conv():
-            return ConvNormAct(op)
-        case Shuffle():
-            return ChannelShuffle(op.groups)
-        case Add():
-            return Sum()
-        case GlobalAvgPool():
-            return Pool()
-        case Linear():
-            return nn.Linear(op.in_features, op.out_features)
-
-
 class Network(nn.Module):
     """The graph as a trainable module: (n, 3, h, w) float32 to logits (n, classes).
 
-    State-dict keys are "layers.<node, dots as __>.<conv | norm>.<parameter>", and those of the
-    classifier "layers.<node>.<weight | bias>".
+    State-dict keys are "layers.<node, dots as __>.<conv | norm>.<parameter>", and those of linear
+    layers "layers.<node>.<weight | bias>".
     """
 
     def __init__(self, graph: Graph) -> None:
         super().__init__()
         self.graph = graph
-        self.layers = nn.ModuleDict({module_name(node.name): _module(node.op) for node in graph})
+        self.layers = nn.ModuleDict({module_name(node.name): layer_of(node.op) for node in graph})
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the result of the graph's last node."""
@@ -132,7 +63,7 @@ def initialise(network: Network, seed: int, *, still_branches: bool = False) -> 
 
     Every node has its own random stream, named by `seed` and the node: networks with a node of
     the same name and shape in common start from the same weights there. Convolutions are He
-    initialised (fan out), the classifier has a standard deviation of 0.01 and no bias.
+    initialised (fan out), linear layers have a standard deviation of 0.01 and no bias.
     """
     for node in network.graph:
         layer = network.layers[module_name(node.name)]

@@ -14,15 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from hwnas.graph import Add, Conv, GlobalAvgPool, Linear, Shuffle
-from hwnas.models.network import (
-    ACTIVATIONS,
-    ConvNormAct,
-    Network,
-    Pool,
-    Sum,
-    module_name,
-    run_layers,
-)
+from hwnas.models.layers import ACTIVATIONS, ConvNormAct, Pool, Sum
+from hwnas.models.network import Network, module_name, run_layers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +36,7 @@ class StackedNetwork(nn.Module):
             match node.op:
                 case Conv():
                     modules[name] = _stack_conv(layers, node.op)
-                case Linear():
+                case Linear(activation=None):
                     modules[name] = _StackedLinear(layers)
                 case Shuffle():
                     modules[name] = _StackedShuffle(self.copies, node.op.groups)
@@ -51,6 +44,8 @@ class StackedNetwork(nn.Module):
                     modules[name] = Sum()
                 case GlobalAvgPool():
                     modules[name] = Pool()
+                case other:
+                    raise NotImplementedError(f"copies of {type(other).__name__} side by side")
         self.layers = nn.ModuleDict(modules)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -21,6 +21,9 @@ class BlockType:
     projection_groups: int = 1
 
 
+ALL_STRIDES_FROM = 64
+"""Pixels; smaller images are not halved by the first two strides of a network."""
+
 BLOCK_TYPES = {
     1: BlockType(3, 1, 1),
     2: BlockType(3, 1, 2),

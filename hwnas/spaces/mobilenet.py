@@ -1,9 +1,9 @@
-"""MobileNetV2 (Sandler et al., CVPR 2018) as a graph: the baseline beside every result."""
+"""MobileNetV2 (Sandler et al., CVPR 2018) as a graph: a baseline beside every result."""
 
 from __future__ import annotations
 
 from hwnas.graph import INPUT, Graph, GraphBuilder
-from hwnas.spaces.blocks import BlockType, head, inverted_residual, scaled
+from hwnas.spaces.blocks import ALL_STRIDES_FROM, BlockType, head, inverted_residual, scaled
 
 STAGES = ((1, 16, 1), (6, 24, 2), (6, 32, 3), (6, 64, 4), (6, 96, 3), (6, 160, 3), (6, 320, 1))
 """(expansion, channels, blocks) of each stage."""
@@ -26,7 +26,7 @@ def mobilenet_v2(
         projections: put 1x1 projections on shortcuts of unequal channels and keep the 1x1 of the
             first block, as in those authors' code; without, the network is torchvision's.
     """
-    large = resolution >= 64
+    large = resolution >= ALL_STRIDES_FROM
     strides = (1, 2, 2, 2, 1, 2, 1) if large else (1, 1, 2, 2, 1, 2, 1)
     builder = GraphBuilder((3, resolution, resolution))
     stem = scaled(32, width)

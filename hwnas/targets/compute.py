@@ -7,7 +7,20 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from hwnas.graph import INPUT, Add, Conv, GlobalAvgPool, Linear, Shuffle
+from hwnas.graph import (
+    INPUT,
+    Add,
+    Concat,
+    Conv,
+    GlobalAvgPool,
+    HardSigmoid,
+    HardSwish,
+    Linear,
+    MaxPool,
+    Multiply,
+    Shuffle,
+    Slice,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -98,12 +111,23 @@ def values(
                     del known[name]
 
 
-def _computed(
+def _activated(values: Tensor, activation: Activation | None) -> Tensor:
+    """Apply an activation in place."""
+    match activation:
+        case "relu6":
+            return values.clamp_(0, 6)
+        case "relu":
+            return values.clamp_(min=0)
+        case None:
+            return values
+
+
+def _computed(  # noqa: C901 - one case per operation
     node: Node,
     known: dict[str, Tensor],
     weights: Mapping[str, tuple[NDArray[Any], NDArray[Any]]],
 ) -> Tensor:
-    """Return the result of one operation, in the type of its input and weights."""
+    """Return the result of one operation in the type of its input and weights."""
     import torch
     from torch.nn import functional
 
@@ -118,19 +142,20 @@ def _computed(
             return functional.channel_shuffle(source, groups)
         case Add():
             return source + known[node.inputs[1]]
+        case Multiply():
+            return source * known[node.inputs[1]][..., None, None]
+        case HardSwish():
+            return functional.hardswish(source)
+        case HardSigmoid():
+            return functional.hardsigmoid(source)
+        case Slice(start, stop):
+            return source[:, start:stop]
+        case Concat():
+            return torch.cat([known[name] for name in node.inputs], dim=1)
+        case MaxPool(kernel, stride):
+            return functional.max_pool2d(source, kernel, stride, kernel // 2)
         case GlobalAvgPool():
             return source.mean((2, 3))
-        case Linear():
-            return functional.linear(source, *map(torch.from_numpy, weights[node.name]))
-    raise NotImplementedError(type(node.op).__name__)
-
-
-def _activated(total: Tensor, activation: Activation | None) -> Tensor:
-    """Apply an activation in place."""
-    match activation:
-        case "relu6":
-            return total.clamp_(0, 6)
-        case "relu":
-            return total.clamp_(min=0)
-        case None:
-            return total
+        case Linear() as op:
+            total = functional.linear(source, *map(torch.from_numpy, weights[node.name]))
+            return _activated(total, op.activation)

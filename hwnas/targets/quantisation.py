@@ -3,7 +3,10 @@
 A real value is scale * (integer - zero_point). Activations are asymmetric, with the extremes
 seen on the batch; weights are symmetric, one scale per output channel; a bias has 32 bits and
 the scale of the sum that it is added to (Jacob et al., CVPR 2018, section 2). The same numbers go
-into every format. A clamp needs no operation of its own: its range is that of its result.
+into every format. A clamp needs no operation of its own where the integers end where it cuts.
+
+What only rearranges values keeps its inputs' integers: all of its values are stored alike, with the
+extremes of all. So no format has to compute anything there, and TFLite's kernels ask for it.
 """
 
 from __future__ import annotations
@@ -13,17 +16,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hwnas.graph import Linear, Shuffle
+from hwnas.graph import INPUT, HardSigmoid, Linear, Rearrangement
 from hwnas.targets.compute import batches, one_thread, values
 from hwnas.targets.inputs import steady_input
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from hwnas.graph import Graph, Weights
+    from hwnas.graph import Activation, Graph, Weights
     from hwnas.targets.compute import Rounding
 
 LEVELS = 255
@@ -79,11 +82,32 @@ def calibrate(
                 low, high = (float(extreme) for extreme in value.aminmax())
                 before = ranges.get(name, (low, high))
                 ranges[name] = min(low, before[0]), max(high, before[1])
-    found = {name: affine(low, high) for name, (low, high) in ranges.items()}
-    for node in graph:
-        if isinstance(node.op, Shuffle):  # moves integers, and so keeps their scale
-            found[node.name] = found[node.inputs[0]]
+    ranges |= {node.name: (0.0, 1.0) for node in graph if isinstance(node.op, HardSigmoid)}
+    found: dict[str, Affine] = {}
+    for alike in _stored_alike(graph):
+        low = min(ranges[name][0] for name in alike)
+        high = max(ranges[name][1] for name in alike)
+        found |= dict.fromkeys(alike, between(low, high))
     return found
+
+
+def between(low: float, high: float) -> Affine:
+    """Return how values from `low` to `high` are stored; zero is one of the integers."""
+    low, high = min(low, 0.0), max(high, 0.0, low + NARROWEST)
+    scale = np.float32((high - low) / LEVELS)
+    return Affine(scale, int(np.clip(np.rint(-low / scale), 0, LEVELS)))
+
+
+def clamps(stored: Affine, activation: Activation | None) -> bool:
+    """Return whether values stored so need no clamp, since the integers end where it cuts."""
+    highest = float(stored.scale) * (LEVELS - stored.zero_point)
+    match activation:
+        case "relu6":
+            return stored.zero_point == 0 and highest < 6 * (1 + 1e-6)
+        case "relu":
+            return stored.zero_point == 0
+        case None:
+            return True
 
 
 def integers(
@@ -108,7 +132,8 @@ def integers(
     least = np.abs(bias) / (input_scale * BIAS_LIMIT)
     if not per_channel:
         least = np.full(len(weight), least.max())
-    tiny = np.finfo(np.float32).tiny
+    # The scale of the bias, input_scale * scale, has to be a number of full precision, too.
+    tiny = np.finfo(np.float32).tiny / min(input_scale, np.float32(1))
     scales = np.maximum(np.maximum(largest / WEIGHT_LIMIT, least), tiny).astype(np.float32)
     column = scales.reshape(-1, *[1] * (weight.ndim - 1))
     whole = np.clip(np.rint(weight / column), -WEIGHT_LIMIT, WEIGHT_LIMIT).astype(np.int8)
@@ -148,8 +173,12 @@ def rounding(stored: Mapping[str, Affine]) -> Rounding:
     return rounded
 
 
-def affine(low: float, high: float) -> Affine:
-    """Return how values from `low` to `high` are stored; zero is always among them."""
-    low, high = min(low, 0.0), max(high, 0.0, low + NARROWEST)
-    scale = np.float32((high - low) / LEVELS)
-    return Affine(scale, int(np.clip(np.rint(-low / scale), 0, LEVELS)))
+def _stored_alike(graph: Graph) -> Iterable[set[str]]:
+    """Return the values of the graph in sets that share one scale and zero point."""
+    members = {INPUT: {INPUT}}
+    for node in graph:
+        members[node.name] = {node.name}
+        if isinstance(node.op, Rearrangement):
+            alike = members[node.name].union(*(members[name] for name in node.inputs))
+            members |= dict.fromkeys(alike, alike)
+    return {id(alike): alike for alike in members.values()}.values()

@@ -10,7 +10,7 @@ import numpy as np
 from hwnas.errors import MissingPackage, UserError, one_of
 from hwnas.graph import random_weights
 from hwnas.measure import BUSY, Round, measure_round, pinned, warm_up
-from hwnas.spaces import mobilenet_v2
+from hwnas.spaces import BASELINES
 from hwnas.targets.backend import local_backend
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 ROUNDS = 150
 ATTEMPTS = 3
-
-BASELINES = ("mobilenet_v2",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +139,7 @@ def baseline(name: str, space: RcnetSpace, backend: Backend) -> Candidate:
     """
     if name not in BASELINES:
         raise one_of("baseline", name, list(BASELINES))
-    graph = mobilenet_v2(space.resolution, space.classes, space.width)
+    graph = BASELINES[name](space.resolution, space.classes, space.width)
     return Candidate(name, graph, backend.emit(graph, random_weights(graph, seed=0)))
 
 

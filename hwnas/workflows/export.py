@@ -227,7 +227,7 @@ def _torch_outputs(
     """Return what torch computes in float64: only the file's own rounding is then compared."""
     import torch
 
-    with torch.inference_mode():
+    with compute.one_thread(), torch.inference_mode():
         logits = winner.network().double()(torch.from_numpy(values).double())
     return _as_outputs(logits.numpy(), outputs)
 

@@ -12,6 +12,7 @@ from hwnas.errors import UserError, one_of
 from hwnas.files import write_json
 from hwnas.graph import unnamed
 from hwnas.targets.artifact import Artifact
+from hwnas.targets.compute import one_thread
 from hwnas.targets.formats import find_format, normalised
 from hwnas.workflows import parity as parities
 from hwnas.workflows import precision_effect as effects
@@ -176,7 +177,7 @@ def _torch_outputs(
     from copy import deepcopy
 
     module = deepcopy(model.module).double()
-    with torch.inference_mode():
+    with one_thread(), torch.inference_mode():
         logits = module(torch.from_numpy(values).double())
         result = logits if outputs == "logits" else logits.softmax(dim=1)
     array: NDArray[np.float64] = result.numpy()

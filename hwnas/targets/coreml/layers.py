@@ -6,6 +6,7 @@ to 3: a blob is a tensor (sequence, batch, channel, height, width).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -188,6 +189,17 @@ def _add(params: Any) -> Layer:
     return lambda *x: sum(x[1:], x[0]) if len(x) > 1 else x[0] + params.alpha
 
 
+def _multiply(params: Any) -> Layer:
+    return lambda *x: math.prod(x[1:], start=x[0]) if len(x) > 1 else x[0] * params.alpha
+
+
+def _slice(params: Any) -> Layer:
+    start, end = params.startIndex, params.endIndex
+    if params.axis != params.CHANNEL_AXIS or params.stride > 1 or end < 0:
+        raise unknown("slices but of channels, every one, with an end counted from the start")
+    return lambda x: x[:, :, start:end]
+
+
 def _reshape(params: Any) -> Layer:
     shape = tuple(params.targetShape)
     last = params.mode == params.CHANNEL_LAST
@@ -217,14 +229,16 @@ LAYERS: dict[str, Callable[[Any], Layer]] = {
     "concat": lambda params: lambda *x: torch.cat(x, -5 if params.sequenceConcat else -3),
     "convolution": _convolution,
     "innerProduct": _inner_product,
+    "multiply": _multiply,
     "permute": _permute,
     "pooling": _pooling,
     "reshape": _reshape,
     "scale": _scale,
+    "slice": _slice,
     "softmax": lambda _: lambda x: x.softmax(-3),
     "unary": _unary,
 }
 """The layers that are interpreted."""
 
-SEVERAL_INPUTS = frozenset({"add", "concat"})
+SEVERAL_INPUTS = frozenset({"add", "concat", "multiply"})
 """Layers that read one blob or more; all others read one."""

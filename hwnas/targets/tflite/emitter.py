@@ -7,13 +7,28 @@ does not divide the size; such a convolution gets a PAD before it, which XNNPACK
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, assert_never
 
 import numpy as np
 
-from hwnas.graph import INPUT, Add, Conv, GlobalAvgPool, Linear, Shuffle, file_metadata
+from hwnas.graph import (
+    INPUT,
+    Add,
+    Concat,
+    Conv,
+    GlobalAvgPool,
+    HardSigmoid,
+    HardSwish,
+    Linear,
+    MaxPool,
+    Multiply,
+    Shuffle,
+    Slice,
+    file_metadata,
+)
+from hwnas.targets.tflite.arithmetic import DENSE, DEPTHWISE, LINEAR, Arithmetic, Float
 from hwnas.targets.tflite.metadata import ENTRY, describe, with_labels
-from hwnas.targets.tflite.model import Model, Scales, Tensor
+from hwnas.targets.tflite.model import Model, Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,46 +47,6 @@ ACTIVATIONS: Mapping[Activation | None, int] = {None: 0, "relu": 1, "relu6": 3}
 
 BYTES_PER_NODE = 2048
 """Of a file beside its weights, generously."""
-
-Order = tuple[int, ...]
-"""Of the axes of a weight in the file; the first one counts the output channels in the graph."""
-
-DENSE: Order = (0, 2, 3, 1)
-DEPTHWISE: Order = (1, 2, 3, 0)
-LINEAR: Order = (0, 1)
-
-
-class Arithmetic(Protocol):
-    """How values and weights are stored."""
-
-    @property
-    def versions(self) -> Mapping[str, int]:
-        """Versions of operators, where they are not 1."""
-
-    def scales(self, name: str) -> Scales | None:
-        """Return how a value of the graph is stored, or None for float32."""
-
-    def weight_and_bias(self, model: Model, node: Node, order: Order) -> tuple[Tensor, Tensor]:
-        """Add the constants of a convolution or linear node."""
-
-
-class Float:
-    """Everything in float32."""
-
-    versions: Mapping[str, int] = {}
-
-    def __init__(self, weights: Weights) -> None:
-        self._weights = weights
-
-    def scales(self, name: str) -> Scales | None:  # noqa: ARG002
-        """Return None."""
-        return None
-
-    def weight_and_bias(self, model: Model, node: Node, order: Order) -> tuple[Tensor, Tensor]:
-        """Add them as they are."""
-        weight, bias = self._weights[node.name]
-        kernel = model.constant(f"{node.name}.weight", weight.transpose(order))
-        return kernel, model.constant(f"{node.name}.bias", bias)
 
 
 def emit(
@@ -127,7 +102,7 @@ class _Emitter:
         shape = channels_last(graph.input_shape)
         self._values = {INPUT: self._value(INPUT, shape, stored_as=INPUT)}
 
-    def add(self, node: Node) -> None:
+    def add(self, node: Node) -> None:  # noqa: C901 - one case per operation
         sources = [self._values[name] for name in node.inputs]
         name = OUTPUT if node is self._graph.output else node.name
         result = self._value(name, channels_last(node.shape), stored_as=node.name)
@@ -139,14 +114,27 @@ class _Emitter:
                 self._shuffle(node, groups, sources[0], result)
             case Add():
                 self._operator("ADD", sources, result)
+            case Multiply():
+                self._operator("MUL", sources, result)
+            case HardSwish():
+                self._hard_swish(node, sources[0], result)
+            case HardSigmoid():
+                self._hard_sigmoid(node, sources[0], result)
+            case Slice() as op:
+                self._slice(node, op, sources[0], result)
+            case Concat():
+                self._operator("CONCATENATION", sources, result, axis=len(node.shape))
+            case MaxPool() as op:
+                self._max_pool(node, op, sources[0], result)
             case GlobalAvgPool():
                 axes = self._model.constant(f"{node.name}.axes", np.array([1, 2], np.int32))
                 self._operator("MEAN", [sources[0], axes], result, keep_dims=False)
-            case Linear():
+            case Linear() as op:
                 constants = self._arithmetic.weight_and_bias(self._model, node, LINEAR)
-                self._operator("FULLY_CONNECTED", [sources[0], *constants], result)
+                options = {"fused_activation_function": ACTIVATIONS[op.activation]}
+                self._operator("FULLY_CONNECTED", [sources[0], *constants], result, **options)
             case _:
-                raise NotImplementedError(f"{type(node.op).__name__} in {len(self._graph)} nodes")
+                assert_never(node.op)
 
     def finish(self, metadata: Mapping[str, bytes]) -> bytes:
         result = self._values[self._graph.output.name]
@@ -154,10 +142,7 @@ class _Emitter:
 
     def _conv(self, node: Node, op: Conv, source: Tensor, result: Tensor) -> None:
         padding, source = self._padded(node, op, source)
-        options = {
-            "padding": padding,
-            "stride_w": op.stride,
-            "stride_h": op.stride,
+        options = _window(padding, op) | {
             "fused_activation_function": ACTIVATIONS[op.activation],
         }
         order = DEPTHWISE if op.depthwise else DENSE
@@ -169,8 +154,42 @@ class _Emitter:
         else:
             self._operator("CONV_2D", sources, result, **options)
 
-    def _padded(self, node: Node, op: Conv, source: Tensor) -> tuple[int, Tensor]:
-        """Return the padding scheme and what to convolve."""
+    def _max_pool(self, node: Node, op: MaxPool, source: Tensor, result: Tensor) -> None:
+        padding, source = self._padded(node, op, source)
+        options = _window(padding, op) | {"filter_width": op.kernel, "filter_height": op.kernel}
+        self._operator("MAX_POOL_2D", [source], result, **options)
+
+    def _slice(self, node: Node, op: Slice, source: Tensor, result: Tensor) -> None:
+        size = channels_last(node.shape)
+        begin = [0] * (len(size) - 1) + [op.start]
+        bounds = {"begin": begin, "size": size}
+        constants = [
+            self._model.constant(f"{node.name}.{what}", np.array(numbers, np.int32))
+            for what, numbers in bounds.items()
+        ]
+        self._operator("SLICE", [source, *constants], result)
+
+    def _hard_swish(self, node: Node, source: Tensor, result: Tensor) -> None:
+        if self._arithmetic.knows_hard_swish:
+            self._operator("HARD_SWISH", [source], result)
+            return
+        scales = self._arithmetic.up_to(1)
+        gate = self._model.value(f"{node.name}.gate", channels_last(node.shape), scales)
+        self._hard_sigmoid(node, source, gate)
+        self._operator("MUL", [source, gate], result)
+
+    def _hard_sigmoid(self, node: Node, source: Tensor, result: Tensor) -> None:
+        """Add relu6(x + 3) / 6: TFLite has no operator for it."""
+        name, shape = f"{node.name}.sum", channels_last(node.shape)
+        total = self._model.value(name, shape, self._arithmetic.up_to(6))
+        three = self._arithmetic.number(self._model, f"{node.name}.three", 3)
+        sixth = self._arithmetic.number(self._model, f"{node.name}.sixth", 1 / 6)
+        relu6 = ACTIVATIONS["relu6"]
+        self._operator("ADD", [source, three], total, fused_activation_function=relu6)
+        self._operator("MUL", [total, sixth], result)
+
+    def _padded(self, node: Node, op: Conv | MaxPool, source: Tensor) -> tuple[int, Tensor]:
+        """Return the padding scheme and what the windows are laid over."""
         channels, *sizes = self._graph.shape_of(node.inputs[0])
         if all(_same_is_symmetric(size, op) for size in sizes):
             return SAME, source
@@ -179,7 +198,11 @@ class _Emitter:
         constant = self._model.constant(f"{node.name}.pad", amounts)
         shape = (1, *(size + 2 * pad for size in sizes), channels)
         padded = self._value(f"{node.name}.padded", shape, stored_as=node.inputs[0])
-        self._operator("PAD", [source, constant], padded)
+        if isinstance(op, Conv) or self._graph.never_negative(node.inputs[0]):
+            self._operator("PAD", [source, constant], padded)
+        else:  # XNNPACK does not take this operator, so that the network runs in two parts.
+            lowest = self._arithmetic.lowest(self._model, f"{node.name}.lowest", node.inputs[0])
+            self._operator("PADV2", [source, constant, lowest], padded)
         return VALID, padded
 
     def _shuffle(self, node: Node, groups: int, source: Tensor, result: Tensor) -> None:
@@ -208,7 +231,11 @@ class _Emitter:
         self._model.operator(kind, sources, result, version, **options)
 
 
-def _same_is_symmetric(size: int, op: Conv) -> bool:
+def _window(padding: int, op: Conv | MaxPool) -> dict[str, int]:
+    return {"padding": padding, "stride_w": op.stride, "stride_h": op.stride}
+
+
+def _same_is_symmetric(size: int, op: Conv | MaxPool) -> bool:
     """Whether TFLite's SAME pads one dimension as torch does with kernel // 2 on each side."""
     outputs = math.ceil(size / op.stride)
     padding = max((outputs - 1) * op.stride + op.kernel - size, 0)

@@ -41,12 +41,18 @@ TABLES = {
     "Conv2DOptions": "padding:byte stride_w:int stride_h:int fused_activation_function:byte",
     "DepthwiseConv2DOptions": "padding:byte stride_w:int stride_h:int depth_multiplier:int "
     "fused_activation_function:byte",
-    "AddOptions": "",
+    "AddOptions": "fused_activation_function:byte",
+    "ConcatenationOptions": "axis:int",
     "DequantizeOptions": "",
-    "FullyConnectedOptions": "",
+    "FullyConnectedOptions": "fused_activation_function:byte",
+    "HardSwishOptions": "",
+    "MulOptions": "",
     "PadOptions": "",
+    "PadV2Options": "",
+    "Pool2DOptions": "padding:byte stride_w:int stride_h:int filter_width:int filter_height:int",
     "ReducerOptions": "keep_dims:bool",
     "ReshapeOptions": "new_shape:offset",
+    "SliceOptions": "",
     "TransposeOptions": "",
 }
 """Fields of each table in the schema's order, up to the last one that is written."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hwnas.targets.half import half
-from hwnas.targets.tflite.emitter import Order, emit_with
+from hwnas.targets.tflite.arithmetic import Float, Order
+from hwnas.targets.tflite.emitter import emit_with
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hwnas.graph import Graph, ImageInput, Node, Weights
-    from hwnas.targets.tflite.model import Model, Scales, Tensor
+    from hwnas.targets.tflite.model import Model, Tensor
 
 DEQUANTIZE_VERSION = 3
 """Of DEQUANTIZE from float16."""
@@ -39,16 +40,8 @@ def emit(
     return emit_with(_HalfWeights(weights), graph, images, metadata)
 
 
-class _HalfWeights:
+class _HalfWeights(Float):
     """Values in float32, weights in float16."""
-
-    versions: Mapping[str, int] = {}
-
-    def __init__(self, weights: Weights) -> None:
-        self._weights = weights
-
-    def scales(self, name: str) -> Scales | None:  # noqa: ARG002
-        return None
 
     def weight_and_bias(self, model: Model, node: Node, order: Order) -> tuple[Tensor, Tensor]:
         weight, bias = self._weights[node.name]

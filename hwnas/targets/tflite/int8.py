@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hwnas.targets.quantisation import Affine, calibrate, integers
-from hwnas.targets.tflite.emitter import LINEAR, Order, emit_with
+from hwnas.targets.quantisation import LEVELS, Affine, between, calibrate, integers
+from hwnas.targets.tflite.arithmetic import LINEAR, Order
+from hwnas.targets.tflite.emitter import emit_with
 from hwnas.targets.tflite.model import Model, Scales, Tensor
 
 if TYPE_CHECKING:
@@ -59,13 +60,21 @@ def emit_stored(
 class _Int8:
     """Activations and weights in int8, sums in int32."""
 
+    # XNNPACK leaves it to a plain kernel of LiteRT's, many times slower than three operators are.
+    knows_hard_swish = False
+
     versions: Mapping[str, int] = {
         "ADD": 2,
+        "CONCATENATION": 2,
         "CONV_2D": 3,
         "DEPTHWISE_CONV_2D": 3,
         "FULLY_CONNECTED": 4,
+        "MAX_POOL_2D": 2,
         "MEAN": 2,
+        "MUL": 2,
         "PAD": 2,
+        "PADV2": 2,
+        "SLICE": 2,
         "TRANSPOSE": 2,
     }
 
@@ -74,8 +83,17 @@ class _Int8:
         self._stored = stored
 
     def scales(self, name: str) -> Scales:
-        stored = self._stored[name]
-        return Scales(np.array([stored.scale]), stored.zero_point - SIGNED)
+        return _signed(self._stored[name])
+
+    def up_to(self, high: float) -> Scales:
+        return _signed(between(0, high))
+
+    def number(self, model: Model, name: str, value: float) -> Tensor:
+        whole = np.array([LEVELS - SIGNED], np.int8)
+        return model.constant(name, whole, self.up_to(value))
+
+    def lowest(self, model: Model, name: str, stored_as: str) -> Tensor:
+        return model.constant(name, np.array([-SIGNED], np.int8), self.scales(stored_as))
 
     def weight_and_bias(self, model: Model, node: Node, order: Order) -> tuple[Tensor, Tensor]:
         """Add both; a linear layer has one scale, since older runtimes know no other."""
@@ -86,3 +104,7 @@ class _Int8:
         kernel_scales = Scales(scales, axis=order.index(0))
         kernel = model.constant(f"{node.name}.weight", whole.weight.transpose(order), kernel_scales)
         return kernel, model.constant(f"{node.name}.bias", whole.bias, Scales(source * scales))
+
+
+def _signed(stored: Affine) -> Scales:
+    return Scales(np.array([stored.scale]), stored.zero_point - SIGNED)

@@ -19,13 +19,19 @@ SIGNATURE = "serving_default"
 
 OPERATORS = {
     "ADD": (0, 11, "AddOptions"),
+    "CONCATENATION": (2, 10, "ConcatenationOptions"),
     "DEQUANTIZE": (6, 38, "DequantizeOptions"),
     "CONV_2D": (3, 1, "Conv2DOptions"),
     "DEPTHWISE_CONV_2D": (4, 2, "DepthwiseConv2DOptions"),
     "FULLY_CONNECTED": (9, 8, "FullyConnectedOptions"),
+    "HARD_SWISH": (117, 91, "HardSwishOptions"),
+    "MAX_POOL_2D": (17, 5, "Pool2DOptions"),
     "MEAN": (40, 27, "ReducerOptions"),
+    "MUL": (18, 21, "MulOptions"),
     "PAD": (34, 22, "PadOptions"),
+    "PADV2": (60, 43, "PadV2Options"),
     "RESHAPE": (22, 17, "ReshapeOptions"),
+    "SLICE": (65, 48, "SliceOptions"),
     "TRANSPOSE": (39, 26, "TransposeOptions"),
 }
 """Operator to its number in the schema, and to number and table of its options."""
