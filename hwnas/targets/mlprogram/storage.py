@@ -27,9 +27,6 @@ RESOLUTION = 2**-10
 def as_stored(graph: Graph, weights: Weights, images: ImageInput, precision: str) -> Weights:
     """Return the weights as a file holds them, for images that are normalised.
 
-    But for what float16 has no number for: in arrays of fewer than 400, coremltools makes the
-    smallest one (6e-8) of weights that would round to zero.
-
     Raises:
         CheckFailed: a weight is beyond the range of float16.
     """
@@ -44,22 +41,43 @@ def rounded(name: str, value: Tensor) -> Tensor:  # noqa: ARG001 - the same for 
     return half.rounded(value)
 
 
+def takes_8_bits(weight: NDArray[np.float32]) -> bool:
+    """Return whether a weight is large enough for 8 bits."""
+    return weight.size > WEIGHT_THRESHOLD
+
+
+def in_8_bits(
+    weight: NDArray[np.float32], name: str
+) -> tuple[NDArray[np.int8], NDArray[np.float16]]:
+    """Return symmetric integers and their scale per output channel, in float16 as values are.
+
+    Scales are rounded up, so that no weight is beyond 127 of them: below 6e-5 float16 has few
+    numbers left.
+
+    Raises:
+        CheckFailed: a weight is beyond the range of float16.
+    """
+    half.half(weight, name)
+    exact = np.abs(weight.reshape(len(weight), -1)).max(axis=1) / WEIGHT_LIMIT
+    nearest = np.maximum(exact, np.finfo(np.float16).smallest_subnormal).astype(np.float16)
+    scales = np.where(nearest < exact, np.nextafter(nearest, np.float16(np.inf)), nearest)
+    column = scales.astype(np.float64).reshape(-1, *[1] * (weight.ndim - 1))
+    whole = np.rint(weight / column).astype(np.int8)
+    half.half(whole * column, name)
+    return whole, scales
+
+
 def _quantised(weights: Weights) -> Weights:
     return {
-        name: (_in_8_bits(weight) if weight.size > WEIGHT_THRESHOLD else weight, bias)
-        for name, (weight, bias) in half.halved(weights).items()
+        name: (_dequantised(weight, name) if takes_8_bits(weight) else held, bias)
+        for (name, (held, bias)), (weight, _) in zip(
+            half.halved(weights).items(), weights.values(), strict=True
+        )
     }
 
 
-def _in_8_bits(weight: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return float16(scale) * integer, one symmetric scale per output channel.
-
-    The division is in float16 as well, as coremltools has it: it moves one integer in forty.
-    """
-    short = weight.astype(np.float16)
-    largest = np.abs(short.reshape(len(short), -1)).max(axis=1).astype(np.float32)
-    scale = np.maximum(largest / WEIGHT_LIMIT, np.finfo(np.float16).tiny).astype(np.float16)
-    column = scale.reshape(-1, *[1] * (weight.ndim - 1))
-    whole = np.clip(np.rint(short / column), -WEIGHT_LIMIT, WEIGHT_LIMIT)
-    result: NDArray[np.float32] = (whole * column).astype(np.float32)
-    return result
+def _dequantised(weight: NDArray[np.float32], name: str) -> NDArray[np.float32]:
+    """Return scale * integer, which is rounded to float16 like every value."""
+    whole, scales = in_8_bits(weight, name)
+    column = scales.astype(np.float32).reshape(-1, *[1] * (weight.ndim - 1))
+    return (whole * column).astype(np.float16).astype(np.float32)
