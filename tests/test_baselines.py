@@ -20,8 +20,9 @@ from hwnas.errors import UserError
 from hwnas.graph import Conv, Linear, unnamed
 from hwnas.progress import Silent
 from hwnas.spaces import BASELINES, find_space
+from hwnas.targets.apple import versions
 from hwnas.targets.coreml import emitter as coreml_emitter
-from hwnas.targets.coreml import executor, versions
+from hwnas.targets.coreml import executor
 from hwnas.targets.onnx import emitter as onnx_emitter
 from hwnas.targets.onnx import int8 as onnx_int8
 from hwnas.targets.onnx.runtime import OnnxRuntime
