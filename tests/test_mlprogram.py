@@ -19,6 +19,7 @@ import torch
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from operations import OPERATIONS
 
 from hwnas.errors import CheckFailed, HwnasError, UserError
 from hwnas.graph import (
@@ -32,7 +33,7 @@ from hwnas.graph import (
     unnamed,
 )
 from hwnas.models.network import Network, fold, initialise
-from hwnas.spaces import PUBLISHED, find_space, mobilenet_v2
+from hwnas.spaces import BASELINES, PUBLISHED, find_space, mobilenet_v2
 from hwnas.targets.apple import native, require, std, versions
 from hwnas.targets.artifact import Artifact
 from hwnas.targets.mlprogram import executor
@@ -140,6 +141,40 @@ def test_an_image_that_no_convolution_reads_is_scaled_by_an_operation() -> None:
     builder.linear("classifier", builder.global_avg_pool("pool", value), 3)
     images = ImageInput((0.1, 0.5, 0.9), (0.9, 0.05, 0.3), ("a", "b", "c"))
     assert error_of(builder.build(), images, "fp32") <= 1e-5
+
+
+def as_classifier(operation: Graph) -> Graph:
+    """Return a network that reads an image and has the nodes of `operation` in its middle."""
+    channels, *size = operation.input_shape
+    builder = GraphBuilder((3, *size))
+    stem = builder.conv("stem", INPUT, channels, activation=None)
+    nodes = [
+        replace(node, inputs=tuple(stem if name == INPUT else name for name in node.inputs))
+        for node in operation
+    ]
+    end = GraphBuilder(operation.output.shape)
+    value = end.global_avg_pool("pool", INPUT) if len(operation.output.shape) == 3 else INPUT
+    end.linear("classifier", value, 10)
+    last = operation.output.name
+    tail = [
+        replace(node, inputs=tuple(last if name == INPUT else name for name in node.inputs))
+        for node in end.build()
+    ]
+    return Graph(builder.input_shape, (*builder.build(), *nodes, *tail))
+
+
+@pytest.mark.parametrize(("precision", "limit"), [("fp32", 1e-6), ("fp16", 3e-3), ("int8", 3e-3)])
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_every_operation_alone_computes_what_torch_computes(
+    operation: str, precision: str, limit: float
+) -> None:
+    assert error_of(as_classifier(OPERATIONS[operation]), BINARY, precision) <= limit
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_baselines_compute_what_torch_computes(name: str) -> None:
+    graph = BASELINES[name](64, 10, 1.0)
+    assert error_of(graph, unnamed(10), "fp32") <= 1e-5
 
 
 def test_the_comparison_sees_a_wrong_shuffle() -> None:

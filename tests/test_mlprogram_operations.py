@@ -159,6 +159,10 @@ OPERATIONS: dict[str, tuple[Callable[[Any, Any], Any], Callable[[Tensor], Tensor
         lambda b, x: b.concat(values=[b.relu(x=x), x], axis=1),
         lambda x: torch.cat([x.relu(), x], 1),
     ),
+    "concat-of-one-each-in-turn": (
+        lambda b, x: b.concat(values=[b.relu(x=x), x], axis=1, interleave=True),
+        lambda x: functional.channel_shuffle(torch.cat([x.relu(), x], 1), 2),
+    ),
     "split": (
         lambda b, x: b.sub(**dict(zip("xy", b.split(x=x, num_splits=2, axis=1), strict=True))),
         lambda x: x[:, :2] - x[:, 2:],
@@ -290,11 +294,25 @@ def test_what_the_converter_makes_of_a_module_computes_what_the_module_does(
             "ceil_mode",
         ),
         (lambda b, x: b.cast(x=x, dtype="int32"), "iOS15", "cast"),
+        (
+            lambda b, x: b.slice_by_index(
+                x=x, begin=[0, 1, 0, 0], end=[1, 4, 7, 8], squeeze_mask=[True] + [False] * 3
+            ),
+            "iOS15",
+            "slices that squeeze",
+        ),
     ],
 )
 def test_what_is_not_interpreted_is_named(body: Any, release: str, name: str) -> None:
     with pytest.raises(HwnasError, match=f"does not interpret .*{name}"):
         executor.run(program(body, release), VALUES)
+
+
+def test_a_parameter_that_no_operation_reads_is_named(monkeypatch: Any) -> None:
+    package = program(lambda b, x: b.softmax(x=x, axis=1))
+    monkeypatch.setitem(executor.OPERATIONS, "softmax", lambda i: i["x"].softmax(-3))
+    with pytest.raises(HwnasError, match="does not interpret axis of 'softmax_0', a softmax"):
+        executor.run(package, VALUES)
 
 
 def test_values_of_another_shape_are_refused() -> None:

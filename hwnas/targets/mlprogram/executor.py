@@ -19,7 +19,7 @@ from hwnas.errors import HwnasError, UserError
 from hwnas.targets.apple import require
 from hwnas.targets.compute import one_thread
 from hwnas.targets.half import rounded
-from hwnas.targets.mlprogram.operations import OPERATIONS, unknown
+from hwnas.targets.mlprogram.operations import OPERATIONS, Inputs, unknown
 from hwnas.targets.mlprogram.package import MODEL
 
 if TYPE_CHECKING:
@@ -127,21 +127,25 @@ def _run(function: Any, constants: dict[str, Any], given: Tensor) -> Tensor:
         if kind not in OPERATIONS:
             raise unknown(f"operation {operation.name!r} of type {kind}")
         results = OPERATIONS[kind](inputs)
+        if inputs.unread:
+            raise unknown(f"{', '.join(sorted(inputs.unread))} of {operation.name!r}, a {kind}")
         listed = list(results) if isinstance(results, tuple) else [results]
         for declared, value in zip(operation.outputs, listed, strict=True):
             known[declared.name] = _as_declared(value, declared)
     return known[function.outputs[0].name]  # type: ignore[no-any-return]
 
 
-def _inputs(operation: Any, known: dict[str, Any]) -> dict[str, Any]:
+def _inputs(operation: Any, known: dict[str, Any]) -> Inputs:
     """Return the values of an operation's inputs by their names in MIL."""
-    return {
-        name: [known[each.name] for each in given]
-        if isinstance(given, (tuple, list))
-        else known[given.name]
-        for name, given in operation.inputs.items()
-        if given is not None
-    }
+    return Inputs(
+        {
+            name: [known[each.name] for each in given]
+            if isinstance(given, (tuple, list))
+            else known[given.name]
+            for name, given in operation.inputs.items()
+            if given is not None
+        }
+    )
 
 
 def _as_declared(value: Tensor, declared: Any) -> Tensor:

@@ -16,8 +16,31 @@ from torch.nn import functional
 
 from hwnas.errors import HwnasError
 
-Inputs: TypeAlias = dict[str, Any]
-"""By the names of MIL: tensors in float64, other constants as they are stored."""
+
+class Inputs(dict[str, Any]):
+    """By the names of MIL: tensors in float64, other constants as they are stored.
+
+    It knows which of them were read: a parameter that nobody looks at is not interpreted.
+    """
+
+    def __init__(self, given: dict[str, Any]) -> None:
+        super().__init__(given)
+        self._read: set[str] = set()
+
+    def __getitem__(self, name: str) -> Any:
+        self._read.add(name)
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return a parameter, or its default when it is not given."""
+        self._read.add(name)
+        return super().get(name, default)
+
+    @property
+    def unread(self) -> set[str]:
+        """Names of what was given and not looked at."""
+        return set(self) - self._read
+
 
 Operation: TypeAlias = Callable[[Inputs], Any]
 
@@ -31,21 +54,23 @@ def _integers(value: Any) -> list[int]:
     return [int(each) for each in np.asarray(value).reshape(-1)]
 
 
-def _padded(i: Inputs, kernel: list[int], fill: float = 0.0) -> Tensor:
+def _padded(
+    x: Tensor, i: Inputs, kernel: list[int], strides: list[int], fill: float = 0.0
+) -> Tensor:
     """Return x with its padding made explicit."""
-    kind = i.get("pad_type", "valid")
+    kind, amounts = i.get("pad_type", "valid"), _integers(i.get("pad", [0, 0, 0, 0]))
     if kind == "valid":
-        return i["x"]  # type: ignore[no-any-return]
+        return x
     if kind == "custom":
-        top, bottom, left, right = _integers(i["pad"])
-        return functional.pad(i["x"], (left, right, top, bottom), value=fill)
+        top, bottom, left, right = amounts
+        return functional.pad(x, (left, right, top, bottom), value=fill)
     if kind != "same":
         raise unknown(f"padding {kind}")
-    strides, amounts = _integers(i["strides"]), []
-    for size, taps, step in zip(i["x"].shape[2:], kernel, strides, strict=True):
+    borders = []
+    for size, taps, step in zip(x.shape[2:], kernel, strides, strict=True):
         total = max(0, (-(-size // step) - 1) * step + taps - size)
-        amounts.append((total // 2, total - total // 2))
-    return functional.pad(i["x"], (*amounts[1], *amounts[0]), value=fill)
+        borders.append((total // 2, total - total // 2))
+    return functional.pad(x, (*borders[1], *borders[0]), value=fill)
 
 
 def _conv(i: Inputs) -> Tensor:
@@ -53,21 +78,21 @@ def _conv(i: Inputs) -> Tensor:
     extent = [(taps - 1) * step + 1 for taps, step in zip(weight.shape[2:], dilation, strict=True)]
     strides = _integers(i.get("strides", [1, 1]))
     groups = int(i.get("groups", 1))
-    padded = _padded({"strides": strides, **i}, extent)
+    padded = _padded(i["x"], i, extent, strides)
     return functional.conv2d(padded, weight, i.get("bias"), strides, 0, dilation, groups)
 
 
 def _pool(i: Inputs, *, average: bool) -> Tensor:
-    kernel = _integers(i["kernel_sizes"])
-    strides = _integers(i.get("strides", kernel))
+    x, kernel = i["x"], _integers(i["kernel_sizes"])
+    strides = _integers(i.get("strides", [1, 1]))
     if bool(i.get("ceil_mode", False)):
         raise unknown("pooling with ceil_mode")
     if not average:
-        return functional.max_pool2d(_padded(i, kernel, -torch.inf), kernel, strides)
-    padded = _padded(i, kernel)
-    result = functional.avg_pool2d(padded, kernel, strides)
+        padded = _padded(x, i, kernel, strides, -torch.inf)
+        return functional.max_pool2d(padded, kernel, strides)
+    result = functional.avg_pool2d(_padded(x, i, kernel, strides), kernel, strides)
     if bool(i.get("exclude_padding_from_average", False)):
-        inside = _padded({**i, "x": torch.ones_like(i["x"])}, kernel)
+        inside = _padded(torch.ones_like(x), i, kernel, strides)
         result = result / functional.avg_pool2d(inside, kernel, strides)
     return result
 
@@ -113,15 +138,31 @@ def _slice_by_index(i: Inputs) -> Tensor:
 
 def _split(i: Inputs) -> tuple[Tensor, ...]:
     axis = int(i["axis"])
-    if "split_sizes" in i:
-        return torch.split(i["x"], _integers(i["split_sizes"]), axis)
-    return torch.chunk(i["x"], int(i["num_splits"]), axis)
+    sizes, parts = i.get("split_sizes"), i.get("num_splits")
+    if sizes is None:
+        return torch.tensor_split(i["x"], int(parts), axis)
+    return torch.split(i["x"], _integers(sizes), axis)
 
 
 def _reduced(i: Inputs) -> Tensor:
     axes = _integers(i["axes"]) if i.get("axes") is not None else list(range(i["x"].ndim))
     mean: Tensor = i["x"].mean(axes, keepdim=bool(i.get("keep_dims", False)))
     return mean
+
+
+def _concat(i: Inputs) -> Tensor:
+    """Join in order, or one of each in turn: what a channel shuffle of two halves does."""
+    values, axis = i["values"], int(i["axis"])
+    if not bool(i.get("interleave", False)):
+        return torch.cat(values, axis)
+    axis %= values[0].ndim
+    return torch.stack(values, axis + 1).flatten(axis, axis + 1)
+
+
+def _cast(i: Inputs) -> Tensor:
+    """Pass: the declared type of the result says what becomes of it."""
+    i.get("dtype")
+    return i["x"]  # type: ignore[no-any-return]
 
 
 def _clip(i: Inputs) -> Tensor:
@@ -133,9 +174,9 @@ OPERATIONS: dict[str, Operation] = {
     "add": lambda i: i["x"] + i["y"],
     "avg_pool": lambda i: _pool(i, average=True),
     "batch_norm": _batch_norm,
-    "cast": lambda i: i["x"],  # the declared type of the result says what becomes of it
+    "cast": _cast,
     "clip": _clip,
-    "concat": lambda i: torch.cat(i["values"], int(i["axis"])),
+    "concat": _concat,
     "constexpr_affine_dequantize": _affine_dequantised,
     "conv": _conv,
     "expand_dims": lambda i: i["x"][(*[slice(None)] * int(i["axes"][0]), None)],
