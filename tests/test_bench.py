@@ -20,7 +20,7 @@ from hwnas.graph import random_weights
 from hwnas.models.network import fold
 from hwnas.progress import Silent
 from hwnas.runs import Run
-from hwnas.spaces import find_space
+from hwnas.spaces import find_space, mobilenet_v2
 from hwnas.targets.onnx import emitter as onnx_emitter
 from hwnas.targets.onnx import int8 as onnx_int8
 from hwnas.targets.tflite import emitter as tflite_emitter
@@ -262,7 +262,7 @@ def test_a_model_file_is_timed_beside_baselines_of_its_own_size(tmp_path: Path) 
     assert (own["name"], own["target"], own["verdict"]) == ("other.onnx", "onnx-cpu", "PASS")
     assert own["params"] is own["madds"] is own["predicted_ms"] is None
     assert own["size_bytes"] == path.stat().st_size
-    expected = benches.mobilenet_v2(16, 10)
+    expected = mobilenet_v2(16, 10)
     assert (beside["params"], beside["madds"]) == (expected.params, expected.madds)
     assert done["targets"]["onnx-cpu"]["speed_against_table"] is None
     told = hwnas("bench", "--model", str(path), "--budget-latency", "onnx-cpu=1us", code=1).out
