@@ -29,6 +29,7 @@ from export_accuracy import accuracies
 from hwnas.device import describe_host
 from hwnas.graph import unnamed
 from hwnas.measure import by_name, measure_round, pinned, warm_up
+from hwnas.models.layers import ChannelShuffle
 from hwnas.models.network import Network, fold, initialise
 from hwnas.spaces import PUBLISHED, find_space
 from hwnas.targets.compute import run
@@ -137,6 +138,7 @@ def speed(files: dict[tuple[str, str], bytes], litert_python: str | None) -> dic
     ours = {form: {p: files[form, p] for p in ("fp32", "fp16", "int8")} for form in FORMATS[:2]}
     example = torch.zeros(1, *SPACE.input_shape)
     ours["onnx"]["torch.onnx.export"] = to_onnx(network(), example, {})
+    ours["onnx"]["torch.onnx.export, plain shuffle"] = to_onnx(_plain(network()), example, {})
     if litert_python:
         ours["tflite"]["litert-torch"] = _by_litert_torch(litert_python)
     else:
@@ -144,6 +146,18 @@ def speed(files: dict[tuple[str, str], bytes], litert_python: str | None) -> dic
     runtimes = {"onnx": OnnxRuntime, "tflite": LiteRt}
     with pinned(1):
         return {form: _ratios(runtimes[form], models) for form, models in ours.items()}
+
+
+def _plain(built: Network) -> Network:
+    """Return the network with torch's own channel shuffle, which leaves channels where they are.
+
+    The module's own is written for training in channels-last memory, and its transpositions stay
+    in the converter's file.
+    """
+    for name, layer in built.layers.items():
+        if isinstance(layer, ChannelShuffle):
+            built.layers[name] = torch.nn.ChannelShuffle(layer.groups)
+    return built
 
 
 def _ratios(load: type, models: dict[str, bytes]) -> dict:
