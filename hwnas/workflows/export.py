@@ -204,8 +204,8 @@ def _parity(
         expected: by the reference.
         reference: what that is.
         rounding: what the rounding of values changes (`rms_rel`), or None where they are not
-            rounded. A runtime may round one value in a thousand to the other side, and later
-            values follow; two such computations differ by up to the root of two times that.
+            rounded. A runtime may round some values to the other side, and later ones follow; two
+            such computations differ by up to the root of two times that.
     """
     limit = parities.PARITY_LIMIT
     if rounding is not None:
