@@ -36,8 +36,8 @@ def accuracies(data: Path) -> list[dict]:
         result = train_final(SPACE.graph(arch), dataset, recipe, 0, checkpoint, Silent())
         print(f"\ntrained {EPOCHS} epochs of CIFAR-10: top-1 {result.accuracy:.1%}\n")
         winner = Winner(SPACE, arch, dataset="cifar10", data_dir=data, checkpoint=checkpoint)
-        print("| format | precision | KB | top-1 | float32 | same class |")
-        print("|---|---|---:|---:|---:|---:|")
+        print("| format | precision | top-1 | float32 | same class |")
+        print("|---|---|---:|---:|---:|")
         for form in FORMATS:
             for precision in PRECISIONS[1:]:
                 demand = Demand(precision, images=IMAGES, max_drop=100)
@@ -49,9 +49,9 @@ def accuracies(data: Path) -> list[dict]:
 def _row(about: dict) -> dict:
     accuracy = about["precision_effect"]["accuracy"]
     print(
-        f"| `{about['format']}` | {about['precision']} | {about['size_bytes'] / 1e3:.0f} | "
+        f"| `{about['format']}` | {about['precision']} | "
         f"{accuracy['top1']:.2%} | {accuracy['float_top1']:.2%} | {accuracy['agreement']:.2%} |",
         flush=True,
     )
-    keep = ("format", "precision", "size_bytes")
+    keep = ("format", "precision")
     return {**{name: about[name] for name in keep}, **accuracy}

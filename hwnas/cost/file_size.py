@@ -78,7 +78,7 @@ STRUCTURES = {
     ("onnx", "int8"): Structure(1700, 1330, 1460, 3340, 570, channel=13, label=14),
     ("coreml", "fp32"): Structure(100, 435, 135, 275, 60),
     ("tflite", "fp32"): Structure(1750, 400, 330, 730, 10, label=12),
-    ("tflite", "int8"): Structure(2060, 520, 460, 850, 10, channel=24, label=12),
+    ("tflite", "int8"): Structure(2060, 520, 460, 850, 10, channel=16, label=12),
 }
 """By format and precision."""
 

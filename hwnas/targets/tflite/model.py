@@ -79,7 +79,8 @@ class Model:
         self._buffers: list[Offset] = [self._write.table("Buffer")]
         self._operators: list[Offset] = []
         self._codes: dict[tuple[int, int], int] = {}
-        # Eight bytes per channel of every weight and bias, nearly all of them equal.
+        # Eight bytes per channel of a weight and its bias, which are equal. Shared no further, so
+        # that the size of a file stays the sum of its parts'.
         self._zero_points: dict[tuple[int, int], Offset] = {}
 
     def value(self, name: str, shape: Sequence[int], scales: Scales | None = None) -> Tensor:
@@ -116,6 +117,7 @@ class Model:
             "builtin_options_type": options_number,
             "builtin_options": self._write.table(options_table, **options),
         }
+        self._zero_points.clear()
         self._operators.append(self._write.table("Operator", **fields))
 
     def finish(
