@@ -373,3 +373,16 @@ def test_interrupting_tells_how_to_go_on(estimated: Shell) -> None:
     out, err = process.communicate(timeout=60)
     Done(process.returncode, out, err).must(130)
     assert "the same command goes on" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--model", "a.py:b", "--arch", "s0"), "--model stands for itself"),
+        (("--dataset", "cifar10"), "a run knows its own data"),
+    ],
+)
+def test_options_of_export_that_do_not_go_together_are_told(
+    shell: Shell, arguments: tuple[str, ...], told: str
+) -> None:
+    assert told in shell("export", *arguments).must(2).err

@@ -67,11 +67,18 @@ def export(
     from hwnas.workflows.origin import origin_of
 
     if model is not None:
+        if arch is not None or run is not None or checkpoint is not None:
+            raise UserError("--model stands for itself: leave --arch, --run, --checkpoint out.")
         asked = {"precision": precision, "dataset": dataset, "data_dir": data_dir}
-        result = export_own(model, input_size, form, out or workspace / "export", images, **asked)
+        limits = {"images": images, "max_drop": max_drop}
+        result = export_own(model, input_size, form, out or workspace / "export", **asked, **limits)
         print_json(result) if json else show_export(result)
         return
     if arch is None:
+        if dataset is not None or data_dir is not None:
+            raise UserError(
+                "--dataset and --data-dir go with --arch or --model: a run knows its own data."
+            )
         found = find_run(workspace, run)
         winner, folder = winners.of_run(found), found.path / "export"
         origin = origin_of(workspace, found, winner)
@@ -92,7 +99,7 @@ def export(
 
 
 def export_own(
-    model: str, input_size: str | None, form: str | None, folder: Path, images: int, **asked: Any
+    model: str, input_size: str | None, form: str | None, folder: Path, **asked: Any
 ) -> dict[str, Any]:
     """Export a user's own torch module."""
     from hwnas.errors import UserError
@@ -106,7 +113,7 @@ def export_own(
     resolution = parse_resolution(input_size)
     own = load_own(model, (3, resolution, resolution))
     require_writable(folder)
-    return export_model(own, Asked(form or "onnx", images=images, **asked), folder)
+    return export_model(own, Asked(form or "onnx", **asked), folder)
 
 
 def export_winner(

@@ -50,12 +50,10 @@ class Arithmetic:
     Attributes:
         weights: as the file holds them.
         rounded: what storing a value does to it; `exact` where values are in float32.
-        resolution: relative, of the outputs themselves.
     """
 
     weights: Weights
     rounded: Rounding = exact
-    resolution: float = 0.0
 
 
 class Format(Protocol):

@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
     from hwnas.data.dataset import Dataset
     from hwnas.graph import Weights
+    from hwnas.models.network import Network
     from hwnas.progress import Reporter
     from hwnas.targets.artifact import Artifact
     from hwnas.targets.content import Format
     from hwnas.targets.quantisation import Affine
-    from hwnas.workflows.parity import Parity
     from hwnas.workflows.winner import Winner
 
 EXECUTED_MADDS = 30e9
@@ -47,7 +47,7 @@ class Demand:
 
     precision: str
     images: int = effects.ACCURACY_IMAGES
-    max_drop: float = 2.0
+    max_drop: float = effects.MAX_DROP
 
 
 def usual(winner: Winner) -> tuple[str, str | None]:
@@ -81,10 +81,15 @@ def export(
             nothing is written.
         UserError: the folder cannot be written, or the data set is not there.
     """
-    content = _content(winner, form, demand.precision, origin)
+    network = winner.network()
+    content = _content(winner, network, form, demand.precision, origin)
     artifact = form.emit(content)
     form.gate(artifact)
-    found = _checked(winner, form, demand, content, artifact, reporter)
+    pixels = parities.parity_images(winner.dataset, winner.data_dir, winner.space.resolution)
+    found = _parity(network, form, content, artifact, pixels)
+    if demand.precision != "fp32":
+        accuracy = _accuracy(winner, network, form, demand, artifact, reporter)
+        found["precision_effect"]["accuracy"] = accuracy and accuracy.to_json()
     suffix = "" if demand.precision == "fp32" else f"-{demand.precision}"
     path = folder / f"{winner.space.name}{suffix}{form.suffix}"
     artifact.write(path)
@@ -105,14 +110,15 @@ def export(
     return result
 
 
-def _content(winner: Winner, form: Format, precision: str, origin: Mapping[str, str]) -> Content:
+def _content(
+    winner: Winner, network: Network, form: Format, precision: str, origin: Mapping[str, str]
+) -> Content:
     from hwnas.models.network import fold
 
-    graph = winner.space.graph(winner.arch)
-    weights = fold(winner.network())
+    weights = fold(network)
     calibrated = form.calibrated and precision == "int8"
     return Content(
-        graph=graph,
+        graph=winner.space.graph(winner.arch),
         weights=weights,
         images=winner.image_input(),
         metadata=_metadata(winner, precision, origin),
@@ -158,111 +164,63 @@ def _metadata(winner: Winner, precision: str, origin: Mapping[str, str]) -> dict
     }
 
 
-def _checked(
-    winner: Winner,
+def _parity(
+    network: Network,
     form: Format,
-    demand: Demand,
     content: Content,
     artifact: Artifact,
-    reporter: Reporter,
+    pixels: NDArray[np.uint8],
 ) -> dict[str, Any]:
-    """Return the results of all checks."""
-    pixels = parities.parity_images(winner.dataset, winner.data_dir, winner.space.resolution)
-    found = form.execute(artifact, pixels, content.images)
-    real = _torch_outputs(winner, normalised(pixels, content.images), form.outputs)
+    """Hold a file against what it should compute, and that against float32 in fewer bits.
+
+    Raises:
+        CheckFailed: the file computes something else.
+    """
     what = f"the {form.name} file"
-    if demand.precision == "fp32":
-        parity = _parity(form, found, real, "torch in float64", None)
+    values = normalised(pixels, content.images)
+    found = form.execute(artifact, pixels, content.images)
+    real = parities.torch_outputs(network, values, form.outputs)
+    if content.precision == "fp32":
+        parity = parities.compared(form, found, real, "torch in float64")
         parities.require(parity, what)
         return {"parity": asdict(parity)}
-    intended = _intended(form, content, normalised(pixels, content.images))
-    change = parities.difference(intended, real)
-    reference = f"its {demand.precision} arithmetic in float64"
-    arithmetic = form.arithmetic(content)
-    exact = arithmetic.rounded is compute.exact
-    rounding = None if exact else max(change.rms_rel, arithmetic.resolution)
-    parity = _parity(form, found, intended, reference, rounding)
-    parities.require(parity, what)
-    accuracy = _accuracy(winner, form, demand, artifact, reporter)
-    if accuracy is not None:
-        effects.require_accuracy(accuracy, demand.max_drop, what)
-    return {"parity": asdict(parity), "precision_effect": effects.effect(change, accuracy)}
-
-
-def _parity(
-    form: Format,
-    found: NDArray[Any],
-    expected: NDArray[Any],
-    reference: str,
-    rounding: float | None,
-) -> Parity:
-    """Compare outputs.
-
-    Args:
-        form: the format.
-        found: by the file.
-        expected: by the reference.
-        reference: what that is.
-        rounding: what the rounding of values changes (`rms_rel`), or None where they are not
-            rounded. A runtime may round some values to the other side, and later ones follow; two
-            such computations differ by up to the root of two times that.
-    """
-    limit = parities.PARITY_LIMIT
-    if rounding is not None:
-        limit = max(limit, min(2 * rounding, parities.ROUNDING_LIMIT))
-    return parities.Parity(
-        **asdict(parities.difference(found, expected)),
-        images=len(expected),
-        outputs=form.outputs,
-        executor=form.executor,
-        reference=reference,
-        measure="max_rel" if rounding is None else "rms_rel",
-        limit=limit,
-    )
-
-
-def _torch_outputs(
-    winner: Winner, values: NDArray[np.float32], outputs: str
-) -> NDArray[np.float64]:
-    """Return what torch computes in float64: only the file's own rounding is then compared."""
-    import torch
-
-    with compute.one_thread(), torch.inference_mode():
-        logits = winner.network().double()(torch.from_numpy(values).double())
-    return _as_outputs(logits.numpy(), outputs)
-
-
-def _intended(form: Format, content: Content, values: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return what the file should compute, rounding of the runtime aside."""
     arithmetic = form.arithmetic(content)
     logits = compute.run(content.graph, arithmetic.weights, values, arithmetic.rounded)
-    return _as_outputs(logits, form.outputs)
-
-
-def _as_outputs(logits: NDArray[np.float64], outputs: str) -> NDArray[np.float64]:
-    from scipy.special import softmax
-
-    result: NDArray[np.float64] = logits if outputs == "logits" else softmax(logits, axis=1)
-    return result
+    intended = parities.as_outputs(logits, form.outputs)
+    change = parities.difference(intended, real)
+    rounding = None if arithmetic.rounded is compute.exact else change.rms_rel
+    reference = f"its {content.precision} arithmetic in float64"
+    parity = parities.compared(form, found, intended, reference, rounding)
+    parities.require(parity, what)
+    return {"parity": asdict(parity), "precision_effect": asdict(change)}
 
 
 def _accuracy(
-    winner: Winner, form: Format, demand: Demand, artifact: Artifact, reporter: Reporter
+    winner: Winner,
+    network: Network,
+    form: Format,
+    demand: Demand,
+    artifact: Artifact,
+    reporter: Reporter,
 ) -> effects.Accuracy | None:
+    """Return the accuracy on held-out images of the training's data set, if there is one.
+
+    Raises:
+        CheckFailed: it is too far below that of the float network.
+    """
     data = _dataset(winner)
     images = demand.images
     if not form.fast:
         images = min(images, int(EXECUTED_MADDS / winner.space.graph(winner.arch).madds))
     if data is None or images == 0:
         return None
-    label = f"accuracy of the {demand.precision} file"
-    with reporter.task(label, images) as step:
+    with reporter.task(f"accuracy of the {demand.precision} file", images) as step:
 
         def execute(pixels: NDArray[np.uint8]) -> NDArray[Any]:
             found = form.execute(artifact, pixels, data.images)
             step(len(pixels))
             return found
 
-        return effects.measure_accuracy(
-            winner.network(), execute, data, winner.space.resolution, images
-        )
+        accuracy = effects.measure_accuracy(network, execute, data, winner.space.resolution, images)
+    effects.require_accuracy(accuracy, demand.max_drop, f"the {form.name} file")
+    return accuracy

@@ -12,7 +12,6 @@ from hwnas.errors import UserError, one_of
 from hwnas.files import write_json
 from hwnas.graph import unnamed
 from hwnas.targets.artifact import Artifact
-from hwnas.targets.compute import one_thread
 from hwnas.targets.content import normalised
 from hwnas.targets.formats import find_format
 from hwnas.workflows import parity as parities
@@ -21,20 +20,16 @@ from hwnas.workflows import precision_effect as effects
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import numpy as np
-    from numpy.typing import NDArray
-
     from hwnas.data.dataset import Dataset
     from hwnas.graph import ImageInput
     from hwnas.models.own import OwnModel
     from hwnas.targets.content import Format
-    from hwnas.workflows.parity import Parity
 
 PRECISIONS = {"onnx": ("fp32",), "tflite": ("fp32",), "mlprogram": ("fp16", "fp32")}
 """What the standard converters write of each format, the default first."""
 
-ROUNDED_LIMIT = 0.05
-"""`rms_rel` of files with fewer bits, which other people's quantisers write: a sanity check."""
+HALF_EFFECT = 0.025
+"""`rms_rel` that float16 may cost a module of whose arithmetic nothing is known."""
 
 EXECUTED_IMAGES = 100
 
@@ -49,6 +44,7 @@ class Asked:
         dataset: for real images and, where its classes are the module's, labels and accuracy.
         data_dir: where that lies.
         images: how many held-out images the accuracy is measured on.
+        max_drop: percentage points of top-1 that the file may lose.
     """
 
     form: str
@@ -56,6 +52,7 @@ class Asked:
     dataset: str | None = None
     data_dir: Path | None = None
     images: int = effects.ACCURACY_IMAGES
+    max_drop: float = effects.MAX_DROP
 
 
 def export_model(model: OwnModel, asked: Asked, folder: Path) -> dict[str, Any]:
@@ -67,7 +64,7 @@ def export_model(model: OwnModel, asked: Asked, folder: Path) -> dict[str, Any]:
         folder: made when missing.
 
     Raises:
-        CheckFailed: the file differs from torch; nothing is written.
+        CheckFailed: the file differs from torch or loses too much accuracy; nothing is written.
         UserError: the converter does not take the module, or the executor does not know what it
             wrote.
     """
@@ -76,8 +73,16 @@ def export_model(model: OwnModel, asked: Asked, folder: Path) -> dict[str, Any]:
     data = _dataset(model, asked)
     images = data.images if data else unnamed(model.classes)
     artifact = convert(model, form.name, precision, images)
-    parity = _checked(model, form, precision, artifact, asked, images)
-    parities.require(parity, f"the {form.name} file of {model.name}")
+    what = f"the {form.name} file of {model.name}"
+    pixels = parities.parity_images(asked.dataset, asked.data_dir, model.input_shape[-1])
+    expected = parities.torch_outputs(model.module, normalised(pixels, images), form.outputs)
+    rounding = None if precision == "fp32" else HALF_EFFECT
+    found = form.execute(artifact, pixels, images)
+    parity = parities.compared(form, found, expected, "torch in float64", rounding)
+    parities.require(parity, what)
+    accuracy = _accuracy(model, form, artifact, data, asked)
+    if accuracy is not None:
+        effects.require_accuracy(accuracy, asked.max_drop, what)
     name = model.name if precision == "fp32" else f"{model.name}-{precision}"
     path = folder / f"{name}{form.suffix}"
     artifact.write(path)
@@ -92,7 +97,7 @@ def export_model(model: OwnModel, asked: Asked, folder: Path) -> dict[str, Any]:
         **form.facts(artifact),
         "slow_paths": form.slow_paths(artifact),
         "parity": asdict(parity),
-        "accuracy": _accuracy(model, form, artifact, data, asked),
+        "accuracy": accuracy and accuracy.to_json(),
     }
     write_json(folder / f"{name}.{form.name}.json", result)
     return result
@@ -149,53 +154,16 @@ def _dataset(model: OwnModel, asked: Asked) -> Dataset | None:
     return data
 
 
-def _checked(
-    model: OwnModel,
-    form: Format,
-    precision: str,
-    artifact: Artifact,
-    asked: Asked,
-    images: ImageInput,
-) -> Parity:
-    pixels = parities.parity_images(asked.dataset, asked.data_dir, model.input_shape[-1])
-    expected = _torch_outputs(model, normalised(pixels, images), form.outputs)
-    found = form.execute(artifact, pixels, images)
-    exact = precision == "fp32"
-    return parities.Parity(
-        **asdict(parities.difference(found, expected)),
-        images=len(pixels),
-        outputs=form.outputs,
-        executor=form.executor,
-        reference="torch in float64",
-        measure="max_rel" if exact else "rms_rel",
-        limit=parities.PARITY_LIMIT if exact else ROUNDED_LIMIT,
-    )
-
-
-def _torch_outputs(
-    model: OwnModel, values: NDArray[np.float32], outputs: str
-) -> NDArray[np.float64]:
-    from copy import deepcopy
-
-    module = deepcopy(model.module).double()
-    with one_thread(), torch.inference_mode():
-        logits = module(torch.from_numpy(values).double())
-        result = logits if outputs == "logits" else logits.softmax(dim=1)
-    array: NDArray[np.float64] = result.numpy()
-    return array
-
-
 def _accuracy(
     model: OwnModel, form: Format, artifact: Artifact, data: Dataset | None, asked: Asked
-) -> dict[str, Any] | None:
+) -> effects.Accuracy | None:
     if data is None or asked.images == 0:
         return None
     images = asked.images if form.fast else min(asked.images, EXECUTED_IMAGES)
-    found = effects.measure_accuracy(
+    return effects.measure_accuracy(
         model.module,
         lambda pixels: form.execute(artifact, pixels, data.images),
         data,
         model.input_shape[-1],
         images,
     )
-    return found.to_json()

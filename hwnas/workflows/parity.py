@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hwnas.errors import CheckFailed, UserError
+from hwnas.targets.compute import one_thread
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+    from torch import nn
+
+    from hwnas.targets.content import Format
 
 PARITY_LIMIT = 1e-4
 """Of a file whose values are float32: only the runtime's own rounding is left then."""
@@ -79,6 +84,63 @@ def difference(found: NDArray[Any], expected: NDArray[Any]) -> Difference:
         rms_rel=float(np.sqrt((apart**2).mean() / (expected.astype(float) ** 2).mean())),
         top1_agreement=float((found.argmax(axis=1) == expected.argmax(axis=1)).mean()),
     )
+
+
+def compared(
+    form: Format,
+    found: NDArray[Any],
+    expected: NDArray[Any],
+    reference: str,
+    rounding: float | None = None,
+) -> Parity:
+    """Return the parity of a file's outputs (n, classes).
+
+    Args:
+        form: the format.
+        found: by the file.
+        expected: by the reference.
+        reference: what that is.
+        rounding: what the rounding of values changes (`rms_rel`), or None where they are not
+            rounded. A runtime may round some values to the other side, and later ones follow; two
+            such computations differ by up to the root of two times that.
+    """
+    limit = PARITY_LIMIT
+    if rounding is not None:
+        limit = max(limit, min(2 * rounding, ROUNDING_LIMIT))
+    return Parity(
+        **asdict(difference(found, expected)),
+        images=len(expected),
+        outputs=form.outputs,
+        executor=form.executor,
+        reference=reference,
+        measure="max_rel" if rounding is None else "rms_rel",
+        limit=limit,
+    )
+
+
+def torch_outputs(
+    module: nn.Module, values: NDArray[np.float32], outputs: str
+) -> NDArray[np.float64]:
+    """Return what a module computes in float64: only a file's own rounding is then compared.
+
+    Args:
+        module: in evaluation mode; a copy of it is run.
+        values: normalised images (n, 3, H, W).
+        outputs: "logits" or "probabilities".
+    """
+    import torch
+
+    with one_thread(), torch.inference_mode():
+        logits = deepcopy(module).double()(torch.from_numpy(values).double())
+    return as_outputs(logits.numpy(), outputs)
+
+
+def as_outputs(logits: NDArray[np.float64], outputs: str) -> NDArray[np.float64]:
+    """Return logits (n, classes), or their softmax where "probabilities" are asked for."""
+    from scipy.special import softmax
+
+    result: NDArray[np.float64] = logits if outputs == "logits" else softmax(logits, axis=1)
+    return result
 
 
 def require(parity: Parity, what: str) -> None:

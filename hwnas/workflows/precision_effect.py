@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
     from hwnas.data.dataset import Batch, Dataset
     from hwnas.graph import ImageInput
-    from hwnas.workflows.parity import Difference
 
 CALIBRATION_IMAGES = 128
 ACCURACY_IMAGES = 1000
+MAX_DROP = 2.0
+"""Percentage points of top-1 that fewer bits may cost, unless told otherwise."""
 BATCH = 100
 
 Execute: TypeAlias = "Callable[[NDArray[np.uint8]], NDArray[Any]]"
@@ -54,16 +55,6 @@ class Accuracy:
     def to_json(self) -> dict[str, Any]:
         """Return all values."""
         return {**asdict(self), "drop_points": self.drop_points}
-
-
-def effect(change: Difference, accuracy: Accuracy | None) -> dict[str, Any]:
-    """Return what export.json tells of a precision.
-
-    Args:
-        change: between what the file should compute and the float network, on the parity images.
-        accuracy: on data, if there is some.
-    """
-    return {**asdict(change), "accuracy": accuracy and accuracy.to_json()}
 
 
 def calibration_images(dataset: Dataset, resolution: int) -> NDArray[np.float32]:

@@ -107,7 +107,7 @@ class _MlProgram:
         weights = storage.as_stored(c.graph, c.weights, c.images, c.precision)
         if c.precision == "fp32":
             return Arithmetic(weights)
-        return Arithmetic(weights, storage.rounded, storage.RESOLUTION)
+        return Arithmetic(weights, storage.rounded)
 
     def execute(
         self,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import io
 from typing import TYPE_CHECKING
 
 from hwnas.errors import MissingPackage
@@ -54,6 +53,5 @@ def to_onnx(module: nn.Module, example: torch.Tensor, metadata: Mapping[str, str
         assert program is not None  # noqa: S101 - without a file, it is returned
         model = program.model_proto
     onnx.helper.set_model_props(model, dict(metadata))
-    stream = io.BytesIO()
-    stream.write(model.SerializeToString())
-    return stream.getvalue()
+    serialised: bytes = model.SerializeToString()
+    return serialised

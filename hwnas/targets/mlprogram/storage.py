@@ -20,9 +20,6 @@ WEIGHT_THRESHOLD = 2048
 
 WEIGHT_LIMIT = 127
 
-RESOLUTION = 2**-10
-"""Of float16: its significand has 11 bits."""
-
 
 def as_stored(graph: Graph, weights: Weights, images: ImageInput, precision: str) -> Weights:
     """Return the weights as a file holds them, for images that are normalised.
