@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 from typing import Any
 
 from hwnas.errors import MissingPackage
+from hwnas.targets.imports import import_whole
 
 
 def require(module: str) -> Any:
@@ -20,7 +20,7 @@ def require(module: str) -> Any:
     # On import it logs a line for every macOS library and every untested version that it meets.
     logging.getLogger("coremltools").setLevel(logging.ERROR)
     try:
-        return importlib.import_module(f"coremltools.{module}")
+        return import_whole(f"coremltools.{module}")
     except ModuleNotFoundError as error:
         if error.name != "coremltools":
             raise
