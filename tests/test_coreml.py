@@ -599,6 +599,6 @@ def test_a_missing_package_names_the_command_that_mends_it(monkeypatch: Any) -> 
     def absent(name: str) -> None:
         raise ModuleNotFoundError(name=name.partition(".")[0])
 
-    monkeypatch.setattr(apple.importlib, "import_module", absent)
+    monkeypatch.setattr(apple, "import_whole", absent)
     with pytest.raises(MissingPackage, match=r'pip install "hwnas\[coreml\]"'):
         versions.required_version(b"")
