@@ -17,6 +17,7 @@ from hwnas.device import find_target
 from hwnas.errors import UserError
 from hwnas.lut.correction import count_matrix
 from hwnas.lut.storage import load, save
+from hwnas.profiler.clock import LocalClock
 from hwnas.profiler.measured import Profiler
 from hwnas.profiler.plan import check_plan, make_plan
 from hwnas.profiler.recording import open_recording
@@ -58,7 +59,7 @@ class CountedRounds(Silent):
 def profiler(reporter: Silent) -> Profiler:
     backend = local_backend("onnxruntime")
     assert backend is not None
-    return Profiler(find_target("onnx-cpu"), SPACE, backend, reporter)
+    return Profiler(find_target("onnx-cpu"), SPACE, LocalClock(SPACE, backend, 1), reporter)
 
 
 def test_a_profile_is_complete_checked_and_resumable(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from hwnas.errors import CheckFailed, TableError
 from hwnas.lut.accuracy import compare
 from hwnas.lut.library import Library
 from hwnas.lut.storage import load, save
+from hwnas.profiler.clock import LocalClock
 from hwnas.profiler.estimated import estimate_table
 from hwnas.profiler.measured import Profiler
 from hwnas.profiler.plan import make_plan
@@ -56,7 +57,8 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Table:
     """A real table, as it is on disk."""
     folder = tmp_path_factory.mktemp("profile")
     plan = dataclasses.replace(make_plan(SPACE, calibration=60, validation=45), passes=2, rounds=12)
-    table = Profiler(TARGET, SPACE, onnx(), Silent()).run(folder / "p.jsonl", plan=plan)
+    clock = LocalClock(SPACE, onnx(), TARGET.threads)
+    table = Profiler(TARGET, SPACE, clock, Silent()).run(folder / "p.jsonl", plan=plan)
     save(table, folder / PLACE)
     return load(folder / PLACE)
 

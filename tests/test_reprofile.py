@@ -14,6 +14,7 @@ from hwnas.lut.library import Library
 from hwnas.lut.storage import load, save
 from hwnas.lut.table import HeldOut
 from hwnas.profiler import fresh
+from hwnas.profiler.clock import LocalClock
 from hwnas.profiler.fresh import check_fresh
 from hwnas.profiler.measured import Profiler
 from hwnas.profiler.plan import make_plan
@@ -55,7 +56,8 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Table:
     """A real table, whose intervals are set so that every part counts as stable."""
     plan = dataclasses.replace(make_plan(SPACE, calibration=24, validation=30), passes=2, rounds=12)
     partial = tmp_path_factory.mktemp("profile") / "p.jsonl"
-    table = Profiler(TARGET, SPACE, onnx(), Silent()).run(partial, plan=plan)
+    clock = LocalClock(SPACE, onnx(), TARGET.threads)
+    table = Profiler(TARGET, SPACE, clock, Silent()).run(partial, plan=plan)
     return dataclasses.replace(table, rows={key: narrow(row) for key, row in table.rows.items()})
 
 

@@ -20,6 +20,7 @@ from xnnpack import runs_whole_on_xnnpack
 
 from hwnas.device import find_target
 from hwnas.graph import INPUT, Conv, GraphBuilder, Shuffle, random_weights, unnamed
+from hwnas.profiler.clock import LocalClock
 from hwnas.profiler.measured import Profiler
 from hwnas.profiler.plan import make_plan
 from hwnas.progress import Silent
@@ -273,7 +274,8 @@ def test_networks_are_benched_and_parts_profiled_on_litert(tmp_path: Path) -> No
     )
     assert timed.timings[0].median_ms > 0
     plan = dataclasses.replace(make_plan(SMALL, calibration=8, validation=30), rounds=3)
-    table = Profiler(profile, SMALL, backend, Silent()).run(tmp_path / "p.jsonl", plan=plan)
+    clock = LocalClock(SMALL, backend, profile.threads)
+    table = Profiler(profile, SMALL, clock, Silent()).run(tmp_path / "p.jsonl", plan=plan)
     assert set(table.rows) == set(SMALL.lookup_keys())
     assert table.meta["runtime"] == {"name": "tflite", "version": backend.version()}
 

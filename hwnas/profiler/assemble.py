@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hwnas.device import describe_host, temperature
 from hwnas.lut.accuracy import compare, held_out_check
 from hwnas.lut.correction import affine_ms, correct, count_matrix
 from hwnas.lut.table import HeldOut, Table, Timed
@@ -22,10 +21,10 @@ if TYPE_CHECKING:
     from hwnas.device import DeviceProfile
     from hwnas.lut.table import Row
     from hwnas.measure import Statistic
+    from hwnas.profiler.clock import Place
     from hwnas.profiler.plan import Plan
     from hwnas.profiler.timings import Timings
     from hwnas.spaces import Key, RcnetSpace
-    from hwnas.targets.backend import Backend
 
 STATISTIC = f"{QUANTILE:.0%} quantile of runs, drift removed, times typical_factor"
 
@@ -85,8 +84,15 @@ def evidence(space: RcnetSpace, plan: Plan, timings: Timings) -> Evidence:
     )
 
 
-def assemble(profile: DeviceProfile, space: RcnetSpace, backend: Backend, found: Evidence) -> Table:
-    """Return the table that the evidence supports."""
+def assemble(profile: DeviceProfile, space: RcnetSpace, place: Place, found: Evidence) -> Table:
+    """Return the table that the evidence supports.
+
+    Args:
+        profile: the target.
+        space: what was timed.
+        place: where.
+        found: the timings.
+    """
     keys = space.lookup_keys()
     raw_ms = np.array([found.parts[key].value for key in keys])
     known, known_ms = _counted(space, found.calibration)
@@ -102,8 +108,8 @@ def assemble(profile: DeviceProfile, space: RcnetSpace, backend: Backend, found:
         for network, ms in zip(found.validation, predicted_ms, strict=True)
     )
     meta = {
-        **provenance(profile, "measured", device=describe_host(), version=backend.version()),
-        "temperature": temperature(),
+        **provenance(profile, "measured", device=place.device, version=place.version),
+        "temperature": place.temperature,
         **found.facts,
         "unstable_parts": sum(row.unstable for row in rows.values()),
         "correction": correction.to_json(),

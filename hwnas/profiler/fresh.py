@@ -10,6 +10,7 @@ import numpy as np
 
 from hwnas.lut.accuracy import Accuracy, compare
 from hwnas.lut.table import HeldOut
+from hwnas.profiler.clock import LocalClock
 from hwnas.profiler.plan import check_plan
 from hwnas.profiler.recording import open_recording
 from hwnas.profiler.timing import Stopwatch
@@ -110,7 +111,7 @@ def check_fresh(
     plan = dataclasses.replace(
         check_plan(space, networks, seed, frozenset(seen)), calibration=known, passes=PASSES
     )
-    stopwatch = Stopwatch(profile, space, backend, reporter)
+    stopwatch = Stopwatch(profile, space, LocalClock(space, backend, profile.threads), reporter)
     recording = open_recording(partial, stopwatch.identity(plan), fresh=False)
     timings = stopwatch.time_everything(plan, recording)
     speed = float(np.median(timings.network_ms(known) / [seen[arch] for arch in known]))

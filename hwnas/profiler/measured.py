@@ -1,4 +1,4 @@
-"""Measure a table on this machine: time, correct by whole networks, check on held-out ones."""
+"""Measure a table: time, correct by whole networks, check on held-out ones."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     from hwnas.device import DeviceProfile
     from hwnas.lut.table import Table
+    from hwnas.profiler.clock import Clock
     from hwnas.profiler.timings import Timings
     from hwnas.progress import Reporter
     from hwnas.spaces import RcnetSpace
-    from hwnas.targets.backend import Backend
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Profiler:
 
     profile: DeviceProfile
     space: RcnetSpace
-    backend: Backend
+    clock: Clock
     reporter: Reporter
 
     def run(
@@ -53,12 +53,12 @@ class Profiler:
             UserError: `partial` cannot be written, or the runtime is missing.
         """
         plan = plan or make_plan(self.space)
-        stopwatch = Stopwatch(self.profile, self.space, self.backend, self.reporter)
+        stopwatch = Stopwatch(self.profile, self.space, self.clock, self.reporter)
         recording = open_recording(partial, stopwatch.identity(plan), fresh=fresh)
         timings = stopwatch.time_everything(plan, recording)
         warn_if_busy(timings, self.reporter)
         found = evidence(self.space, plan, timings)
-        table = assemble(self.profile, self.space, self.backend, found)
+        table = assemble(self.profile, self.space, self.clock.place, found)
         if finish is not None:
             table = finish(table)
         recording.discard()

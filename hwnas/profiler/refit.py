@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from hwnas.measure import Statistic
 from hwnas.profiler.assemble import FACTS, Evidence, assemble
+from hwnas.profiler.clock import here
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,7 +45,7 @@ def refit(
         facts={name: table.meta[name] for name in FACTS},
         split_half_noise=table.meta["validation"]["split_half_noise"],
     )
-    new = _keep_powers(assemble(profile, table.space, backend, found), table)
+    new = _keep_powers(assemble(profile, table.space, here(backend), found), table)
     if RECALIBRATED not in table.meta:
         return new
     meta = {**new.meta, RECALIBRATED: table.meta[RECALIBRATED]}

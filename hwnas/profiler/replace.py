@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hwnas.profiler.clock import LocalClock
 from hwnas.profiler.recording import open_recording
 from hwnas.profiler.refit import own_parts, refit
 from hwnas.profiler.timing import Stopwatch
@@ -47,7 +48,8 @@ def replace_unstable(
     Raises:
         UserError: `partial` cannot be written.
     """
-    stopwatch = Stopwatch(profile, table.space, backend, reporter)
+    clock = LocalClock(table.space, backend, profile.threads)
+    stopwatch = Stopwatch(profile, table.space, clock, reporter)
     recording = open_recording(partial, stopwatch.parts_identity(rounds), fresh=False)
     timed = stopwatch.time_parts(rounds, recording).parts
     stable = [key for key, row in table.rows.items() if not row.unstable] or list(table.rows)

@@ -148,6 +148,7 @@ class _Measuring:
         return table if same and table.calibration else None
 
     def _everything(self, *, fresh: bool, meter_log: MeterLog | None) -> Table:
+        from hwnas.profiler.clock import LocalClock
         from hwnas.profiler.energy import EnergyProfiler
         from hwnas.profiler.measured import Profiler
 
@@ -160,7 +161,8 @@ class _Measuring:
             energies = EnergyProfiler(self.profile, self.backend, power, self.reporter)
             return energies.complete(table, path, fresh=fresh)
 
-        profiler = Profiler(self.profile, self.space, self.backend, self.reporter)
+        clock = LocalClock(self.space, self.backend, self.profile.threads)
+        profiler = Profiler(self.profile, self.space, clock, self.reporter)
         return profiler.run(self._partial, fresh=fresh, finish=with_energies)
 
 

@@ -1,0 +1,118 @@
+"""Who runs the rounds: this machine, or a device that is asked to."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from hwnas.device import describe_host, temperature
+from hwnas.graph import random_weights
+from hwnas.measure import REFERENCE, measure_round, pinned, warm_up
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    from hwnas.graph import Graph
+    from hwnas.measure import Round, Timer
+    from hwnas.spaces import Arch, RcnetSpace
+    from hwnas.targets.backend import Backend
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something is timed.
+
+    Attributes:
+        device: what identifies the machine or the device.
+        version: of the runtime there.
+        temperature: of the device, as a text.
+    """
+
+    device: Mapping[str, str]
+    version: str
+    temperature: str
+
+
+def here(backend: Backend) -> Place:
+    """Return this machine."""
+    return Place(describe_host(), backend.version(), temperature())
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Networks that are loaded together.
+
+    Attributes:
+        number: of the batch, unique within a profile.
+        networks: loaded beside the panel.
+        rounds: how often all are timed.
+    """
+
+    number: int
+    networks: tuple[Arch, ...]
+    rounds: int
+
+
+class Clock(Protocol):
+    """Times batches; every round holds the panel (all parts and the reference) too."""
+
+    @property
+    def place(self) -> Place:
+        """Where."""
+
+    def running(self) -> AbstractContextManager[None]:
+        """Return what must surround all rounds."""
+
+    def announce(self, batches: Sequence[Batch]) -> None:
+        """Take note of what will be asked, in this order."""
+
+    def rounds(self, batch: Batch) -> Iterator[Round]:
+        """Yield the rounds of a batch, each as soon as it is known."""
+
+
+@dataclass(slots=True)
+class LocalClock:
+    """This machine."""
+
+    space: RcnetSpace
+    backend: Backend
+    threads: int
+    _panel: dict[str, Timer] = field(default_factory=dict)
+
+    @property
+    def place(self) -> Place:
+        """This machine, and how warm it is now."""
+        return here(self.backend)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Load the panel and keep to as many cores as there are threads."""
+        with pinned(self.threads):
+            self._panel = {name: self._load(g) for name, g in panel_graphs(self.space).items()}
+            warm_up(self._panel.values())
+            yield
+
+    def announce(self, batches: Sequence[Batch]) -> None:
+        """Do nothing: models are made when they are loaded."""
+
+    def rounds(self, batch: Batch) -> Iterator[Round]:
+        """Load the networks and time everything."""
+        timers = {self.space.format(a): self._load(self.space.graph(a)) for a in batch.networks}
+        warm_up(timers.values())
+        rng = np.random.default_rng([batch.number, batch.rounds])
+        for _ in range(batch.rounds):
+            yield measure_round(self._panel | timers, rng)
+
+    def _load(self, graph: Graph) -> Timer:
+        model = self.backend.emit(graph, random_weights(graph, seed=0))
+        return self.backend.load(model, self.threads).elapsed_ms
+
+
+def panel_graphs(space: RcnetSpace) -> dict[str, Graph]:
+    """Return what is in every round by name: all parts, and the start network as reference."""
+    parts = {str(key): space.part_graph(key) for key in space.lookup_keys()}
+    return parts | {REFERENCE: space.graph(space.start())}
