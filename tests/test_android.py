@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import importlib.util
 import json
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +20,7 @@ import pytest
 from phones import BATTERY, ELF_ARM64, ELF_X86, THERMAL, Phone, Phones
 
 from hwnas.bundle import probe
+from hwnas.bundle.models import maker_of
 from hwnas.bundle.schema import (
     RESULTS_FILE,
     Job,
@@ -29,10 +32,16 @@ from hwnas.bundle.schema import (
     TensorFacts,
     TimedModel,
 )
+from hwnas.device import find_target
 from hwnas.graph import random_weights
+from hwnas.profiler.bundled import emit_bundle
+from hwnas.profiler.plan import make_plan
+from hwnas.progress import Silent
 from hwnas.spaces import find_space
 from hwnas.targets.tflite import emitter
 from hwnas.targets.tflite.runtime import load_interpreter
+from hwnas.workflows.bundle import ingest
+from hwnas.workflows.targets import list_targets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -132,11 +141,8 @@ class Desk:
         return Results.model_validate_json((self.bundle / RESULTS_FILE).read_bytes())
 
 
-@pytest.fixture
-def desk(
-    models: dict[str, tuple[bytes, TimedModel]], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Desk]:
-    folder = tmp_path_factory.mktemp("d")
+@contextmanager
+def desk_in(folder: Path, models: dict[str, tuple[bytes, TimedModel]]) -> Iterator[Desk]:
     bundle = folder / "bundle"
     (bundle / "models").mkdir(parents=True)
     for content, model in models.values():
@@ -180,15 +186,40 @@ def desk(
 
 
 @pytest.fixture
+def desk(
+    models: dict[str, tuple[bytes, TimedModel]], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Desk]:
+    with desk_in(tmp_path_factory.mktemp("d"), models) as desk:
+        yield desk
+
+
+@pytest.fixture
 def phone(desk: Desk) -> Phone:
     return desk.phones.add()
 
 
-def test_a_bundle_is_timed_and_told(desk: Desk, phone: Phone) -> None:
-    told = desk()
-    assert "2 jobs done on Google Pixel 8" in told
-    assert "next: hwnas profile --target android --ingest" in told
-    results = desk.results
+@dataclass
+class Finished:
+    """A run that went well."""
+
+    desk: Desk
+    phone: Phone
+    told: str
+
+
+@pytest.fixture(scope="module")
+def finished(
+    models: dict[str, tuple[bytes, TimedModel]], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Finished]:
+    with desk_in(tmp_path_factory.mktemp("f"), models) as desk:
+        phone = desk.phones.add()
+        yield Finished(desk, phone, desk())
+
+
+def test_a_bundle_is_timed_and_told(finished: Finished) -> None:
+    assert "2 jobs done on Google Pixel 8" in finished.told
+    assert "next: hwnas profile --target android --ingest" in finished.told
+    results = finished.desk.results
     assert results.device.model_dump() == {
         "model": "Google Pixel 8",
         "cpu": "Google Tensor G3",
@@ -200,16 +231,12 @@ def test_a_bundle_is_timed_and_told(desk: Desk, phone: Phone) -> None:
     tool = hashlib.sha256(ELF_ARM64).hexdigest()[:12]
     assert results.runtime.version == f"benchmark_model {tool}"
     assert results.runtime.harness == "android 1, cores 8, 5 runs without the slowest"
-    assert results.models.keys() == desk.manifest["models"].keys()
+    assert results.models.keys() == finished.desk.manifest["models"].keys()
 
 
-def test_every_round_times_panel_and_networks_in_an_order_of_its_own(
-    desk: Desk, phone: Phone
-) -> None:
-    desk()
-    manifest = desk.manifest
-    orders = set()
-    for job, done in zip(manifest["jobs"], desk.results.jobs, strict=True):
+def test_every_round_times_panel_and_networks_in_an_order_of_its_own(finished: Finished) -> None:
+    manifest, orders = finished.desk.manifest, set()
+    for job, done in zip(manifest["jobs"], finished.desk.results.jobs, strict=True):
         assert done.number == job["number"]
         assert len(done.rounds) == job["rounds"]
         for samples in done.rounds:
@@ -221,23 +248,22 @@ def test_every_round_times_panel_and_networks_in_an_order_of_its_own(
     assert len(orders) > 1
 
 
-def test_the_tool_is_asked_for_steady_runs_on_the_fixed_input(desk: Desk, phone: Phone) -> None:
-    desk("--runs", "7")
-    timed = [flags for flags in desk.phones.benchmark.asked if flags.get("num_runs") == "7"]
+def test_the_tool_is_asked_for_steady_runs_on_the_fixed_input(finished: Finished) -> None:
+    asked = finished.desk.phones.benchmark.asked
+    timed = [flags for flags in asked if flags.get("num_runs") == "5"]
     assert len(timed) == 2 * ROUNDS * (PANEL + 1 + NETWORKS // 2)
     for flags in timed:
         assert flags["use_xnnpack"] == "true"
         assert flags["num_threads"] == "1"
         assert (flags["min_secs"], flags["warmup_runs"]) == ("0", "2")
         assert "output_filepath" not in flags
-    for name, ran in desk.results.models.items():
-        expected = desk.manifest["models"][name]["expected"]
+    for name, ran in finished.desk.results.models.items():
+        expected = finished.desk.manifest["models"][name]["expected"]
         assert probe.distance(expected, ran.output) < probe.TOLERANCES["fp32"]
 
 
-def test_conditions_come_from_the_phone(desk: Desk, phone: Phone) -> None:
-    desk()
-    before = desk.results.jobs[0].before
+def test_conditions_come_from_the_phone(finished: Finished) -> None:
+    before = finished.desk.results.jobs[0].before
     assert before.temperature_c == 40.0
     assert before.thermal_state == "none"
     assert before.throttled is False
@@ -246,20 +272,19 @@ def test_conditions_come_from_the_phone(desk: Desk, phone: Phone) -> None:
     assert before.charging is True
 
 
-def test_the_phone_is_left_as_it_was(desk: Desk, phone: Phone) -> None:
-    desk()
-    assert phone.left == []
-    desk.phones.benchmark.broken = "Failed to allocate tensors!"
-    desk("--fresh", code=2)
-    assert phone.left == []
-
-
-def test_only_the_networks_of_a_job_lie_on_the_phone(desk: Desk, phone: Phone) -> None:
-    desk()
-    pushed = [call[1:-1] for call in phone.calls if call[0] == "push" and call[-1].endswith("/m/")]
+def test_only_the_networks_of_a_job_lie_on_the_phone(finished: Finished) -> None:
+    calls = finished.phone.calls
+    pushed = [call[1:-1] for call in calls if call[0] == "push" and call[-1].endswith("/m/")]
     assert [len(files) for files in pushed] == [PANEL + 1 + NETWORKS // 2, NETWORKS // 2]
-    removed = [call[1] for call in phone.calls if ".*" in call[1]]
+    removed = [call[1] for call in calls if ".*" in call[1]]
     assert [text.count(".*") for text in removed] == [NETWORKS // 2] * 2
+
+
+def test_the_phone_is_left_as_it_was(finished: Finished, desk: Desk, phone: Phone) -> None:
+    assert finished.phone.left == []
+    desk.phones.benchmark.broken = "Failed to allocate tensors!"
+    desk(code=2)
+    assert phone.left == []
 
 
 @pytest.mark.parametrize("percentiles", [True, False])
@@ -272,7 +297,6 @@ def test_both_forms_of_its_statistics_are_read(desk: Desk, phone: Phone, percent
 @pytest.mark.parametrize(
     ("options", "threads", "mask", "told"),
     [
-        ((), 1, "100", "cores 8"),
         ((), 2, "120", "cores 5,8"),
         (("--cores", "0-1,4"), 2, "13", "cores 0-1,4"),
     ],
@@ -546,3 +570,30 @@ def test_help_is_short_and_has_an_example() -> None:
     )
     assert "Example:" in done.stdout
     assert "--serial" in done.stdout
+
+
+def test_a_bundle_becomes_a_table(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """As a user does it, with as few networks as a table takes."""
+    folder = tmp_path_factory.mktemp("e")
+    space, phone_profile = find_space("rcnet-digits"), find_target("android")
+    plan = dataclasses.replace(
+        make_plan(space, calibration=20, validation=30), passes=1, batch=25, rounds=2
+    )
+    emit_bundle(folder / "b", phone_profile, space, plan, maker_of(phone_profile), Silent())
+    tool = folder / "android_aarch64_benchmark_model"
+    tool.write_bytes(ELF_ARM64)
+    with Phones(folder / "p") as phones:
+        phones.add()
+        desk = Desk(phones, folder / "b", tool)
+        desk("--runs", "3")
+    done = ingest(folder / "b", folder, Silent(), target="android")
+    assert (done.done, done.jobs) == (2, 2)
+    table = done.table
+    assert table is not None
+    assert table.label == "measured"
+    assert table.meta["device"]["model"] == "Google Pixel 8"
+    assert table.meta["harness"].startswith("android 1, cores 8")
+    assert table.meta["conditions"]["hottest_c"] == 40.0
+    assert len(table.held_out) == 30
+    (row,) = [row for row in list_targets(folder) if row["target"] == "android"]
+    assert row["tables"][0]["device"] == "Google Pixel 8"
