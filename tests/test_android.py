@@ -2,194 +2,30 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
-import importlib.util
-import json
 import signal
-import subprocess
-import sys
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
-from phones import BATTERY, ELF_ARM64, ELF_X86, THERMAL, Phone, Phones
+from android_desk import NETWORKS, PANEL, ROUNDS, Desk, desk_in
+from bundles import emitted
+from phones import ELF_ARM64, Phone, Phones
 
 from hwnas.bundle import probe
-from hwnas.bundle.models import maker_of
-from hwnas.bundle.schema import (
-    RESULTS_FILE,
-    Job,
-    Manifest,
-    NetworkPlan,
-    Protocol,
-    Results,
-    Setup,
-    TensorFacts,
-    TimedModel,
-)
-from hwnas.device import find_target
-from hwnas.graph import random_weights
-from hwnas.profiler.bundled import emit_bundle
-from hwnas.profiler.plan import make_plan
+from hwnas.bundle.schema import RESULTS_FILE
 from hwnas.progress import Silent
-from hwnas.spaces import find_space
-from hwnas.targets.tflite import emitter
-from hwnas.targets.tflite.runtime import load_interpreter
 from hwnas.workflows.bundle import ingest
 from hwnas.workflows.targets import list_targets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-HARNESS = Path(__file__).parents[1] / "export" / "android" / "hwnas_android.py"
-ROUNDS, PANEL, NETWORKS = 2, 2, 2
-
-
-def load_harness() -> Any:
-    spec = importlib.util.spec_from_file_location("hwnas_android", HARNESS)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-harness = load_harness()
-
-
-@pytest.fixture(scope="session")
-def models() -> dict[str, tuple[bytes, TimedModel]]:
-    """Three parts of a space, its start network as reference, and four other networks."""
-    space = find_space("rcnet-digits")
-    rng = np.random.default_rng(3)
-    graphs = {str(key): space.part_graph(key) for key in space.lookup_keys()[:PANEL]}
-    graphs["reference"] = space.graph(space.start())
-    for arch in [space.sample(rng) for _ in range(NETWORKS)]:
-        graphs[space.format(arch)] = space.graph(arch)
-    return {
-        name: timed_model(emitter.emit(graph, random_weights(graph, seed=0)))
-        for name, graph in graphs.items()
-    }
-
-
-def timed_model(content: bytes) -> tuple[bytes, TimedModel]:
-    model = load_interpreter(content)
-    (source,), (result,) = model.get_input_details(), model.get_output_details()
-    facts = [
-        TensorFacts(shape=tuple(map(int, tensor["shape"])), dtype=np.dtype(tensor["dtype"]).name)
-        for tensor in (source, result)
-    ]
-    model.set_tensor(source["index"], probe.given(facts[0].shape, facts[0].dtype))
-    model.invoke()
-    return content, TimedModel(
-        sha256=hashlib.sha256(content).hexdigest(),
-        size_bytes=len(content),
-        input=facts[0],
-        output=facts[1],
-        expected=probe.sampled(model.get_tensor(result["index"])),
-        tolerance=probe.TOLERANCES["fp32"],
-    )
-
-
-@dataclass
-class Desk:
-    """A bundle, phones, and the harness as a user types it."""
-
-    phones: Phones
-    bundle: Path
-    tool: Path
-
-    def start(self, *options: str, tool: bool = True) -> subprocess.Popen[str]:
-        given = ["--benchmark-model", str(self.tool)] if tool else []
-        return subprocess.Popen(
-            [sys.executable, str(HARNESS), str(self.bundle), *given, *options],
-            cwd=self.bundle.parent,
-            env=self.phones.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def __call__(self, *options: str, code: int = 0, tool: bool = True) -> str:
-        out, err = (process := self.start(*options, tool=tool)).communicate(timeout=120)
-        assert process.returncode == code, out + err
-        assert "Traceback" not in err
-        return out + err
-
-    def refused(self, *options: str, code: int = 2, tool: bool = True) -> str:
-        """Return the one line of an error."""
-        told = self(*options, code=code, tool=tool)
-        (line,) = [line for line in told.splitlines() if line.startswith("error: ")]
-        return line
-
-    @property
-    def manifest(self) -> dict[str, Any]:
-        loaded: dict[str, Any] = json.loads((self.bundle / "manifest.json").read_text())
-        return loaded
-
-    def change(self, **values: Any) -> None:
-        text = json.dumps({**self.manifest, **values})
-        (self.bundle / "manifest.json").write_text(text)
-
-    @property
-    def results(self) -> Results:
-        return Results.model_validate_json((self.bundle / RESULTS_FILE).read_bytes())
-
-
-@contextmanager
-def desk_in(folder: Path, models: dict[str, tuple[bytes, TimedModel]]) -> Iterator[Desk]:
-    bundle = folder / "bundle"
-    (bundle / "models").mkdir(parents=True)
-    for content, model in models.values():
-        (bundle / "models" / f"{model.sha256}.tflite").write_bytes(content)
-    names = list(models)
-    panel, networks = names[: PANEL + 1], names[PANEL + 1 :]
-    manifest = Manifest(
-        bundle="0a1b2c3d",
-        created="2026-01-01T00:00:00Z",
-        hwnas="0",
-        geometry={"space": "rcnet-digits"},
-        setup=Setup(
-            target="android",
-            space="rcnet-digits",
-            runtime="tflite",
-            format="tflite",
-            precision="fp32",
-            threads=1,
-        ),
-        protocol=Protocol(warm_up_s=0.01),
-        plan=NetworkPlan(
-            calibration=tuple(networks[:1]),
-            validation=tuple(networks[1:]),
-            passes=1,
-            batch=2,
-            rounds=ROUNDS,
-        ),
-        panel=tuple(panel),
-        models={name: model for name, (_, model) in models.items()},
-        suffix=".tflite",
-        jobs=(
-            Job(number=0, networks=tuple(networks[:1]), rounds=ROUNDS),
-            Job(number=1, networks=tuple(networks[1:]), rounds=ROUNDS),
-        ),
-    )
-    (bundle / "manifest.json").write_text(manifest.model_dump_json(by_alias=True))
-    tool = folder / "android_aarch64_benchmark_model"
-    tool.write_bytes(ELF_ARM64)
-    with Phones(folder / "p") as phones:
-        yield Desk(phones, bundle, tool)
-
 
 @pytest.fixture
-def desk(
-    models: dict[str, tuple[bytes, TimedModel]], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Desk]:
-    with desk_in(tmp_path_factory.mktemp("d"), models) as desk:
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    with desk_in(tmp_path_factory.mktemp("d")) as desk:
         yield desk
 
 
@@ -208,10 +44,8 @@ class Finished:
 
 
 @pytest.fixture(scope="module")
-def finished(
-    models: dict[str, tuple[bytes, TimedModel]], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Finished]:
-    with desk_in(tmp_path_factory.mktemp("f"), models) as desk:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Finished]:
+    with desk_in(tmp_path_factory.mktemp("f")) as desk:
         phone = desk.phones.add()
         yield Finished(desk, phone, desk())
 
@@ -287,10 +121,9 @@ def test_the_phone_is_left_as_it_was(finished: Finished, desk: Desk, phone: Phon
     assert phone.left == []
 
 
-@pytest.mark.parametrize("percentiles", [True, False])
-def test_both_forms_of_its_statistics_are_read(desk: Desk, phone: Phone, percentiles: bool) -> None:
-    desk.phones.benchmark.percentiles = percentiles
-    desk("--runs", "1" if percentiles else "3")
+def test_statistics_without_percentiles_are_read_too(desk: Desk, phone: Phone) -> None:
+    desk.phones.benchmark.percentiles = False
+    desk("--runs", "1")
     assert len(desk.results.jobs) == 2
 
 
@@ -405,194 +238,21 @@ def test_a_hot_phone_is_waited_for(
     assert desk.results.jobs[0].before.temperature_c == 44.0
 
 
-@pytest.mark.parametrize(
-    ("state", "told"),
-    [
-        ("unauthorized", "accept 'Allow USB debugging?'"),
-        ("offline", "plug it in again"),
-        (
-            "no permissions (missing udev rules? user is in the plugdev group); see [http://x]",
-            "install the udev rules",
-        ),
-        ("recovery", "not ready (recovery)"),
-    ],
-)
-def test_a_phone_that_is_not_ready_is_one_line(
-    desk: Desk, phone: Phone, state: str, told: str
-) -> None:
-    phone.state(state)
-    assert told in desk.refused()
-
-
-def test_the_phone_is_chosen_by_its_serial_number(desk: Desk, phone: Phone) -> None:
-    other = desk.phones.add("PIXEL0002")
-    assert "--serial (PIXEL0001, PIXEL0002)" in desk.refused()
-    assert "no phone has the serial number X" in desk.refused("--serial", "X")
-    desk("--serial", "PIXEL0002")
-    assert not (phone.folder / "calls").exists()
-    phone.state("unauthorized")
-    desk("--fresh")
-    assert other.left == []
-
-
-def test_no_phone_and_no_adb_are_one_line(desk: Desk) -> None:
-    assert "no phone is attached" in desk.refused()
-    (desk.phones.folder / "host" / "adb").unlink()
-    environment = {**desk.phones.environment, "PATH": str(desk.phones.folder)}
-    done = subprocess.run(
-        [sys.executable, str(HARNESS), str(desk.bundle)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: adb is not installed")
-
-
-def test_the_program_is_looked_for_and_checked(desk: Desk, phone: Phone) -> None:
-    desk.tool.rename(desk.bundle.parent / "elsewhere")
-    assert "benchmark_model is missing" in desk.refused(tool=False)
-    assert "is no file" in desk.refused()
-    desk.tool.write_bytes(b"<!doctype html>")
-    assert "is no Android program" in desk.refused(tool=False)
-    desk.tool.write_bytes(ELF_X86)
-    assert "is a program for x86_64, but the phone is arm64-v8a" in desk.refused(tool=False)
-    desk.tool.write_bytes(ELF_ARM64)
-    desk(tool=False)
-
-
-def test_a_tool_that_cannot_export_outputs_is_refused(desk: Desk, phone: Phone) -> None:
-    desk.phones.benchmark.kind = "compiled"
-    line = desk.refused()
-    assert "does not know --input_layer" in line
-    assert "CompiledModel API" in line
-    assert not (desk.bundle / RESULTS_FILE).exists()
-
-
-def test_wrong_outputs_are_refused(desk: Desk, phone: Phone) -> None:
-    desk.phones.benchmark.wrong = True
-    assert "computes something else on this phone" in desk.refused(code=1)
-    assert not (desk.bundle / RESULTS_FILE).exists()
-
-
-def test_a_model_that_does_not_run_is_named(desk: Desk, phone: Phone) -> None:
-    desk.phones.benchmark.broken = "Failed to allocate tensors!"
-    line = desk.refused()
-    assert "does not run on this phone (1): ERROR: Failed to allocate tensors!" in line
-    assert desk.manifest["panel"][0] in line
-
-
-def test_files_are_checked_on_both_sides(desk: Desk, phone: Phone) -> None:
-    phone.mark("damages")
-    assert "arrived damaged on the phone" in desk.refused()
-    (phone.root / "damages").unlink()
-    file = next((desk.bundle / "models").iterdir())
-    file.write_bytes(file.read_bytes()[:-1])
-    assert "is damaged" in desk.refused()
-    file.unlink()
-    assert "Copy the whole bundle again" in desk.refused()
-
-
-def test_space_is_checked_before_and_while_copying(desk: Desk, phone: Phone) -> None:
-    phone.mark("full")
-    assert "no space is left on PIXEL0001" in desk.refused()
-    phone.command("df", 'echo "F 1K-blocks Used Available Use% M"; echo "/d 9 9 2048 99% /data"')
-    assert "has 2 MiB left in /data/local/tmp" in desk.refused()
-
-
-def test_other_obstacles_are_one_line(desk: Desk, phone: Phone) -> None:
-    phone.mark("low_power", "1\n")
-    assert "battery saver is on" in desk.refused()
-    phone.mark("low_power", "0\n")
-    desk.change(setup={**desk.manifest["setup"], "runtime": "onnxruntime", "format": "onnx"})
-    assert "is for onnxruntime" in desk.refused()
-    desk.change(schema="hwnas-manifest/9")
-    assert "is no hwnas-manifest/1" in desk.refused()
-    (desk.bundle / "manifest.json").write_text("{")
-    assert "cannot be read" in desk.refused()
-    (desk.bundle / "manifest.json").unlink()
-    assert "give the folder that `hwnas profile --emit` made" in desk.refused()
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float16", "int8", "uint8"])
-def test_input_and_samples_are_those_of_probe(dtype: str) -> None:
-    shape = (1, 7, 9, 5)
-    values = probe.given(shape, dtype)
-    assert harness.given(shape, dtype) == values.tobytes()
-    assert harness.sampled(values.tobytes(), shape, dtype) == list(probe.sampled(values))
-    small = probe.given((1, 3), dtype)
-    assert harness.sampled(small.tobytes(), (1, 3), dtype) == list(probe.sampled(small))
-    with pytest.raises(ValueError, match="3 bytes instead of"):
-        harness.sampled(b"123", shape, dtype)
-    other = probe.sampled(values[::-1, ::-1])
-    expected = probe.sampled(values)
-    assert harness.distance(expected, other) == pytest.approx(probe.distance(expected, other))
-    assert harness.distance(expected, [float("nan")] * len(expected)) == float("inf")
-
-
-@pytest.mark.parametrize(
-    ("line", "us"),
-    [
-        ("count=50 first=32891 curr=33978 min=32641 max=34005 avg=33209.4 std=450", 33193.163),
-        ("INFO: count=3 first=10 curr=10 min=10 max=40 avg=20 std=14 p5=10 median=10 p95=40", 10),
-        ("INFO: count=1 curr=905463 p5=905463 median=905463 p95=905463", 905463),
-        ("INFO: count=4 curr=12(all same) p5=12 median=12 p95=12", 12),
-        ("count=1 curr=633430", 633430),
-    ],
-)
-def test_a_sample_is_the_mean_without_the_slowest_run(line: str, us: float) -> None:
-    assert harness.sample_us(line) == pytest.approx(us)
-
-
-@pytest.mark.parametrize("line", ["", "count=0", "count=1 curr=0", "count=2 avg=nan max=nan"])
-def test_a_line_without_a_time_is_refused(line: str) -> None:
-    with pytest.raises(harness.Stop, match="no usable time"):
-        harness.sample_us(line)
-
-
-def test_conditions_are_read_from_whatever_the_phone_tells() -> None:
-    text = THERMAL.format(celsius=62.5, status=2) + BATTERY + "clock=1000000\nclock=2914000\n"
-    hot = harness.conditions(text)
-    assert hot["temperature_c"] == 62.5
-    assert (hot["thermal_state"], hot["throttled"]) == ("moderate", True)
-    assert hot["cpu_mhz"] == 2914.0
-    cached = text.partition("Current temperatures")[0]
-    assert harness.conditions(cached)["temperature_c"] == 99.0
-    zones = "zone=41500 cpu-0-0\nzone=4200000 vbat\nzone= gpu\nzone=39000 soc-thermal\n"
-    assert harness.conditions(zones)["temperature_c"] == 41.5
-    assert set(harness.conditions("").values()) == {None}
-
-
-def test_help_is_short_and_has_an_example() -> None:
-    done = subprocess.run(
-        [sys.executable, str(HARNESS), "--help"], capture_output=True, text=True, check=True
-    )
-    assert "Example:" in done.stdout
-    assert "--serial" in done.stdout
-
-
 def test_a_bundle_becomes_a_table(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """As a user does it, with as few networks as a table takes."""
+    """As a user does it, with as few networks and rounds as a table takes."""
     folder = tmp_path_factory.mktemp("e")
-    space, phone_profile = find_space("rcnet-digits"), find_target("android")
-    plan = dataclasses.replace(
-        make_plan(space, calibration=20, validation=30), passes=1, batch=25, rounds=2
-    )
-    emit_bundle(folder / "b", phone_profile, space, plan, maker_of(phone_profile), Silent())
+    emitted(folder / "b", "android", rounds=2)
     tool = folder / "android_aarch64_benchmark_model"
     tool.write_bytes(ELF_ARM64)
     with Phones(folder / "p") as phones:
         phones.add()
-        desk = Desk(phones, folder / "b", tool)
-        desk("--runs", "3")
+        Desk(phones, folder / "b", tool)("--runs", "3")
     done = ingest(folder / "b", folder, Silent(), target="android")
-    assert (done.done, done.jobs) == (2, 2)
     table = done.table
     assert table is not None
     assert table.label == "measured"
     assert table.meta["device"]["model"] == "Google Pixel 8"
-    assert table.meta["harness"].startswith("android 1, cores 8")
+    assert table.meta["harness"] == "android 1, cores 8, 3 runs without the slowest"
     assert table.meta["conditions"]["hottest_c"] == 40.0
     assert len(table.held_out) == 30
     (row,) = [row for row in list_targets(folder) if row["target"] == "android"]
