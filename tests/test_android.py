@@ -143,6 +143,11 @@ def test_processes_keep_to_cores(
     assert told in desk.results.runtime.harness
 
 
+def test_more_threads_than_cores_are_refused(desk: Desk, phone: Phone) -> None:
+    desk.change(setup={**desk.manifest["setup"], "threads": 6})
+    assert "asks for 6 threads, but the phone has 5 cores" in desk.refused()
+
+
 def test_pinning_can_be_left_out_or_be_impossible(desk: Desk, phone: Phone) -> None:
     desk("--cores", "any")
     assert not (phone.root / "masks").exists()

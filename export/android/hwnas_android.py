@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Time the models of a bundle on an Android phone that is attached to this computer.
 
-    python hwnas_android.py BUNDLE [--serial S] [--benchmark-model PATH]
+    python3 BUNDLE/hwnas_android.py [--serial S] [--benchmark-model PATH]
 
-BUNDLE is the folder that `hwnas profile --emit` made. The phone runs `benchmark_model`, the tool of
-LiteRT (TensorFlow Lite); README.md says where it comes from. What the phone answers is written to
-BUNDLE/results.json after every job. After a pulled cable or Ctrl-C the same command goes on.
+BUNDLE is the folder that `hwnas profile --emit` made; this file lies in it. The phone runs
+`benchmark_model`, the tool of LiteRT (TensorFlow Lite); export/android/README.md says where it
+comes from. What the phone answers is written to BUNDLE/results.json after every job. After a pulled
+cable or Ctrl-C the same command goes on.
 
 Needs Python 3.8 or later and adb; nothing else, and nothing to be installed on the phone.
 """
@@ -47,9 +48,9 @@ COOLING_S, LONGEST_COOLING_S = 5, 900
 """Pause between two looks at the temperature, and how long to wait for it at most."""
 
 THERMAL_STATES = ("none", "light", "moderate", "severe", "critical", "emergency", "shutdown")
-HEATED = {0, 1, 3, 9}
-"""Types of Android's thermal service that are temperatures of chips or the case: CPU, GPU, skin,
-NPU. Others are batteries, voltages and currents."""
+HEATED = {0, 1, 3, 9, 10, 13}
+"""Types of Android's thermal service that are temperatures of the chip or the case: CPU, GPU, skin,
+NPU, TPU, SoC. Others are batteries, radios, voltages and currents."""
 MACHINES = {
     "arm64-v8a": (2, 183),
     "armeabi-v7a": (1, 40),
@@ -467,6 +468,11 @@ def choose_cores(asked: str, facts: Facts, threads: int) -> list[int]:
         return cores
     if not facts["taskset"]:
         return []
+    if threads > len(facts.cores):
+        raise Stop(
+            f"the bundle asks for {threads} threads, but the phone has {len(facts.cores)} cores: "
+            "make one for fewer (hwnas profile --threads N --emit DIR)."
+        )
     fastest = sorted(facts.cores, key=lambda core: (facts.cores[core][0], core))
     return sorted(fastest[-threads:])
 
@@ -678,20 +684,18 @@ class Bench:
         flags = f"--num_runs=1 --warmup_runs=1 --warmup_min_secs={self.protocol['warm_up_s']}"
         self._script(self._runner(flags, ""), [f"r {self._arguments(name)}"])
 
-    def round(self, names: Sequence[str]) -> tuple[list[tuple[str, float]], float, float]:
-        """Time each model once, in this order; return samples in ms and the phone's clock, s."""
+    def round(self, names: Sequence[str]) -> list[tuple[str, float]]:
+        """Time each model once, in this order; return (name, milliseconds)."""
         untimed = max(self.protocol["warm_up_rounds"], self.protocol["untimed_runs"])
         flags = (
             f"--num_runs={self.runs} --warmup_runs={max(1, untimed)} --warmup_min_secs={SETTLE_S}"
         )
-        clock = "read up rest < /proc/uptime; echo clock $up"
-        lines = [clock, *(f"r {self._arguments(name)}" for name in names), clock]
+        lines = [f"r {self._arguments(name)}" for name in names]
         told = self._script(self._runner(flags, "echo t $(grep count= log | tail -n 1)"), lines)
         times = [sample_us(line) / 1000 for line in told.splitlines() if line.startswith("t ")]
-        clocks = re.findall(r"^clock ([\d.]+)", told, re.MULTILINE)
         if len(times) != len(names):
             raise Stop(f"benchmark_model told {len(times)} times for {len(names)} models.")
-        return list(zip(names, times)), float(clocks[0]), float(clocks[-1])
+        return list(zip(names, times))
 
     def _runner(self, flags: str, after: str) -> str:
         """Return a shell function that runs one model: r SHA256 SHAPE INPUT."""
@@ -808,21 +812,20 @@ def run_job(
     before = bench.cooled()
     bench.warm_up(panel[-1] if panel else names[0])
     rounds: list[list[tuple[str, float]]] = []
-    clock: list[float] = []
+    start = time.monotonic()
     for number in range(job["rounds"]):
         if number:
             bench.cooled()
         order = names.copy()
         random.Random(f"{job['number']}/{number}").shuffle(order)
-        samples, first, last = bench.round(order)
-        rounds.append(samples)
-        clock += [first, last]
+        rounds.append(bench.round(order))
+    seconds = time.monotonic() - start
     entry = {
         "number": job["number"],
         "rounds": rounds,
         "before": before,
         "after": bench.conditions(),
-        "seconds": max(0.0, round(clock[-1] - clock[0], 2)),
+        "seconds": round(seconds, 2),
     }
     bench.drop(set(networks) - set(panel))
     return {name: {"sha256": found[name], "output": outputs[name]} for name in new}, entry
@@ -835,8 +838,16 @@ def _say(text: str) -> None:
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Return the options."""
     about = (__doc__ or "").partition("\n\n")
-    parser = argparse.ArgumentParser(description=about[0], epilog="Example: %(prog)s my-bundle")
-    parser.add_argument("bundle", type=Path, help="folder that `hwnas profile --emit` made")
+    parser = argparse.ArgumentParser(
+        description=about[0], epilog="Example: python3 my-bundle/%(prog)s"
+    )
+    parser.add_argument(
+        "bundle",
+        type=Path,
+        nargs="?",
+        default=Path(__file__).resolve().parent,
+        help="folder that `hwnas profile --emit` made (default: where this file is)",
+    )
     parser.add_argument("--serial", help="which phone, if several are attached (`adb devices`)")
     parser.add_argument("--benchmark-model", metavar="PATH", help=f"the program; {WHERE}")
     parser.add_argument(

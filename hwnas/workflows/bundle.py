@@ -28,8 +28,8 @@ PROGRAMS = {"linux": "linux/hwnas_bench.py", "android": "android/hwnas_android.p
 """Go into the bundle, by harness: no other file is needed with it."""
 HINTS = {
     "linux": "copy the folder there, and run `python3 {folder}/hwnas_bench.py`",
-    "android": "attach it to any computer that has adb and the folder, and run there `python3 "
-    "{folder}/hwnas_android.py {folder}`; {export}/android/README.md says what else it takes",
+    "android": "attach it to a computer that has adb, and run there `python3 "
+    "{folder}/hwnas_android.py`; {export}/android/README.md says what else it takes",
     "ios": "{export}/ios/README.md tells how an iPhone runs it",
 }
 
