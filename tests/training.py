@@ -1,0 +1,109 @@
+"""What tests of full training share: a small data set, a small network, the command."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from conftest import Done, environment
+from PIL import Image
+from pyarrow import parquet
+from sklearn.datasets import load_digits
+
+from hwnas.spaces import find_space
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SIZE, WIDTH = 8, 0.25
+SPACE = find_space("rcnet", input_size=str(SIZE), classes=10, width=WIDTH)
+ARCH = SPACE.format(SPACE.canonical(SPACE.start()))
+GRAPH = SPACE.graph(SPACE.start())
+HWNAS = ("-m", "hwnas")
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *HWNAS)
+
+
+def write_digits(folder: Path, train: int = 600, test: int = 200) -> Path:
+    """Write scikit-learn's digits as Hugging Face Parquet files; returns their folder."""
+    digits, labels = load_digits(return_X_y=True)
+    order = np.random.default_rng(0).permutation(len(labels))
+    for name, rows in (("train", order[:train]), ("test", order[-test:])):
+        _write(folder / f"{name}-0.parquet", digits[rows], labels[rows])
+    return folder
+
+
+def _write(path: Path, digits: np.ndarray, labels: np.ndarray) -> None:
+    names = [str(number) for number in range(10)]
+    features = {"label": {"names": names, "_type": "ClassLabel"}}
+    about = {b"huggingface": json.dumps({"info": {"features": features}}).encode()}
+    table = pa.table({"image": [_png(digit) for digit in digits], "label": labels.tolist()})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    parquet.write_table(table.replace_schema_metadata(about), path)
+
+
+def _png(digit: np.ndarray) -> dict[str, object]:
+    stream = io.BytesIO()
+    grey = np.round(digit.reshape(SIZE, SIZE) * 255 / 16).astype(np.uint8)
+    Image.fromarray(np.stack([grey] * 3, axis=2)).save(stream, "PNG")
+    return {"bytes": stream.getvalue(), "path": None}
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """`hwnas train` on those digits, in one folder, as a user would type it."""
+
+    folder: Path
+    launcher: tuple[str, ...] = HWNAS
+
+    def arguments(self, out: str, *more: str) -> list[str]:
+        return [
+            *("train", "--arch", ARCH, "--space", "rcnet", "--input", str(SIZE)),
+            *("--classes", "10", "--width", str(WIDTH), "--dataset", "parquet:digits"),
+            *("--batch-size", "32", "--out", out, *more),
+        ]
+
+    def start(self, out: str, *more: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, *self.launcher, *self.arguments(out, *more)],
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**environment(), "HWNAS_CACHE": str(self.folder / "cache")},
+            start_new_session=True,
+        )
+
+    def __call__(self, out: str, *more: str) -> Done:
+        with self.start(out, *more) as process:
+            printed, told = process.communicate(timeout=300)
+        return Done(process.returncode, printed, told)
+
+    def kill_after(self, epochs: int, seconds: float, out: str, *more: str) -> bool:
+        """Kill -9 so long after an epoch was noted; return whether it had not ended by then."""
+        with self.start(out, *more) as process:
+            while process.poll() is None and len(self.curve(out)) < epochs:
+                time.sleep(0.01)
+            time.sleep(seconds)
+            running = process.poll() is None
+            if running:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+        return running
+
+    def curve(self, out: str) -> list[str]:
+        """The lines of train.csv without the columns that tell times."""
+        path = self.folder / out / "train.csv"
+        lines = path.read_text().splitlines()[1:] if path.exists() else []
+        return [",".join(line.split(",")[:-2]) for line in lines]
+
+    def about(self, out: str) -> Any:
+        return json.loads((self.folder / out / "train.json").read_text())
