@@ -88,10 +88,10 @@ WINNERS = ("5,4,0,0,0,0|5,0,0,0,0,0|5,0,0,0,0,0|0,0,0,0,0,0|5,0,0,0,0,0|0,0,0,0,
 def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """A run, trained for a moment, whose winner then became another network."""
 
-    def moment(images: int, epochs: int) -> Recipe:
+    def moment(preset: str, images: int, epochs: int, changes: object) -> Recipe:
         return replace(final_recipe(images, epochs), images=64, validation=64)
 
-    monkeypatch.setattr(train, "final_recipe", moment)
+    monkeypatch.setattr(train, "full_recipe", moment)
     request = {
         "space": "rcnet-digits",
         "target": None,

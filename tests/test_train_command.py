@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import shlex
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from conftest import Done, environment
+from conftest import Done
 from training import ARCH, Trainer, write_digits
 
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ def test_kill_9_changes_nothing_and_repeats_one_epoch_at_most(trainer: Trainer) 
 def test_a_signal_stops_after_the_step_and_tells_how_to_go_on(
     trainer: Trainer, number: signal.Signals
 ) -> None:
-    out = f"stopped-{number.name}"
+    out = number.name
     with trainer.start(out, *EPOCHS) as process:
         while process.poll() is None and len(trainer.curve(out)) < 2:
             time.sleep(0.01)
@@ -119,16 +118,7 @@ def test_a_trained_network_is_exported_with_the_command_that_was_told(trainer: T
     command = shlex.split(done.out.split("next: hwnas ")[1])
     for checkpoint in ("whole/checkpoint.pt", "whole/checkpoint-best.pt"):
         command[command.index("--checkpoint") + 1] = checkpoint
-        exported = subprocess.run(
-            [sys.executable, "-m", "hwnas", *command, "--json"],
-            cwd=trainer.folder,
-            capture_output=True,
-            text=True,
-            env={**environment(), "HWNAS_CACHE": str(trainer.folder / "cache")},
-            check=False,
-        )
-        Done(exported.returncode, exported.stdout, exported.stderr).must()
-        assert json.loads(exported.stdout)["trained"] is True
+        assert trainer.command(*command, "--json").must().json["trained"] is True
 
 
 def test_fresh_keeps_what_was_trained(trainer: Trainer) -> None:
@@ -145,17 +135,13 @@ def test_fresh_keeps_what_was_trained(trainer: Trainer) -> None:
     assert names >= {"train.json", "train.csv", "confusion.csv", "checkpoint-best.pt"}
 
 
-def test_divergence_is_one_line_with_a_remedy_and_spoils_nothing(trainer: Trainer) -> None:
-    """The learning rate rises over the epochs: it is too high only after a while."""
-    diverging = ("--epochs", "40", "--warmup-epochs", "40", "--lr", "1e25", "--ema", "0")
-    done = trainer("diverged", *diverging).must(2)
+def test_divergence_is_one_line_with_a_remedy(trainer: Trainer) -> None:
+    done = trainer("diverged", "--epochs", "2", "--lr", "1e25").must(2)
     (line,) = [line for line in done.err.splitlines() if line.startswith("hwnas: ")]
     assert "training diverged" in line
     assert "--lr 3e+24 --fresh" in line
-    assert not (trainer.folder / "diverged/train.json").exists()
-    for file in (trainer.folder / "diverged").glob("*.pt"):
-        state = torch.load(file, weights_only=True)["training"]["result"]
-        assert all(value.isfinite().all() for value in state.values())
+    assert "Nothing of this training is saved" in line
+    assert {path.name for path in (trainer.folder / "diverged").iterdir()} <= {".lock"}
 
 
 def test_a_full_disk_is_one_clear_line_and_keeps_the_last_checkpoint(trainer: Trainer) -> None:
@@ -168,7 +154,7 @@ def test_a_full_disk_is_one_clear_line_and_keeps_the_last_checkpoint(trainer: Tr
         cwd=trainer.folder,
         capture_output=True,
         text=True,
-        env={**environment(), "HWNAS_CACHE": str(trainer.folder / "cache")},
+        env=trainer.environment,
         check=False,
     )
     Done(done.returncode, done.stdout, done.stderr).must(2)

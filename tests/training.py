@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from conftest import Done, environment
 from PIL import Image
 from pyarrow import parquet
 from sklearn.datasets import load_digits
+from typer.testing import CliRunner
 
+from hwnas.cli.app import app
 from hwnas.spaces import find_space
 
 if TYPE_CHECKING:
@@ -78,11 +81,32 @@ class Trainer:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**environment(), "HWNAS_CACHE": str(self.folder / "cache")},
+            env=self.environment,
             start_new_session=True,
         )
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """With one thread, as in the tests' own process: their number changes the last bits."""
+        cache = str(self.folder / "cache")
+        return {**environment(), "HWNAS_CACHE": cache, "OMP_NUM_THREADS": "1"}
+
     def __call__(self, out: str, *more: str) -> Done:
+        """Train in this process."""
+        return self.command(*self.arguments(out, *more))
+
+    def command(self, *arguments: str) -> Done:
+        """Run any command in this process."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(self.folder)
+            patch.setenv("HWNAS_CACHE", str(self.folder / "cache"))
+            done = CliRunner().invoke(app, arguments)
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        return Done(done.exit_code, done.stdout, done.stderr)
+
+    def run(self, out: str, *more: str) -> Done:
+        """Train in a process of its own."""
         with self.start(out, *more) as process:
             printed, told = process.communicate(timeout=300)
         return Done(process.returncode, printed, told)

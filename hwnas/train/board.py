@@ -21,7 +21,7 @@ def require_tensorboard() -> None:
         MissingPackage: it is not.
     """
     try:
-        from torch.utils import tensorboard  # noqa: F401
+        import torch.utils.tensorboard  # noqa: F401
     except ImportError:
         raise MissingPackage(
             'TensorBoard is not installed: pip install "hwnas[tensorboard]", or leave '
