@@ -9,8 +9,10 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,9 +25,6 @@ from typer.testing import CliRunner
 
 from hwnas.cli.app import app
 from hwnas.spaces import find_space
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SIZE, WIDTH = 8, 0.25
 SPACE = find_space("rcnet", input_size=str(SIZE), classes=10, width=WIDTH)
@@ -58,6 +57,17 @@ def _png(digit: np.ndarray) -> dict[str, object]:
     grey = np.round(digit.reshape(SIZE, SIZE) * 255 / 16).astype(np.uint8)
     Image.fromarray(np.stack([grey] * 3, axis=2)).save(stream, "PNG")
     return {"bytes": stream.getvalue(), "path": None}
+
+
+def _children(parent: int) -> list[int]:
+    """Return what a process has started: torchrun gives its processes sessions of their own."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            # "pid (name) state ppid ...": a name may hold anything.
+            if int(file.read_text().rpartition(")")[2].split()[1]) == parent:
+                found.append(int(file.parent.name))
+    return found
 
 
 @dataclass(frozen=True)
@@ -119,7 +129,9 @@ class Trainer:
             time.sleep(seconds)
             running = process.poll() is None
             if running:
-                os.killpg(process.pid, signal.SIGKILL)
+                for number in [process.pid, *_children(process.pid)]:
+                    with suppress(ProcessLookupError):
+                        os.kill(number, signal.SIGKILL)
             process.communicate()
         return running
 
