@@ -78,6 +78,7 @@ def train_final(
     training = Training(network, recipe, world.device, world=world)
     course = Course(job, training, world, reporter, listeners)
     reporter.info(course.describe())
+    _tell_idle_gpus(world, reporter)
     if saved is not None:
         course.go_on(saved)
     _require_same_step(training.step, world)
@@ -91,6 +92,14 @@ def _require_images_for_all(recipe: Recipe, world: World) -> None:
         raise UserError(
             f"a batch of {recipe.batch_size} images is too small for {world.size} processes: give "
             f"--batch-size {least} at least, which counts the images of all processes together."
+        )
+
+
+def _tell_idle_gpus(world: World, reporter: Reporter) -> None:
+    gpus = torch.cuda.device_count()
+    if world.size == 1 and gpus > 1:
+        reporter.info(
+            f"one of {gpus} GPUs is used; for all: torchrun --nproc-per-node {gpus} -m hwnas train"
         )
 
 
