@@ -121,6 +121,15 @@ def test_training_another_winner_keeps_the_training_of_the_one_before(trained: R
     assert train.train_winner(trained, Silent())["arch"] == WINNERS[1]
     assert of_run(trained).trained
     assert _weights(trained) != weights
+    (earlier,) = trained.trainings()[1:]
+    names = {path.name for path in earlier.iterdir()}
+    assert names == {
+        "checkpoint.pt",
+        "checkpoint-best.pt",
+        "confusion.csv",
+        "train.csv",
+        "train.json",
+    }
 
     trained.write("search.json", {"arch": WINNERS[0]})
     assert _weights(trained) == weights  # found among the earlier ones

@@ -9,6 +9,7 @@ the same augmentation in the same steps.
 from __future__ import annotations
 
 import copy
+import shutil
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -208,12 +209,16 @@ def test_the_curve_of_two_is_near_that_of_one(pair: Trainer) -> None:
 def test_a_killed_pair_goes_on_to_the_same_end(pair: Trainer) -> None:
     tries = (f"killed{number}" for number in range(10))
     out = next(out for out in tries if pair.kill_after(2, 0, out, *MIXED))
+    shutil.copytree(pair.folder / out, pair.folder / "fewer")
     done = pair.run(out, *MIXED).must()
     assert done.err.count("going on in epoch") == 1
     assert pair.curve(out) == pair.curve("whole")
     ours, theirs = (_saved(pair.folder / name)["training"] for name in (out, "whole"))
     for part in ("network", "result"):
         assert all(torch.equal(value, theirs[part][name]) for name, value in ours[part].items())
+    # What two began, one may end.
+    assert "going on in epoch" in Trainer(pair.folder).run("fewer", *MIXED).must().err
+    assert pair.curve("fewer")[0] == pair.curve("whole")[0]
 
 
 def test_a_mistake_is_told_once(pair: Trainer) -> None:

@@ -14,7 +14,7 @@ from hwnas.train.checkpoint import Job
 from hwnas.train.course import Course
 from hwnas.train.loop import Training
 from hwnas.train.outcome import TrainResult
-from hwnas.train.world import ALONE, IMAGES_PER_PROCESS
+from hwnas.train.world import ADVISED_PER_PROCESS, ALONE, IMAGES_PER_PROCESS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -66,7 +66,7 @@ def train_final(
         Interrupted: Ctrl-C or SIGTERM; the state is saved.
     """
     job = Job(graph, dataset, recipe, seed, checkpoint)
-    _require_images_for_all(recipe, world)
+    _require_images_for_all(recipe, world, reporter)
     saved = checkpoints.read(checkpoint) if checkpoint.exists() else None
     if saved is not None:
         checkpoints.require_same(saved["identity"], job.identity, checkpoint)
@@ -87,11 +87,16 @@ def train_final(
         return course.score()
 
 
-def _require_images_for_all(recipe: Recipe, world: World) -> None:
+def _require_images_for_all(recipe: Recipe, world: World, reporter: Reporter) -> None:
     if recipe.batch_size < (least := IMAGES_PER_PROCESS * world.size):
         raise UserError(
             f"a batch of {recipe.batch_size} images is too small for {world.size} processes: give "
             f"--batch-size {least} at least, which counts the images of all processes together."
+        )
+    if world.size > 1 and recipe.batch_size < ADVISED_PER_PROCESS * world.size:
+        reporter.warn(
+            f"{world.size} processes with {recipe.batch_size} images together: batch norm, which "
+            f"each does for itself, is unsteady with fewer than {ADVISED_PER_PROCESS} of its own."
         )
 
 

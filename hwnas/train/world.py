@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 IMAGES_PER_PROCESS = 2
-"""At least so many of every batch: batch norm needs two."""
+"""At least so many of every batch: batch norm needs two ..."""
+ADVISED_PER_PROCESS = 16
+"""... and errs with fewer than this (Wu & He, "Group Normalization", ECCV 2018, figure 1)."""
 
 
 class ProcessLost(HwnasError):  # noqa: N818 - reads as what happened
