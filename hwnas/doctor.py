@@ -23,6 +23,7 @@ PACKAGES = {
     "coremltools": 'pip install "hwnas[coreml]"',
     "pyarrow": 'pip install "hwnas[data]"',
     "pillow": 'pip install "hwnas[data]"',
+    "tensorboard": 'pip install "hwnas[tensorboard]"',
 }
 MINIMUM_FREE_BYTES = 2 * 10**9
 
