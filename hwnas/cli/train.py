@@ -14,6 +14,8 @@ def train(
     run: options.RunFolder = None,
     dataset: options.Dataset = None,
     data_dir: options.DataDir = None,
+    held_out_per_class: options.HeldOutPerClass = None,
+    skip_damaged: options.SkipDamaged = False,
     epochs: Annotated[
         int | None,
         typer.Option(help="Passes over the training data.", show_default="as usual for the data"),
@@ -27,15 +29,18 @@ def train(
 
     Example: hwnas train --epochs 30
     """
+    from hwnas.data.selection import Selection
     from hwnas.runs import find_run
     from hwnas.workflows.request import require_positive
     from hwnas.workflows.train import train_winner
 
+    selection = Selection(held_out_per_class, skip_damaged)
     result = train_winner(
         find_run(workspace, run),
         TerminalReporter(),
         dataset=dataset,
         data_dir=data_dir,
+        selection=selection if selection.to_json() else None,
         epochs=require_positive("--epochs", epochs),
     )
     if json:

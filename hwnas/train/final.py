@@ -88,6 +88,7 @@ def train_final(
         UserError: the checkpoint is damaged or of another network, recipe, data set or seed.
         EvaluationFailed: training diverged.
     """
+    dataset.prepare(graph.input_shape[1], reporter)
     identity = _identity(graph, dataset, recipe, seed)
     saved = _read(checkpoint) if checkpoint.exists() else None
     if saved is not None:

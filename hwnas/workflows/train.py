@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hwnas.data.catalog import find_dataset
+from hwnas.data.selection import USUAL, Selection
 from hwnas.errors import UserError
 from hwnas.runs import EARLIER
 from hwnas.train.final import default_device, network_id, network_of, train_final
@@ -34,6 +35,7 @@ def train_winner(
     *,
     dataset: str | None = None,
     data_dir: Path | None = None,
+    selection: Selection | None = None,
     epochs: int | None = None,
 ) -> dict[str, Any]:
     """Train, write train.json, and return its content.
@@ -43,6 +45,7 @@ def train_winner(
         reporter: told the progress.
         dataset: another data set than the run's.
         data_dir: where it lies.
+        selection: what is held out or left out of it; None: as in the run, if it is its data set.
         epochs: passes over the data, or None for the data set's usual number.
 
     Raises:
@@ -52,14 +55,17 @@ def train_winner(
     request = run.read("request.json", "")
     name = dataset or winner.dataset or request["dataset"]
     folder = data_dir or winner.data_dir
-    data = find_dataset(name, folder)
-    if len(data.images.labels) != winner.space.classes:
+    if selection is None:
+        selection = winner.selection if name == winner.dataset else USUAL
+    data = find_dataset(name, folder, selection, reporter)
+    if len(data.labels) != winner.space.classes:
         raise UserError(
             f"{winner.space.name} has {winner.space.classes} classes, but {name} has "
-            f"{len(data.images.labels)}: give a data set with as many (--dataset), or search "
+            f"{len(data.labels)}: give a data set with as many (--dataset), or search "
             f"--space rcnet --input {winner.space.resolution} --classes "
-            f"{len(data.images.labels)}."
+            f"{len(data.labels)}."
         )
+    data.prepare(winner.space.resolution, reporter)
     recipe = final_recipe(data.train_size, epochs or default_epochs(name))
     graph = winner.space.graph(winner.arch)
     with run.lock():
@@ -70,6 +76,7 @@ def train_winner(
             "arch": winner.space.format(winner.arch),
             "dataset": name,
             "data_dir": None if folder is None else str(folder),
+            **({"selection": selection.to_json()} if selection.to_json() else {}),
             "recipe": recipe.as_dict(),
             **result.to_json(),
         }
