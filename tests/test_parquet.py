@@ -18,7 +18,7 @@ from PIL import Image
 from pyarrow import parquet
 
 from hwnas.data.catalog import find_dataset
-from hwnas.data.decoding.decoded import Decoded, decoded
+from hwnas.data.decoding.decoded import OWN_SIZE, Decoded, decoded
 from hwnas.data.sources.parquet import ParquetSource
 from hwnas.errors import MissingPackage, UserError
 from hwnas.progress import Silent
@@ -56,7 +56,7 @@ def _write(path: Path, count: int, *, first: int = 0, **columns: list[object]) -
 
 
 def _decoded(path: Path) -> Decoded:
-    return decoded(ParquetSource(path, [path]), None, Silent())
+    return decoded(ParquetSource(path, [path]), OWN_SIZE, Silent())
 
 
 def _held_out(data: Dataset, split: Split, size: int, count: int = 10_000) -> list[torch.Tensor]:

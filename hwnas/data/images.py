@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 
 from hwnas.data.dataset import CPU, Batch, Split, batch_sizes, held_out_parts, normalise
-from hwnas.data.decoding.decoded import Decoded, decoded, is_decoded, remembered_side
+from hwnas.data.decoding.decoded import (
+    OWN_SIZE,
+    Decoded,
+    Size,
+    decoded,
+    is_decoded,
+    remembered_side,
+)
 from hwnas.data.decoding.direct import decoded_rows
 from hwnas.data.forms import SMALL, Form, OwnSize, Resized
+from hwnas.data.order import endless_epochs, shuffled
 from hwnas.data.reading import TrainingPixels, ahead, fits
 from hwnas.data.selection import Selection
 from hwnas.data.sources.source import require_all_classes
@@ -54,14 +62,14 @@ class LabelledImages:
         self.name = name
         self.parts = parts
         self.selection = selection or Selection()
-        self._loaded: dict[tuple[Part, int | None], Decoded] = {}
+        self._loaded: dict[tuple[Part, Size], Decoded] = {}
         self._pixels: dict[tuple[int, torch.device], TrainingPixels] = {}
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
         """Names of the classes; large images are not decoded for them."""
         train = self.parts.train
-        if train.in_memory and is_decoded(train, None):
+        if train.in_memory and is_decoded(train, OWN_SIZE):
             return self._part("train", ANY_RESOLUTION).labels
         return train.labels
 
@@ -134,7 +142,7 @@ class LabelledImages:
 
         def fetch(batch: tuple[int, int]) -> tuple[int, NDArray[np.int64], Tensor]:
             number, size = batch
-            chosen = _endless_epochs(len(splits.train), seed, number * batch_size, size)
+            chosen = endless_epochs(len(splits.train), seed, number * batch_size, size)
             rows = splits.train[chosen]
             return number, rows, pixels.fetch(rows)
 
@@ -163,7 +171,7 @@ class LabelledImages:
             found, rows = self._held_out("final", resolution)
             return self.form.centred(found.pixels[rows[:count]], resolution)
         source = self.parts.test or self.parts.train
-        rows = _shuffled(np.arange(len(source.classes)))
+        rows = shuffled(np.arange(len(source.classes)))
         if source is self.parts.train:
             rows = self.planned_splits().final
         side = self.form.stored_side(resolution) or resolution
@@ -171,8 +179,19 @@ class LabelledImages:
 
     def is_decoded(self, resolution: int) -> bool:
         """Return whether `prepare` would find all images in the cache."""
+        sources = self.sources().items()
+        return all(is_decoded(source, self.size(part, resolution)) for part, source in sources)
+
+    def size(self, part: Part, resolution: int) -> Size:
+        """Return what images are decoded to for a resolution."""
         side = self.form.stored_side(resolution)
-        return all(is_decoded(source, side) for source in self.sources().values())
+        if side is not None:
+            return Size(side, own=False)
+        test = self.parts.test
+        if part == "test" and test and remembered_side(test, Silent()) > SMALL:
+            # Large ones where those to train on are small: nothing is gained by keeping them large.
+            return Size(self.typical_side, own=True)
+        return OWN_SIZE
 
     def loaded(self, resolution: int) -> list[Decoded]:
         """Return the images for a resolution, training images first."""
@@ -188,13 +207,13 @@ class LabelledImages:
         return found if self.parts.test is None else {**found, "test": self.parts.test}
 
     def _part(self, part: Part, resolution: int, reporter: Reporter | None = None) -> Decoded:
-        side = self.form.stored_side(resolution)
-        if (part, side) not in self._loaded:
+        size = self.size(part, resolution)
+        if (part, size) not in self._loaded:
             source = self.sources()[part]
-            found = decoded(source, side, reporter or Silent())
+            found = decoded(source, size, reporter or Silent())
             self._check(found, source)
-            self._loaded[part, side] = found
-        return self._loaded[part, side]
+            self._loaded[part, size] = found
+        return self._loaded[part, size]
 
     def _any(self, part: Part) -> Decoded:
         """Return images at whatever size: what is asked of them is the same at all."""
@@ -232,7 +251,7 @@ class LabelledImages:
         """Return the images that hold a split, and its rows there."""
         if split == "final" and self.parts.test is not None:
             test = self._part("test", resolution)
-            return test, _shuffled(test.kept)
+            return test, shuffled(test.kept)
         train = self._part("train", resolution)
         return train, self.splits.search if split == "search" else self.splits.final
 
@@ -258,26 +277,7 @@ class LabelledImages:
 
     def _on_the_spot(self, part: Part, resolution: int, images: int) -> bool:
         """Return whether a few images are decoded alone, as the others are not in the cache."""
-        side = self.form.stored_side(resolution)
-        if side is None or images > FEW or self.selection.skip_damaged:
+        size = self.size(part, resolution)
+        if size.own or images > FEW or self.selection.skip_damaged:
             return False
-        return (part, side) not in self._loaded and not is_decoded(self.sources()[part], side)
-
-
-def _shuffled(rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    return rows[np.random.default_rng(0).permutation(len(rows))]
-
-
-@lru_cache(maxsize=4)
-def _epoch(size: int, seed: int, number: int) -> NDArray[np.int64]:
-    return np.random.default_rng(derive(seed, "epoch", number)).permutation(size)
-
-
-def _endless_epochs(size: int, seed: int, first: int, count: int) -> NDArray[np.int64]:
-    """Return `count` items, from number `first` on, of epoch after epoch of range(size)."""
-    parts, end = [], first + count
-    while first < end:
-        number, start = divmod(first, size)
-        parts.append(_epoch(size, seed, number)[start : start + end - first])
-        first += len(parts[-1])
-    return np.concatenate(parts)
+        return (part, size) not in self._loaded and not is_decoded(self.sources()[part], size)

@@ -84,7 +84,10 @@ def _part(source: Source, classes: int) -> dict[str, Any]:
 def _stored(data: LabelledImages, resolution: int, *, decoded: bool) -> dict[str, Any]:
     """Return how images are stored in the cache, or would be."""
     side = data.form.stored_side(resolution)
-    folders = [decoded_folder(source, side) for source in data.sources().values()]
+    folders = [
+        decoded_folder(source, data.size(part, resolution))
+        for part, source in data.sources().items()
+    ]
     parts = data.loaded(resolution) if decoded else []
     count = sum(len(source.classes) for source in data.sources().values())
     known = {found.pixels.shape[1] for found in parts}

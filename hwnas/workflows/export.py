@@ -150,7 +150,8 @@ def _stored(winner: Winner, weights: Weights) -> Mapping[str, Affine]:
 
 def _dataset(winner: Winner) -> Dataset | None:
     """Return the data that the winner was trained on, if it was."""
-    return winner.data() if winner.trained and winner.trainable() else None
+    data = winner.data() if winner.trained else None
+    return data if data is not None and len(data.labels) == winner.space.classes else None
 
 
 def _metadata(winner: Winner, precision: str, origin: Mapping[str, str]) -> dict[str, str]:

@@ -65,9 +65,9 @@ class Winner:
         """
         if self.dataset is None:
             return None
-        from hwnas.data.catalog import find_dataset
+        from hwnas.evaluate.setting import dataset_of
 
-        return find_dataset(self.dataset, self.data_dir, self.selection)
+        return dataset_of(self.dataset, self.data_dir, self.selection)
 
     def network(self) -> Network:
         """Return the torch module in evaluation mode, trained or freshly initialised."""

@@ -26,6 +26,23 @@ VERSION = 3
 
 
 @dataclass(frozen=True, slots=True)
+class Size:
+    """What images are decoded to.
+
+    Attributes:
+        side: in pixels; None: the most common of their shorter sides.
+        own: whether the pixels are the images' content, hashed and averaged as such; else they are
+            one of several sizes that are made of the same files.
+    """
+
+    side: int | None
+    own: bool
+
+
+OWN_SIZE = Size(None, own=True)
+
+
+@dataclass(frozen=True, slots=True)
 class Decoded:
     """Images of one size.
 
@@ -64,36 +81,36 @@ class Decoded:
         return self.folder / DAMAGED
 
 
-def decoded(source: Source, side: int | None, reporter: Reporter) -> Decoded:
+def decoded(source: Source, size: Size, reporter: Reporter) -> Decoded:
     """Return the images of a source, decoding them if the cache does not have them.
 
     Args:
         source: the images.
-        side: their central squares are resized to; None: to the most common of the shorter sides.
+        size: their central squares are resized to.
         reporter: is shown progress.
 
     Raises:
         UserError: the source or the cache has something wrong; damaged images are only noted.
         MissingPackage: pyarrow or pillow is not installed.
     """
-    folder = decoded_folder(source, side)
+    folder = decoded_folder(source, size)
     if not (folder / ABOUT).is_file():
         with alone(folder, reporter, f"decoding images of {source.title}"):
             # Another process may have done it while this one waited.
             if not (folder / ABOUT).is_file():
-                own = common_side(source) if side is None else side
-                fill(folder, source, own, reporter, own_size=side is None)
+                side = size.side or common_side(source)
+                fill(folder, source, side, reporter, own_size=size.own)
     return _load(folder)
 
 
-def decoded_folder(source: Source, side: int | None) -> Path:
+def decoded_folder(source: Source, size: Size) -> Path:
     """Return where decoded images of a source are, or would be."""
-    return cache_folder() / fingerprint([VERSION, source.identity, side])
+    return cache_folder() / fingerprint([VERSION, source.identity, size.side, size.own])
 
 
-def is_decoded(source: Source, side: int | None) -> bool:
+def is_decoded(source: Source, size: Size) -> bool:
     """Return whether `decoded` would find the images in the cache."""
-    return (decoded_folder(source, side) / ABOUT).is_file()
+    return (decoded_folder(source, size) / ABOUT).is_file()
 
 
 def remembered_side(source: Source, reporter: Reporter) -> int:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from hwnas.data.sources.source import Source
     from hwnas.progress import Reporter
 
-ALONE_BELOW = 2_000
+ALONE_BELOW = 500
 """Images that one process decodes before helpers have started."""
 
 TOLD = 3
