@@ -10,9 +10,10 @@ import torch
 from pictures import encoded, pixels, write_classes
 from torchvision.transforms import functional as witness
 
-from hwnas.data.augment import CROP_AREA, _crops, centres, random_crops
+from hwnas.data.augment import CROP_AREA, Boxes, centres, crops_in_turn, crops_together
 from hwnas.data.catalog import find_dataset
 from hwnas.errors import UserError
+from hwnas.graph import ImageInput
 from hwnas.graph.inputs import IMAGENET_MEAN
 from hwnas.progress import Silent
 
@@ -26,57 +27,60 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-def _boxes(count: int, seed: int) -> np.ndarray:
-    """Left, top, width, height as shares of the image; and whether it is flipped."""
-    affine = _crops(count, np.random.default_rng(seed)).astype(float)
-    width, height = np.abs(affine[:, 0, 0]), affine[:, 1, 1]
-    left, top = (affine[:, 0, 2] - width + 1) / 2, (affine[:, 1, 2] - height + 1) / 2
-    return np.stack([left, top, width, height, affine[:, 0, 0] < 0], 1)
+PLAIN = ImageInput((0.0,) * 3, (1.0,) * 3, ("a",))
 
 
-def test_crops_lie_inside_have_the_promised_area_and_half_are_flipped() -> None:
-    left, top, width, height, flipped = _boxes(5000, 0).T
-    assert min(left.min(), top.min()) >= -1e-6
-    assert max((left + width).max(), (top + height).max()) <= 1 + 1e-6
-    area = width * height
+def test_boxes_lie_inside_have_the_promised_area_and_half_are_flipped() -> None:
+    side = 400
+    boxes = Boxes.draw(5000, side, np.random.default_rng(0))
+    left, top, width, height = boxes.left, boxes.top, boxes.width, boxes.height
+    assert min(left.min(), top.min()) == 0
+    assert max((left + width).max(), (top + height).max()) == side
+    area = width * height / side**2
     assert CROP_AREA[0] * 0.74 <= area.min()
-    assert area.max() <= 1 + 1e-6
     assert 0.55 < area.mean() < 0.65
-    assert 0.47 < flipped.mean() < 0.53
-    assert 0.25 < (left / (1 - width + 1e-9)).std() < 0.32
+    assert 0.99 < np.exp(np.log(width / height).mean()) < 1.01
+    assert 0.47 < boxes.flipped.mean() < 0.53
+    free = (side - width) > 0
+    assert 0.25 < (left[free] / (side - width)[free]).std() < 0.35
 
 
-@pytest.mark.parametrize(("stored", "resolution"), [(64, 48), (64, 64), (40, 56)])
+@pytest.mark.parametrize(("stored", "resolution"), [(64, 48), (64, 64), (40, 56), (64, 32)])
 def test_crops_are_those_of_torchvision(stored: int, resolution: int) -> None:
-    images = np.stack([pixels(number, stored, stored) for number in range(8)])
-    found = random_crops(torch.from_numpy(images), resolution, np.random.default_rng(5))
-    for image, crop, box in zip(images, found, _boxes(8, 5), strict=True):
-        # torchvision crops at whole pixels: so both look at an image enlarged eight times.
-        large = witness.resize(
-            torch.from_numpy(image.copy()).permute(2, 0, 1).float(), [8 * stored] * 2
-        )
-        left, top, width, height = np.rint(box[:4] * 8 * stored).astype(int)
-        expected = witness.resized_crop(large, top, left, height, width, [resolution] * 2)
-        if box[4]:
-            expected = witness.hflip(expected)
-        assert (255 * crop - expected).abs().mean() < 2.5
+    pictures = np.stack([pixels(number, stored, stored) for number in range(16)])
+    boxes = Boxes.draw(16, stored, np.random.default_rng(5))
+    images, count = torch.from_numpy(pictures), 0
+    in_turn = crops_in_turn(images, boxes, resolution, PLAIN)
+    together = crops_together(images, boxes, resolution, PLAIN)
+    for number, image in enumerate(images):
+        box = boxes.top[number], boxes.left[number], boxes.height[number], boxes.width[number]
+        size = [resolution, resolution]
+        expected = witness.resized_crop(image.permute(2, 0, 1), *box, size, antialias=True)
+        if boxes.flipped[number]:
+            expected, count = witness.hflip(expected), count + 1
+        assert (255 * in_turn[number] - expected).abs().max() < 1.01
+        assert (255 * together[number] - expected).abs().mean() < 2
+    assert 0 < count < 16
+    for found in (in_turn, together):
+        assert found.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_crops_are_normalised() -> None:
+    images = torch.full((3, 16, 16, 3), 51, dtype=torch.uint8)
+    about = ImageInput((0.1, 0.2, 0.3), (0.1, 0.2, 0.4), ("a",))
+    boxes = Boxes.draw(3, 16, np.random.default_rng(0))
+    for cropped in (crops_in_turn, crops_together):
+        found = cropped(images, boxes, 8, about)
+        assert torch.allclose(found[:, :, 2, 3], torch.tensor([1.0, 0.0, -0.25]), atol=1e-6)
 
 
 def test_what_is_stored_at_twice_the_resolution_is_averaged() -> None:
     board = np.indices((64, 64)).sum(0) % 2 * 255
-    images = np.repeat(board.astype(np.uint8)[None, :, :, None], 3, axis=3)
-    whole = random_crops(torch.from_numpy(images), 32, _Whole())
-    assert (whole - 0.5).abs().max() < 1e-6
-
-
-class _Whole:
-    """Draws the whole image, upright."""
-
-    def uniform(self, low: float, high: float, size: int) -> np.ndarray:
-        return np.full(size, {CROP_AREA: 1.0}.get((low, high), (low + high) / 2))
-
-    def integers(self, low: int, high: int, count: int) -> np.ndarray:
-        return np.zeros(count, int)
+    images = torch.from_numpy(np.repeat(board.astype(np.uint8)[None, :, :, None], 3, axis=3))
+    zero, all_of_it = np.array([0]), np.array([64])
+    whole = Boxes(zero, zero, all_of_it, all_of_it, np.array([False]))
+    for cropped in (crops_in_turn, crops_together):
+        assert (cropped(images, whole, 32, PLAIN) - 0.5).abs()[:, :, 1:-1, 1:-1].max() < 0.01
 
 
 def test_evaluation_looks_at_the_central_seven_eighths() -> None:

@@ -15,6 +15,7 @@ import torch
 
 from hwnas.cores import usable_cores
 from hwnas.data.augment import CENTRE_SHARE, centres, random_crops, resized, shifted_and_flipped
+from hwnas.data.dataset import normalise
 from hwnas.graph.inputs import IMAGENET_MEAN, IMAGENET_STD
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from hwnas.data.decoding.decoded import Decoded
+    from hwnas.graph import ImageInput
     from hwnas.graph.inputs import Triple
 
 SMALL = 64
@@ -66,9 +68,9 @@ class Form(Protocol):
         """Return how many threads read ahead."""
 
     def augmented(
-        self, pixels: Tensor, resolution: int, mean: Triple, rng: np.random.Generator
+        self, pixels: Tensor, resolution: int, images: ImageInput, rng: np.random.Generator
     ) -> Tensor:
-        """Return training images (n, 3, r, r) in [0, 1]."""
+        """Return training images (n, 3, r, r), normalised."""
 
     def centred(self, pixels: NDArray[np.uint8], resolution: int) -> NDArray[np.uint8]:
         """Return images (n, r, r, 3) for evaluation."""
@@ -107,13 +109,16 @@ class OwnSize:
         return 0
 
     def augmented(
-        self, pixels: Tensor, resolution: int, mean: Triple, rng: np.random.Generator
+        self,
+        pixels: Tensor,
+        resolution: int,  # noqa: ARG002 - that of `pixels`
+        images: ImageInput,
+        rng: np.random.Generator,
     ) -> Tensor:
         """Return shifted and flipped images, on a ground of the mean colour."""
-        del resolution  # that of `pixels`
-        blank = torch.from_numpy(np.round(255 * np.array(mean)).astype(np.uint8))
+        blank = torch.from_numpy(np.round(255 * np.array(images.mean)).astype(np.uint8))
         shifted = shifted_and_flipped(pixels, blank.to(pixels.device), rng)
-        return shifted.permute(0, 3, 1, 2).float() / 255
+        return normalise(shifted.permute(0, 3, 1, 2).float() / 255, images)
 
     def centred(self, pixels: NDArray[np.uint8], resolution: int) -> NDArray[np.uint8]:
         """Return all of every image."""
@@ -156,14 +161,10 @@ class Resized:
         return 1 if device.type == "cpu" else min(READERS, usable_cores())
 
     def augmented(
-        self,
-        pixels: Tensor,
-        resolution: int,
-        mean: Triple,  # noqa: ARG002
-        rng: np.random.Generator,
+        self, pixels: Tensor, resolution: int, images: ImageInput, rng: np.random.Generator
     ) -> Tensor:
         """Return random crops, flipped or not."""
-        return random_crops(pixels, resolution, rng)
+        return random_crops(pixels, resolution, images, rng)
 
     def centred(self, pixels: NDArray[np.uint8], resolution: int) -> NDArray[np.uint8]:
         """Return the centre of every image."""

@@ -150,8 +150,8 @@ class LabelledImages:
         for number, rows, fetched in ahead(fetch, batch_sizes(images, batch_size, start), threads):
             rng = np.random.default_rng(derive(seed, "crop", number))
             found = pixels.place(fetched)
-            values = self.form.augmented(found, resolution, self.images.mean, rng)
-            yield normalise(values, self.images), torch.from_numpy(classes[rows]).to(device)
+            values = self.form.augmented(found, resolution, self.images, rng)
+            yield values, torch.from_numpy(classes[rows]).to(device)
 
     def held_out(
         self, split: Split, resolution: int, count: int, *, device: torch.device = CPU
