@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -223,6 +224,18 @@ def test_a_disk_that_is_too_full_is_told_before_anything_is_decoded(
     with pytest.raises(UserError, match=r"40 images of .* take .* has 1 MB free.*HWNAS_CACHE"):
         _decoded(root)
     assert not list(cache.rglob("pixels.npy"))
+
+
+def test_a_cache_that_takes_no_more_is_told_and_goes_on_later(tmp_path: Path, cache: Path) -> None:
+    root = write_classes(tmp_path / "d", {"a": 20, "b": 20})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+    try:
+        with pytest.raises(UserError, match=r"cannot keep decoded images in .*HWNAS_CACHE"):
+            _decoded(root)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert _decoded(root).shape[0] == 40
 
 
 def test_what_is_stored_is_the_central_square_at_a_little_more_than_the_resolution(

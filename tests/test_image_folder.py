@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +100,17 @@ def test_a_class_without_test_images_is_told(tmp_path: Path) -> None:
     told = Told()
     find_dataset(f"folder:{tmp_path / 'd'}").prepare(12, told)
     assert any("1 of 2 classes have no test image, such as 'dog'" in line for line in told.lines)
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS refuses such names")
+def test_names_that_are_no_text_can_still_be_told(tmp_path: Path) -> None:
+    root = _small(tmp_path / "d", cat=20, dog=20)
+    odd = root / os.fsdecode(b"d\xe9j\xe0")
+    (root / "dog").rename(odd)
+    assert find_dataset(f"folder:{root}").labels == ("cat", "d\\xe9j\\xe0")
+    (odd / "0001.png").write_bytes(b"x")
+    with pytest.raises(UserError, match=r"d\\xe9j\\xe0/0001\.png"):
+        find_dataset(f"folder:{root}").prepare(12, Silent())
 
 
 def _one_level_too_high(root: Path) -> None:

@@ -92,6 +92,11 @@ def _entries(path: Path) -> list[os.DirEntry[str]]:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from None
 
 
+def _readable(name: str) -> str:
+    """Return a file's name as text, also where it is none: systems take any bytes."""
+    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
+
+
 def _is_image(name: str) -> bool:
     return name.lower().endswith(SUFFIXES)
 
@@ -197,7 +202,7 @@ class FolderSource:
                     f"class folder {self._root / folder} holds no image ({', '.join(SUFFIXES)}): "
                     "remove it, or put images into it."
                 )
-        labels = tuple(self._names.get(folder, folder) for folder in listing.folders)
+        labels = tuple(_readable(self._names.get(name, name)) for name in listing.folders)
         if len(labels) < FEWEST_CLASSES:
             raise UserError(f"{self._root} holds only one class folder, {labels[0]}: {EXPECTED}.")
         require_distinct(labels, self.title)
@@ -229,7 +234,7 @@ class FolderSource:
 
     def where(self, row: int) -> str:
         """Return class folder and file name."""
-        return self._listing.files[row]
+        return _readable(self._listing.files[row])
 
     @cached_property
     def _listing(self) -> _Listing:
