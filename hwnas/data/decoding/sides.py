@@ -23,23 +23,36 @@ def typical_side(source: Source) -> int:
     Raises:
         UserError: none can be read, or they are too small.
     """
-    units = source.units
-    step = max(1, len(units) // SAMPLED_UNITS)
-    return _most_common(
-        source, ((first, min(last, first + SAMPLED_IMAGES)) for first, last in units[::step])
-    )
+    return _most_common(_sides(source, _sample(source)), source.title)
 
 
 def common_side(source: Source) -> int:
     """Return the most common shorter side of all images; of equally common ones the larger.
 
+    Where a sample is all of one size, the others are not looked at: reading the header of a small
+    image takes as long as decoding it.
+
     Raises:
         UserError: none can be read, or they are too small.
     """
-    return _most_common(source, source.units)
+    sides = _sides(source, _sample(source))
+    if len(sides) > 1:
+        sides = _sides(source, source.units)
+    return _most_common(sides, source.title)
 
 
-def _most_common(source: Source, ranges: Iterable[tuple[int, int]]) -> int:
+def _sample(source: Source) -> list[tuple[int, int]]:
+    units = source.units
+    step = max(1, len(units) // SAMPLED_UNITS)
+    return [(first, min(last, first + SAMPLED_IMAGES)) for first, last in units[::step]]
+
+
+def _sides(source: Source, ranges: Iterable[tuple[int, int]]) -> Counter[int]:
+    """Return how many images have each shorter side.
+
+    Raises:
+        UserError: no image can be read.
+    """
     require_pillow()
     sides: Counter[int] = Counter()
     damage = ""
@@ -52,10 +65,14 @@ def _most_common(source: Source, ranges: Iterable[tuple[int, int]]) -> int:
                 damage = f"{source.where(row)}: {found}"
     if not sides:
         raise UserError(f"no image of {source.title} can be read ({damage}).")
+    return sides
+
+
+def _most_common(sides: Counter[int], title: str) -> int:
     side = max(sides, key=lambda side: (sides[side], side))
     if side < MIN_SIDE:
         raise UserError(
-            f"most images of {source.title} are only {side} pixels high or wide: at least "
+            f"most images of {title} are only {side} pixels high or wide: at least "
             f"{MIN_SIDE} are needed."
         )
     return side
