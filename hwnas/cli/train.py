@@ -18,6 +18,7 @@ from hwnas.train.presets import DEFAULT, Changes
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from hwnas.data.selection import Selection
     from hwnas.progress import Reporter
     from hwnas.spaces import RcnetSpace
     from hwnas.workflows.train import How
@@ -41,6 +42,8 @@ def train(
             help="one-cycle, cifar or imagenet (those of the RCNet paper), or modern.",
         ),
     ] = DEFAULT,
+    held_out_per_class: options.HeldOutPerClass = None,
+    skip_damaged: options.SkipDamaged = False,
     epochs: Annotated[
         int | None,
         typer.Option(help="Passes over the training data.", show_default="the recipe's or data's"),
@@ -92,6 +95,7 @@ def train(
 
     Several GPUs: torchrun --nproc-per-node 4 -m hwnas train --recipe cifar
     """
+    from hwnas.data.selection import Selection
     from hwnas.progress import Silent
     from hwnas.train.world import joined
     from hwnas.workflows.train import How
@@ -113,7 +117,8 @@ def train(
     with _told_once(), joined() as world:
         how = How(recipe, changes, seed, fresh, tensorboard, world)
         reporter = TerminalReporter() if world.first else Silent()
-        what = _What(workspace, run, arch, geometry, dataset, data_dir, out)
+        selection = Selection(held_out_per_class, skip_damaged)
+        what = _What(workspace, run, arch, geometry, (dataset, data_dir, selection), out)
         result = what.train(reporter, how)
     if not world.first:
         return
@@ -141,8 +146,7 @@ class _What:
     run: Path | None
     arch: str | None
     geometry: _Geometry
-    dataset: str | None
-    data_dir: Path | None
+    data: tuple[str | None, Path | None, Selection]
     out: Path | None
 
     def train(self, reporter: Reporter, how: How) -> dict[str, Any]:
@@ -152,6 +156,7 @@ class _What:
         from hwnas.spaces import find_space
         from hwnas.workflows.train import train_by_hand, train_winner
 
+        dataset, data_dir, selection = self.data
         if self.arch is None:
             if self.out is not None or any(astuple(self.geometry)):
                 raise UserError(
@@ -159,11 +164,17 @@ class _What:
                     "its own."
                 )
             run = find_run(self.workspace, self.run)
-            dataset, data_dir = self.dataset, self.data_dir
-            return train_winner(run, reporter, dataset=dataset, data_dir=data_dir, how=how)
+            return train_winner(
+                run,
+                reporter,
+                dataset=dataset,
+                data_dir=data_dir,
+                selection=selection if selection.to_json() else None,
+                how=how,
+            )
         if self.run is not None:
             raise UserError("give either --arch or --run.")
-        if self.dataset is None or self.geometry.space is None:
+        if dataset is None or self.geometry.space is None:
             raise UserError(
                 "--arch needs its geometry and its data: for instance --space rcnet-cifar10 "
                 "--dataset cifar10 --data-dir DIR."
@@ -172,7 +183,7 @@ class _What:
         size, classes, width = rest
         space = find_space(name, input_size=size, classes=classes, width=width)
         folder = self.out or self.workspace / "trained" / _folder_name(self.arch, space)
-        data = self.dataset, self.data_dir
+        data = dataset, data_dir, selection
         return train_by_hand(self.arch, space, folder, reporter, data, how)
 
 

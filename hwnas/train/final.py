@@ -65,6 +65,7 @@ def train_final(
         EvaluationFailed: training diverged; the checkpoint is from before.
         Interrupted: Ctrl-C or SIGTERM; the state is saved.
     """
+    dataset.prepare(graph.input_shape[1], reporter)
     job = Job(graph, dataset, recipe, seed, checkpoint)
     _require_images_for_all(recipe, world, reporter)
     saved = checkpoints.read(checkpoint) if checkpoint.exists() else None

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from hwnas.data.catalog import find_dataset
+from hwnas.data.selection import USUAL, Selection
 from hwnas.errors import Interrupted, UserError
 from hwnas.files import require_writable
 from hwnas.runs import Run
@@ -79,6 +80,7 @@ def train_winner(
     *,
     dataset: str | None = None,
     data_dir: Path | None = None,
+    selection: Selection | None = None,
     how: How | None = None,
 ) -> dict[str, Any]:
     """Train, write train.json, and return its content.
@@ -88,6 +90,7 @@ def train_winner(
         reporter: told the progress.
         dataset: another data set than the run's.
         data_dir: where it lies.
+        selection: what is held out or left out of it; None: as in the run, if it is its data set.
         how: recipe and surroundings.
 
     Raises:
@@ -95,10 +98,11 @@ def train_winner(
     """
     winner = of_run(run)
     request = run.read("request.json", "")
+    name = dataset or winner.dataset or request["dataset"]
+    if selection is None:
+        selection = winner.selection if name == winner.dataset else USUAL
     winner = replace(
-        winner,
-        dataset=dataset or winner.dataset or request["dataset"],
-        data_dir=data_dir or winner.data_dir,
+        winner, dataset=name, data_dir=data_dir or winner.data_dir, selection=selection
     )
     return _train(run, winner, how or How(), reporter, searched=True)
 
@@ -108,7 +112,7 @@ def train_by_hand(
     space: RcnetSpace,
     folder: Path,
     reporter: Reporter,
-    data: tuple[str, Path | None],
+    data: tuple[str, Path | None, Selection],
     how: How | None = None,
 ) -> dict[str, Any]:
     """Train a network that no search has found; otherwise like `train_winner`.
@@ -118,7 +122,8 @@ def train_by_hand(
         space: its geometry.
         folder: made when missing; gets the same files as a run.
         reporter: told the progress.
-        data: name of a data set with as many classes as the space, and where it lies.
+        data: name of a data set with as many classes as the space, where it lies, and what is left
+            out of it.
         how: recipe and surroundings.
 
     Raises:
@@ -131,7 +136,7 @@ def train_by_hand(
 def _train(
     folder: Run, winner: Winner, how: How, reporter: Reporter, *, searched: bool
 ) -> dict[str, Any]:
-    data = _data(winner)
+    data = _data(winner, reporter)
     usual = default_epochs(str(winner.dataset))
     recipe = full_recipe(how.recipe, data.train_size, usual, how.changes)
     graph = winner.space.graph(winner.arch)
@@ -159,6 +164,7 @@ def _train(
             "arch": winner.space.format(winner.arch),
             "dataset": winner.dataset,
             "data_dir": None if winner.data_dir is None else str(winner.data_dir),
+            **({"selection": chosen} if (chosen := winner.selection.to_json()) else {}),
             "preset": how.recipe,
             "recipe": asdict(recipe),
             "seed": seed,
@@ -170,15 +176,15 @@ def _train(
     return content
 
 
-def _data(winner: Winner) -> Dataset:
+def _data(winner: Winner, reporter: Reporter) -> Dataset:
     """Return the data set of a training.
 
     Raises:
         UserError: it has other classes than the network.
     """
     space, name = winner.space, str(winner.dataset)
-    data = find_dataset(name, winner.data_dir)
-    found = len(data.images.labels)
+    data = find_dataset(name, winner.data_dir, winner.selection, reporter)
+    found = len(data.labels)
     if found != space.classes:
         raise UserError(
             f"{space.name} has {space.classes} classes, but {name} has {found}: give a data set "
