@@ -153,7 +153,8 @@ def test_pinning_can_be_left_out_or_be_impossible(desk: Desk, phone: Phone) -> N
     assert not (phone.root / "masks").exists()
     assert "cores not pinned" in desk.results.runtime.harness
     assert "no core 7, only 0-1,4-5,8" in desk.refused("--cores", "7")
-    assert "must be auto, any or a list" in desk.refused("--cores", "big")
+    for wrong in ("big", "7-4", ""):
+        assert "must be auto, any or a list" in desk.refused("--cores", wrong)
 
 
 def test_results_are_kept_over_a_pulled_cable(desk: Desk, phone: Phone) -> None:

@@ -159,6 +159,8 @@ class Bundle:
                 f"{folder} is for {self.setup['runtime']}, but a phone runs tflite files: see "
                 "export/README.md for the right harness."
             )
+        if not os.access(folder, os.W_OK):
+            raise Stop(f"{folder} cannot be written, but the results go there: copy it elsewhere.")
         self._sound: set[str] = set()
 
     def file(self, digest: str) -> Path:
@@ -280,10 +282,9 @@ class Phone:
         said = (done.stderr + done.stdout).strip()
         if "No space left" in said:
             return Stop(f"no space is left on {self.serial}: free some in its storage settings.")
-        lost = self._lost(done)
-        if "device" in attached(self._adb).get(self.serial, ""):
-            return Stop(f"a file could not be copied: {said.splitlines()[-1] if said else 'adb'}.")
-        return lost
+        if attached(self._adb).get(self.serial) != "device":
+            return self._lost(done)
+        return Stop(f"a file could not be copied: {(said.splitlines() or ['adb failed'])[-1]}.")
 
     def _lost(self, done: subprocess.CompletedProcess[str]) -> Lost:
         state = attached(self._adb).get(self.serial, "gone")
@@ -481,7 +482,7 @@ def _core_list(text: str) -> list[int]:
     cores: set[int] = set()
     for part in text.split(","):
         match = re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip())
-        if match is None:
+        if match is None or int(match[2] or match[1]) < int(match[1]):
             raise Stop(f"--cores must be auto, any or a list such as 4-7, but is {text!r}.")
         cores |= set(range(int(match[1]), int(match[2] or match[1]) + 1))
     return sorted(cores)
@@ -645,7 +646,7 @@ class Bench:
     def drop(self, names: Iterable[str]) -> None:
         """Remove models that no later job needs at once."""
         files = " ".join(sorted(self.bundle.digest(name) + ".*" for name in names))
-        self.phone.shell(f"cd {self.folder}/m && rm -f {files} && rm -rf ../o/*")
+        self.phone.shell(f"cd {self.folder}/m && rm -rf ../o/* {files}")
 
     def outputs(self, names: Sequence[str]) -> dict[str, list[float]]:
         """Return what models compute on the phone, at the positions that are compared.
@@ -745,7 +746,7 @@ class Bench:
 
     def cooled(self) -> dict[str, Any]:
         """Wait until the phone is cool enough, and return how it is."""
-        hottest, start = self.protocol.get("hottest_c"), time.monotonic()
+        hottest, start, looks = self.protocol.get("hottest_c"), time.monotonic(), 0
         while True:
             now = self.conditions()
             warm = now["temperature_c"]
@@ -756,7 +757,9 @@ class Bench:
                     f"the phone stays too warm ({warm} C, thermal state {now['thermal_state']}): "
                     "take it off the charger and out of its case, and run the same command."
                 )
-            _say(f"waiting for the phone to cool: {warm} C, thermal state {now['thermal_state']}")
+            if looks % 12 == 0:
+                _say(f"waiting for the phone to cool: {warm} C, {now['thermal_state']} throttling")
+            looks += 1
             time.sleep(COOLING_S)
 
     def clean(self) -> None:

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 Part: TypeAlias = Literal["train", "test"]
 
 ANY_RESOLUTION = 16
-"""Images are decoded for this one where one must be able to decode them, at whatever size."""
+"""Images are decoded for this one where their content is asked for before any size is."""
 
 FEW = 512
 """Images that are decoded on the spot where a whole data set would have to be decoded for them."""
@@ -62,6 +62,8 @@ class LabelledImages:
         self.name = name
         self.parts = parts
         self.selection = selection or Selection()
+        self._resolution = ANY_RESOLUTION
+        self._warned: set[str] = set()
         self._loaded: dict[tuple[Part, Size], Decoded] = {}
         self._pixels: dict[tuple[int, torch.device], TrainingPixels] = {}
 
@@ -93,19 +95,16 @@ class LabelledImages:
         """Decode what is not in the cache yet, showing progress; tell what is left out."""
         train = self._part("train", resolution, reporter)
         test = self._part("test", resolution, reporter) if self.parts.test else None
-        for found in filter(None, (train, test)):
-            if len(found.damaged):
-                reporter.warn(
-                    f"{len(found.damaged):,} damaged images are left out ({found.damage_list})"
-                )
-        if test is not None:
-            present = np.bincount(test.classes[test.kept], minlength=len(self.labels))
-            if missing := [self.labels[index] for index in np.flatnonzero(present == 0)]:
-                reporter.warn(
-                    f"{len(missing)} of {len(self.labels)} classes have no test image, such as "
-                    f"{missing[0]!r}"
-                )
         self.splits  # noqa: B018 - tells now if there are too few images
+        warnings = [
+            f"{len(found.damaged):,} damaged images are left out ({found.damage_list})"
+            for found in (train, test)
+            if found is not None and len(found.damaged)
+        ]
+        for warning in [*warnings, *_missing_in(test)]:
+            if warning not in self._warned:
+                reporter.warn(warning)
+                self._warned.add(warning)
 
     @property
     def fingerprint(self) -> dict[str, Any]:
@@ -208,6 +207,7 @@ class LabelledImages:
 
     def _part(self, part: Part, resolution: int, reporter: Reporter | None = None) -> Decoded:
         size = self.size(part, resolution)
+        self._resolution = resolution
         if (part, size) not in self._loaded:
             source = self.sources()[part]
             found = decoded(source, size, reporter or Silent())
@@ -218,7 +218,7 @@ class LabelledImages:
     def _any(self, part: Part) -> Decoded:
         """Return images at whatever size: what is asked of them is the same at all."""
         known = (found for (name, _), found in self._loaded.items() if name == part)
-        return next(known, None) or self._part(part, ANY_RESOLUTION)
+        return next(known, None) or self._part(part, self._resolution)
 
     def _check(self, found: Decoded, source: Source) -> None:
         if not len(found.damaged):
@@ -281,3 +281,13 @@ class LabelledImages:
         if size.own or images > FEW or self.selection.skip_damaged:
             return False
         return (part, size) not in self._loaded and not is_decoded(self.sources()[part], size)
+
+
+def _missing_in(test: Decoded | None) -> list[str]:
+    """Return a warning about classes that no test image is of, if there are any."""
+    if test is None:
+        return []
+    present = np.bincount(test.classes[test.kept], minlength=len(test.labels))
+    missing = [test.labels[index] for index in np.flatnonzero(present == 0)]
+    told = f"{len(missing)} of {len(test.labels)} classes have no test image, such as "
+    return [f"{told}{missing[0]!r}"] if missing else []
