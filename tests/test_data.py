@@ -3,9 +3,26 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
+from sklearn.datasets import load_digits
 
-from hwnas.data.cluttered import ClutteredDigits, _load
+from hwnas.data import clutter
+from hwnas.data.cluttered import ClutteredDigits
+from hwnas.data.sources import digits
+
+
+@pytest.mark.parametrize("found", [True, False])
+def test_the_digits_are_those_that_scikit_learn_loads(
+    found: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read from its file, and by itself where there is no such file."""
+    if not found:
+        monkeypatch.setattr(digits, "find_spec", lambda _: None)
+    pixels, labels = digits.bundled_digits()
+    values, classes = load_digits(return_X_y=True)
+    assert np.array_equal(pixels.reshape(-1, 64), values)
+    assert np.array_equal(labels, classes)
 
 
 def test_cluttered_digits_are_the_same_for_the_same_seed() -> None:
@@ -23,8 +40,8 @@ def test_cluttered_digits_are_the_same_for_the_same_seed() -> None:
 
 def test_cluttered_digits_split_originals_and_stay_in_range() -> None:
     data = ClutteredDigits()
-    originals = _load(torch.device("cpu")).originals
-    parts = [set(originals[name].tolist()) for name in ("train", "search", "final")]
+    splits = clutter.originals(torch.device("cpu")).splits
+    parts = [set(splits[name].tolist()) for name in ("train", "search", "final")]
     assert sum(map(len, parts)) == len(set.union(*parts)) == 1797
     images, labels = next(data.held_out("search", 20, 500))
     assert images.shape == (500, 3, 20, 20)

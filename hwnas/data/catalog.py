@@ -53,9 +53,11 @@ def find_dataset(
                 "--held-out-per-class and --skip-damaged out."
             )
         return ClutteredDigits()
+    # Before torch is imported: a data set that is not there is told at once.
+    parts = _parts(spec, data_dir, reporter or Silent())
     from hwnas.data.images import LabelledImages
 
-    return LabelledImages(spec, _parts(spec, data_dir, reporter or Silent()), selection)
+    return LabelledImages(spec, parts, selection)
 
 
 def _parts(spec: str, data_dir: Path | None, reporter: Reporter) -> Parts:

@@ -3,41 +3,29 @@
 In the spirit of cluttered translated MNIST (Mnih et al., "Recurrent Models of Visual Attention",
 2014), from the 1,797 handwritten digits of 8x8 pixels that come with scikit-learn. The plain
 digits are saturated by the smallest networks; these show what depth and width are worth.
+
+Name and labels are known without torch, whose import takes longer than many a command.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
-from torch.nn import functional
-
-from hwnas.data.dataset import CPU, Batch, Split, batch_sizes, held_out_parts, normalise
 from hwnas.graph import ImageInput
-from hwnas.seeds import derive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import numpy as np
+    import torch
     from numpy.typing import NDArray
-    from torch import Generator, Tensor
 
+    from hwnas.data.dataset import Batch, Split
     from hwnas.progress import Reporter
 
 VERSION = 1
 """To be raised with any change of the images, so that old scores are not taken for new ones."""
 
-SIZE = 8
-TRAIN_ORIGINALS = 1300
-CLUTTER_PIECES = 2
-CLUTTER_SIZE = 3
-CLUTTER_BRIGHTNESS = 0.9
-NOISE = 0.08
-SEED = 0
 EPOCH = 10_000
 
 
@@ -54,7 +42,7 @@ class ClutteredDigits:
 
     @property
     def fingerprint(self) -> dict[str, Any]:
-        """Name and version: everything else is in this file."""
+        """Name and version: everything else is in the program."""
         return {"name": self.name, "version": VERSION}
 
     @property
@@ -70,144 +58,32 @@ class ClutteredDigits:
         seed: int,
         *,
         start: int = 0,
-        device: torch.device = CPU,
+        device: torch.device | None = None,
     ) -> Iterator[Batch]:
         """Yield fresh images, drawn on the device; each batch has its own random stream.
 
         A GPU's random numbers are others than a CPU's, so its images are others too.
         """
-        source = self._source(device)
-        for number, size in batch_sizes(images, batch_size, start):
-            generator = torch.Generator(device).manual_seed(derive(seed, "train", number))
-            chosen = _pick(source.originals["train"], size, generator)
-            pixels = _draw(source, chosen, resolution, generator)
-            yield normalise(pixels, self.images), source.labels[chosen]
+        from hwnas.data import clutter
+        from hwnas.data.dataset import CPU, normalise
+
+        drawn = clutter.training(images, batch_size, resolution, seed, start, device or CPU)
+        for pixels, labels in drawn:
+            yield normalise(pixels, self.images), labels
 
     def held_out(
-        self, split: Split, resolution: int, count: int, *, device: torch.device = CPU
+        self, split: Split, resolution: int, count: int, *, device: torch.device | None = None
     ) -> Iterator[Batch]:
         """Yield `count` images, the same on every device; the originals take turns."""
-        for pixels, labels in self._held_out(split, resolution, count):
-            yield normalise(pixels.to(device), self.images), labels.to(device)
+        from hwnas.data import clutter
+        from hwnas.data.dataset import CPU, normalise
+
+        where = device or CPU
+        for pixels, labels in clutter.held_out(split, resolution, count):
+            yield normalise(pixels.to(where), self.images), labels.to(where)
 
     def real_images(self, count: int, resolution: int) -> NDArray[np.uint8]:
         """Return images of the final split."""
-        pixels = torch.cat([pixels for pixels, _ in self._held_out("final", resolution, count)])
-        values = (pixels * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
-        return np.ascontiguousarray(values.numpy())
+        from hwnas.data import clutter
 
-    def _held_out(self, split: Split, resolution: int, count: int) -> Iterator[Batch]:
-        """Yield images in [0, 1] and labels, all from one random stream."""
-        source = self._source(CPU)
-        originals = source.originals[split]
-        generator = torch.Generator().manual_seed(derive(SEED, split, resolution))
-        for first, size in held_out_parts(count, resolution):
-            chosen = originals[torch.arange(first, first + size) % len(originals)]
-            yield _draw(source, chosen, resolution, generator), source.labels[chosen]
-
-    def _source(self, device: torch.device) -> _Source:
-        if device not in self._sources:
-            self._sources[device] = _load(device)
-        return self._sources[device]
-
-    @cached_property
-    def _sources(self) -> dict[torch.device, _Source]:
-        return {}
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """The real digits, on one device.
-
-    Attributes:
-        digits: (n, 1, 8, 8) in [0, 1].
-        labels: (n,) int64.
-        originals: indices of the digits of each split.
-    """
-
-    digits: Tensor
-    labels: Tensor
-    originals: dict[str, Tensor]
-
-
-def _load(device: torch.device) -> _Source:
-    from sklearn.datasets import load_digits
-
-    digits, labels = load_digits(return_X_y=True)
-    pixels = torch.tensor(digits.reshape(-1, 1, SIZE, SIZE) / 16, dtype=torch.float32)
-    order = np.random.default_rng(SEED).permutation(len(labels))
-    middle = (TRAIN_ORIGINALS + len(order)) // 2
-    parts = np.split(order, [TRAIN_ORIGINALS, middle])
-    names = ("train", "search", "final")
-    return _Source(
-        pixels.to(device),
-        torch.tensor(labels, dtype=torch.int64).to(device),
-        {name: torch.from_numpy(part).to(device) for name, part in zip(names, parts, strict=True)},
-    )
-
-
-def _pick(among: Tensor, count: int, generator: Generator) -> Tensor:
-    """Return `count` random entries of a vector, repetitions allowed."""
-    index = torch.randint(len(among), (count,), generator=generator, device=generator.device)
-    return among[index]
-
-
-def _draw(source: _Source, chosen: Tensor, resolution: int, generator: Generator) -> Tensor:
-    """Return (n, 3, r, r) in [0, 1]: warped digits in random colours, clutter and noise."""
-    digits = _warp(source.digits[chosen], resolution, generator, (0.6, 0.9), 0.4)
-    clutter = torch.zeros_like(digits)
-    for _ in range(CLUTTER_PIECES):
-        clutter = torch.maximum(clutter, _piece(source, len(chosen), resolution, generator))
-    image = digits * _tint(len(chosen), generator)
-    clutter = CLUTTER_BRIGHTNESS * clutter * _tint(len(chosen), generator)
-    image = torch.maximum(image, clutter)
-    noise = torch.randn(image.shape, generator=generator, device=generator.device)
-    return (image + NOISE * noise).clamp_(0, 1)
-
-
-def _piece(source: _Source, count: int, resolution: int, generator: Generator) -> Tensor:
-    """Return warped pieces of training digits, (n, 1, r, r)."""
-    device = generator.device
-    chosen = _pick(source.originals["train"], count, generator)
-    high = SIZE - CLUTTER_SIZE
-    corner = torch.randint(high, (count, 2), generator=generator, device=device)
-    inside = torch.arange(SIZE, device=device) - corner[..., None]
-    inside = (inside >= 0) & (inside < CLUTTER_SIZE)
-    window = inside[:, None, 0, :, None] & inside[:, None, 1, None, :]
-    return _warp(source.digits[chosen] * window, resolution, generator, (0.4, 0.9), math.pi)
-
-
-def _warp(
-    digits: Tensor,
-    resolution: int,
-    generator: Generator,
-    scales: tuple[float, float],
-    rotation: float,
-) -> Tensor:
-    """Return (n, 1, r, r): rotated, scaled, stretched, sheared and put anywhere in the image.
-
-    Args:
-        digits: (n, 1, 8, 8).
-        resolution: r.
-        generator: where the randomness comes from.
-        scales: range of the digit's size as a share of the image's.
-        rotation: largest angle in either direction, radians.
-    """
-    count, device = len(digits), generator.device
-    draws = 2 * torch.rand(5, count, generator=generator, device=device) - 1
-    angle, stretch, shear, right, down = draws
-    low, high = scales
-    scale = low + (high - low) * torch.rand(count, generator=generator, device=device)
-    wide = scale * (1 + 0.25 * stretch)
-    cos, sin = torch.cos(rotation * angle), torch.sin(rotation * angle)
-    right, down = right * (1 - scale), down * (1 - scale)
-    across = torch.stack([cos / wide, 0.3 * shear - sin / scale, -right * cos / wide], 1)
-    along = torch.stack([sin / wide, cos / scale, -down * cos / scale], 1)
-    shape = [count, 1, resolution, resolution]
-    grid = functional.affine_grid(torch.stack([across, along], 1), shape, align_corners=False)
-    return functional.grid_sample(digits, grid, align_corners=False)
-
-
-def _tint(count: int, generator: Generator) -> Tensor:
-    """Return a bright colour per image, (n, 3, 1, 1)."""
-    return 0.5 + 0.5 * torch.rand(count, 3, 1, 1, generator=generator, device=generator.device)
+        return clutter.real_images(count, resolution)

@@ -6,8 +6,6 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from hwnas.data.catalog import find_dataset
 from hwnas.data.selection import USUAL, Selection
 from hwnas.progress import Silent
@@ -15,6 +13,8 @@ from hwnas.progress import Silent
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+    import torch
 
     from hwnas.data.dataset import Batch, Dataset, Split
     from hwnas.spaces import RcnetSpace
@@ -62,6 +62,8 @@ class Setting:
     @property
     def torch_device(self) -> torch.device:
         """The device as torch has it."""
+        import torch
+
         return torch.device(self.device)
 
     def batches(self, images: int, batch_size: int, seed: int) -> Iterable[Batch]:
@@ -84,8 +86,7 @@ class Setting:
 @lru_cache(maxsize=2)
 def _kept_batches(setting: Setting, images: int, batch_size: int, seed: int) -> list[Batch]:
     batches = list(setting._draw(images, batch_size, seed))
-    # Other streams than the one that made them read them from now on.
-    torch.cuda.synchronize()
+    _await_gpu()
     return batches
 
 
@@ -96,5 +97,12 @@ def _kept_held_out(setting: Setting, split: Split, count: int) -> list[Batch]:
     )
     batches = list(found)
     if setting.torch_device.type == "cuda":
-        torch.cuda.synchronize()
+        _await_gpu()
     return batches
+
+
+def _await_gpu() -> None:
+    """Wait for what was begun: other streams than the one that made batches will read them."""
+    import torch
+
+    torch.cuda.synchronize()

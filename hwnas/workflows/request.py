@@ -215,11 +215,12 @@ class Request:
         if self.evaluator == "fake":
             return FakeEvaluator(self.seed), None
         from hwnas.data.catalog import find_dataset
+
+        data = find_dataset(self.dataset, self.data_dir, self.selection, reporter)
         from hwnas.evaluate.setting import Setting
         from hwnas.evaluate.trainer import TrainEvaluator
         from hwnas.train import recipe
 
-        data = find_dataset(self.dataset, self.data_dir, self.selection, reporter)
         data.prepare(proxy_resolution(space), reporter)
         proxy = proxy_space(space, len(data.labels))
         quick = replace(recipe.QUICK, images=self.images or recipe.QUICK.images)

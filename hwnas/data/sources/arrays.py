@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hwnas.data.sources.digits import BRIGHTEST, bundled_digits
 from hwnas.data.sources.source import Parts, even_units, require_all_classes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
-
-BRIGHTEST_DIGIT = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +87,6 @@ def digits_parts() -> Parts:
 
 
 def _digits() -> Arrays:
-    from sklearn.datasets import load_digits
-
-    values, classes = load_digits(return_X_y=True)
-    pixels = np.rint(255 * values.reshape(-1, 8, 8) / BRIGHTEST_DIGIT).astype(np.uint8)
-    return Arrays(pixels, classes.astype(np.int64), tuple(str(digit) for digit in range(10)))
+    values, classes = bundled_digits()
+    pixels = np.rint(255 * values / BRIGHTEST).astype(np.uint8)
+    return Arrays(pixels, classes, tuple(str(digit) for digit in range(10)))
