@@ -36,7 +36,7 @@ from hwnas.models.network import Network, fold, initialise
 from hwnas.spaces import BASELINES, PUBLISHED, find_space, mobilenet_v2
 from hwnas.targets.apple import native, require, std, versions
 from hwnas.targets.artifact import Artifact
-from hwnas.targets.mlprogram import executor
+from hwnas.targets.mlprogram import emitter, executor
 from hwnas.targets.mlprogram.emitter import emit
 from hwnas.targets.mlprogram.package import MANIFEST, MODEL, WEIGHTS
 from hwnas.targets.mlprogram.storage import WEIGHT_THRESHOLD, as_stored, in_8_bits
@@ -398,6 +398,20 @@ def test_equal_arguments_give_equal_bytes_in_any_process(precision: str) -> None
     command = [sys.executable, "-c", code, here]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.split() == [package.sha256]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_the_passes_left_out_would_change_nothing(
+    precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graphs = [baseline(32, 10, 1.0) for baseline in BASELINES.values()]
+    graphs.append(SMALL.graph(SMALL.parse(PUBLISHED["rcnet-cifar100"])))
+    few, all_ = [], []
+    for found in (few, all_):
+        for graph in graphs:
+            found.append(emit(graph, random_weights(graph, 0), BINARY, {}, precision).sha256)
+        monkeypatch.setattr(emitter, "_passes", lambda tools: tools.PassPipeline.DEFAULT.passes)
+    assert few == all_
 
 
 def test_a_graph_that_is_no_classifier_of_the_labels_is_refused() -> None:
