@@ -154,7 +154,7 @@ def find_run(workspace: Path, folder: Path | None) -> Run:
     if latest.is_symlink() or latest.is_dir():
         target = latest.resolve()
     elif latest.is_file():
-        target = Path(latest.read_text(encoding="utf-8").strip())
+        target = latest.parent / latest.read_text(encoding="utf-8").strip()
     else:
         raise UserError(f"there is no run in {workspace / 'runs'}. {start}")
     if not (target / "request.json").is_file():
@@ -169,7 +169,10 @@ def _set_latest(workspace: Path, path: Path) -> None:
     latest = workspace / "runs" / "latest"
     latest.parent.mkdir(parents=True, exist_ok=True)
     latest.unlink(missing_ok=True)
+    target, runs = path.resolve(), latest.parent.resolve()
+    if target.is_relative_to(runs):
+        target = target.relative_to(runs)  # so that the whole workspace can be moved
     try:
-        latest.symlink_to(path.resolve(), target_is_directory=True)
+        latest.symlink_to(target, target_is_directory=True)
     except OSError:
-        write_text(latest, str(path.resolve()))
+        write_text(latest, str(target))

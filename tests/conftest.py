@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -120,3 +121,56 @@ def one_thread() -> None:
 @pytest.fixture
 def shell(tmp_path: Path) -> Shell:
     return Shell(tmp_path)
+
+
+# Workspaces that several tests begin with; each test gets a copy to change --------------------
+
+
+@pytest.fixture(scope="session")
+def profiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the ESTIMATED table of iphone5s, made once."""
+    folder = tmp_path_factory.mktemp("profiled")
+    Shell(folder)("profile", "--target", "iphone5s").must()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def searched_phone_once(profiled: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with a finished search (free scores), made once."""
+    folder = tmp_path_factory.mktemp("searched") / "workspace"
+    shutil.copytree(profiled, folder)
+    Shell(folder)("search", "--budget-latency", "190ms", "--evaluator", "fake").must()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def searched_digits_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the table of iphone5s and a finished search (free scores) at 32 pixels."""
+    folder = tmp_path_factory.mktemp("digits")
+    Shell(folder)("profile", "--target", "iphone5s", "--space", "rcnet-digits").must()
+    search = ("search", "--space", "rcnet-digits", "--budget-latency", "9ms")
+    Shell(folder)(*search, "--evaluator", "fake", "--max-evaluations", "50").must()
+    return folder
+
+
+def _copy(workspace: Path, shell: Shell) -> Shell:
+    shutil.copytree(workspace, shell.folder, symlinks=True, dirs_exist_ok=True)
+    return shell
+
+
+@pytest.fixture
+def estimated(shell: Shell, profiled: Path) -> Shell:
+    """A workspace with the ESTIMATED table of iphone5s at ImageNet's geometry."""
+    return _copy(profiled, shell)
+
+
+@pytest.fixture
+def searched_phone(shell: Shell, searched_phone_once: Path) -> Shell:
+    """The same with a finished search."""
+    return _copy(searched_phone_once, shell)
+
+
+@pytest.fixture
+def searched_digits(shell: Shell, searched_digits_once: Path) -> Shell:
+    """The same for small images."""
+    return _copy(searched_digits_once, shell)

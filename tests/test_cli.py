@@ -26,28 +26,29 @@ if TYPE_CHECKING:
 RUNTIMES = ("ai_edge_litert", "coremltools", "flatbuffers", "onnx", "onnxruntime", "torch")
 HEAVY = (*RUNTIMES, "numpy", "pandas", "scipy", "sklearn")
 TINY = ("--budget-latency", "81ms", "--images", "64")
+TINIEST = ("--space", "rcnet", "--input", "8", "--classes", "10", "--target", "iphone5s")
 
 
-@pytest.fixture(scope="session")
-def profiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the ESTIMATED table of iphone5s, made once."""
-    folder = tmp_path_factory.mktemp("profiled")
-    Shell(folder)("profile", "--target", "iphone5s").must()
-    return folder
-
-
-@pytest.fixture
-def estimated(shell: Shell, profiled: Path) -> Shell:
-    """A workspace with that table."""
-    shutil.copytree(profiled, shell.folder, dirs_exist_ok=True)
-    return shell
-
-
-@pytest.fixture
-def searched(estimated: Shell) -> Shell:
-    """The same with a finished search (free scores)."""
-    estimated("search", "--budget-latency", "190ms", "--evaluator", "fake").must()
-    return estimated
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--evaluator", "fake"),
+        ("--dataset", "mnist"),
+        ("--dataset", "parquet:none"),
+        ("--dataset", "imagenet"),
+    ],
+)
+def test_a_search_that_trains_nothing_does_not_wait_for_torch(
+    estimated: Shell, arguments: tuple[str, ...]
+) -> None:
+    tell = "print('torch' in sys.modules)"
+    code = f"import sys; from hwnas.cli import main\ntry: main()\nfinally: {tell}"
+    search = ("search", "--budget-latency", "100ms", *arguments)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *search],
+        cwd=estimated.folder, env=environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout.splitlines()[-1] == "False", done.stderr
 
 
 def test_help_is_quick_and_imports_nothing_heavy() -> None:
@@ -106,46 +107,52 @@ def test_confidence_makes_the_uncertainty_of_an_estimate_count(estimated: Shell)
     assert budget["bound"] <= 150
 
 
-def test_onnx_export_and_bench_of_a_table_that_is_not_there(searched: Shell) -> None:
-    about = searched("export", "--format", "onnx", "--json").must().json
+def test_onnx_export_and_bench_of_a_table_that_is_not_there(searched_digits: Shell) -> None:
+    about = searched_digits("export", "--format", "onnx", "--json").must().json
     assert about["parity"]["max_rel"] <= 1e-4
-    missing = searched("bench").must(2)
+    missing = searched_digits("bench").must(2)
     assert "iphone5s" in missing.err
-    timed = searched("bench", "--target", "onnx-cpu", "--json").must().json
+    timed = searched_digits("bench", "--target", "onnx-cpu", "--json").must().json
     names = [row["name"] for row in timed["networks"]]
     assert names == ["winner", "mobilenet_v2"]
     assert all(row["median_ms"] > 0 for row in timed["networks"])
     assert timed["networks"][0]["budget_ms"] is None
 
 
-def test_bench_times_the_baselines_asked_for_and_names_the_known_ones(searched: Shell) -> None:
+def test_bench_times_the_baselines_asked_for_and_names_the_known_ones(
+    searched_digits: Shell,
+) -> None:
     asked = ("--baseline", "shufflenet_v2", "--baseline", "mobilenet_v3_small")
-    timed = searched("bench", "--target", "tflite", *asked, "--json").must().json
+    timed = searched_digits("bench", "--target", "tflite", *asked, "--json").must().json
     names = [row["name"] for row in timed["networks"]]
     assert names == ["winner", "shufflenet_v2", "mobilenet_v3_small"]
-    unknown = searched("bench", "--target", "tflite", "--baseline", "resnet50").must(2).err
-    shown = searched("bench", "--help").must().out
+    unknown = searched_digits("bench", "--target", "tflite", "--baseline", "resnet50").must(2).err
+    shown = searched_digits("bench", "--help").must().out
     for name in BASELINES:
         assert name in unknown
         assert name in shown
 
 
-def test_tflite_export(searched: Shell) -> None:
-    about = searched("export", "--format", "tflite", "--json").must().json
+def test_tflite_export(searched_digits: Shell) -> None:
+    about = searched_digits("export", "--format", "tflite", "--json").must().json
     assert about["parity"]["max_rel"] <= 1e-4
     assert about["parity"]["executor"].startswith("LiteRT ")
-    assert "hwnas bench --target tflite" in searched("export", "--format", "tflite").must().out
+    assert (
+        "hwnas bench --target tflite" in searched_digits("export", "--format", "tflite").must().out
+    )
 
 
-def test_export_in_fewer_bits_and_as_an_ml_program(searched: Shell) -> None:
-    about = searched("export", "--format", "tflite", "--precision", "int8", "--json").must().json
-    assert about["file"].endswith("rcnet-imagenet-int8.tflite")
+def test_export_in_fewer_bits_and_as_an_ml_program(searched_digits: Shell) -> None:
+    about = (
+        searched_digits("export", "--format", "tflite", "--precision", "int8", "--json").must().json
+    )
+    assert about["file"].endswith("rcnet-digits-int8.tflite")
     assert about["precision_effect"]["accuracy"] is None
-    assert (searched.folder / about["file"]).stat().st_size == about["size_bytes"]
-    shown = searched("export", "--format", "mlprogram").must().out
+    assert (searched_digits.folder / about["file"]).stat().st_size == about["size_bytes"]
+    shown = searched_digits("export", "--format", "mlprogram").must().out
     assert "specification version 6, fp16" in shown
     assert "iOS 15 and later" in shown
-    assert (searched.folder / "runs/latest/export/rcnet-imagenet-fp16.mlpackage").is_dir()
+    assert (searched_digits.folder / "runs/latest/export/rcnet-digits-fp16.mlpackage").is_dir()
 
 
 def test_a_module_of_ones_own_is_exported_and_mistakes_are_one_line(shell: Shell) -> None:
@@ -164,11 +171,11 @@ def test_a_module_of_ones_own_is_exported_and_mistakes_are_one_line(shell: Shell
     assert wrong.count("\n") == 1
 
 
-def test_a_precision_that_does_not_exist_is_told(searched: Shell) -> None:
-    wrong = searched("export", "--format", "onnx", "--precision", "int4").must(2).err
+def test_a_precision_that_does_not_exist_is_told(searched_digits: Shell) -> None:
+    wrong = searched_digits("export", "--format", "onnx", "--precision", "int4").must(2).err
     assert "unknown precision of onnx 'int4'" in wrong
     assert "Known: fp32, fp16, int8" in wrong
-    assert not list(searched.folder.rglob("export"))
+    assert not list(searched_digits.folder.rglob("export"))
 
 
 def test_export_by_hand_needs_weights(shell: Shell) -> None:
@@ -247,9 +254,11 @@ def test_an_infeasible_budget_is_told_at_once_with_the_cheapest_value(estimated:
     estimated("search", "--budget-latency", feasible, "--evaluator", "fake").must()
 
 
-def test_unknown_formats_and_runs_leave_nothing(searched: Shell) -> None:
-    assert "unknown format 'tensorrt'" in searched("export", "--format", "tensorrt").must(2).err
-    assert not list(searched.folder.rglob("export"))
+def test_unknown_formats_and_runs_leave_nothing(searched_phone: Shell) -> None:
+    assert (
+        "unknown format 'tensorrt'" in searched_phone("export", "--format", "tensorrt").must(2).err
+    )
+    assert not list(searched_phone.folder.rglob("export"))
 
 
 def test_a_truncated_table_is_refused_with_file_and_remedy(estimated: Shell) -> None:
@@ -289,17 +298,17 @@ def test_a_full_disk_is_one_clear_line(estimated: Shell, arguments: tuple[str, .
     assert "goes on where it stopped" in done.stderr.splitlines()[-1]
 
 
-def test_a_damaged_table_is_told_by_bench_too(searched: Shell) -> None:
-    folder = searched.folder / "lut/onnx-cpu/rcnet-imagenet"
-    shutil.copytree(searched.folder / "lut/iphone5s/rcnet-imagenet", folder)
-    copied = searched("bench", "--target", "onnx-cpu").must(2).err
+def test_a_damaged_table_is_told_by_bench_too(searched_phone: Shell) -> None:
+    folder = searched_phone.folder / "lut/onnx-cpu/rcnet-imagenet"
+    shutil.copytree(searched_phone.folder / "lut/iphone5s/rcnet-imagenet", folder)
+    copied = searched_phone("bench", "--target", "onnx-cpu").must(2).err
     assert "holds the table of iphone5s" in copied
     (folder / "table.csv").write_text("nothing")
-    assert "table.csv" in searched("bench", "--target", "onnx-cpu").must(2).err
+    assert "table.csv" in searched_phone("bench", "--target", "onnx-cpu").must(2).err
 
 
-def test_train_refuses_data_with_other_classes(searched: Shell) -> None:
-    assert "1000 classes" in searched("train").must(2).err
+def test_train_refuses_data_with_other_classes(searched_phone: Shell) -> None:
+    assert "1000 classes" in searched_phone("train").must(2).err
 
 
 def test_a_failed_gate_is_refused_unless_forced(estimated: Shell) -> None:
@@ -332,13 +341,14 @@ def _scored(folder: Path) -> dict[tuple[str, str, int], int]:
 
 
 def test_a_killed_search_goes_on_and_trains_no_network_twice(tmp_path: Path) -> None:
-    results = {}
+    results, profiled = {}, tmp_path / "profiled"
+    profiled.mkdir()
+    Shell(profiled)("profile", *TINIEST).must()
     for name in ("killed", "whole"):
         folder = tmp_path / name
-        folder.mkdir()
+        shutil.copytree(profiled, folder)
         shell = Shell(folder)
-        shell("profile", "--target", "iphone5s", "--space", "rcnet-imagenet").must()
-        command = ("search", *TINY)
+        command = ("search", *TINIEST, "--budget-latency", "3.8ms", "--images", "64")
         before: dict[tuple[str, str, int], int] = {}
         for scored in (2, 5, 9) if name == "killed" else ():
             now = _kill_after(shell, command, scored)

@@ -6,13 +6,12 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import Shell
 from grids import COLUMNS, SEARCH, Prompt, best, grid, prompt  # noqa: F401
 
 from hwnas.workflows.pick import Scored, best_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from conftest import Shell
 
 RCNET = ("search", "--space", "rcnet-cifar100", "--evaluator", "fake")
 
@@ -122,17 +121,14 @@ def test_another_budget_for_networks_that_can_be_built(prompt: Prompt) -> None: 
     assert "--budget-latency 150ms" in prompt("pick", "--budget", "params=1").must(2).err
 
 
-def test_latency_is_told_from_the_table_that_the_search_used(tmp_path: Path) -> None:
-    shell = Shell(tmp_path)
-    shell("profile", "--target", "iphone5s").must()
-    search = ("search", "--budget-latency", "190ms", "--evaluator", "fake")
-    shell(*search).must()
+def test_latency_is_told_from_the_table_that_the_search_used(searched_phone: Shell) -> None:
+    shell = searched_phone
     done = shell("pick", "--budget-latency", "150ms", "--budget-params", "3M", "--json").must()
     assert done.json["costs"]["latency"] <= 150
     assert done.json["costs"]["params"] <= 3e6
     assert done.json["budgets"]["latency"]["label"] == "ESTIMATED"
     assert "ESTIMATED" in done.err
-    meta = tmp_path / "lut/iphone5s/rcnet-imagenet/meta.json"
+    meta = shell.folder / "lut/iphone5s/rcnet-imagenet/meta.json"
     values = json.loads(meta.read_text())
     meta.write_text(json.dumps(values | {"created": "another time"}))
     line = shell("pick", "--budget-latency", "150ms").must(2).err.splitlines()[-1]
