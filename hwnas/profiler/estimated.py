@@ -40,8 +40,8 @@ def estimate_table(profile: DeviceProfile, space: RcnetSpace) -> Table:
     if profile.estimation is None or not profile.anchors:
         raise UserError(
             f"target {profile.name} cannot be measured on this machine, and its profile has no "
-            "[estimation] and [[anchors]] to estimate from. Add them to "
-            f"profiles/{profile.name}.toml."
+            "[estimation] and [[anchors]] to estimate from. Measure it there (hwnas profile "
+            f"--target {profile.name} --emit DIR), or add them to profiles/{profile.name}.toml."
         )
     anchors = [(_anchor_work(profile, anchor), anchor.latency_ms) for anchor in profile.anchors]
     model = fit(profile.estimation, anchors)

@@ -95,7 +95,7 @@ def emit(
     from hwnas.profiler.bundled import emit_bundle, sized_plan
 
     require_writable(folder.absolute().parent)
-    plan = sized_plan(space, networks)
+    plan = sized_plan(space, networks, profile.networks_at_once)
     manifest = emit_bundle(folder, profile, space, plan, maker_of(profile), reporter)
     write_text(_kept(workspace, manifest.bundle), manifest.model_dump_json(by_alias=True))
     if profile.runtime != "coreml":
@@ -194,6 +194,7 @@ def _target_of(manifest: Manifest, target: str | None) -> DeviceProfile:
         "runtime": profile.runtime,
         "precision": profile.precision,
         "threads": profile.threads,
+        "compute_units": profile.compute_units,
     }
     asked = setup.model_dump()
     for name, value in now.items():
