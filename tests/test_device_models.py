@@ -14,10 +14,10 @@ from bundles import SPACE
 from functional import run
 from operations import OPERATIONS
 
-from hwnas.bundle import models, probe
+from hwnas.bundle import models, probe, schema
 from hwnas.bundle.check import read_manifest
 from hwnas.device import find_target
-from hwnas.errors import CheckFailed, UserError
+from hwnas.errors import CheckFailed, TableError, UserError
 from hwnas.graph import Graph, Weights, random_weights
 from hwnas.profiler.bundled import emit_bundle, sized_plan
 from hwnas.profiler.plan import Plan
@@ -31,6 +31,8 @@ from hwnas.targets.half import rounded as half_rounded
 from hwnas.targets.mlprogram import emitter, executor, storage
 from hwnas.targets.mlprogram.emitter import emit_part
 from hwnas.targets.mlprogram.package import MODEL
+from hwnas.workflows.bundle import emit, ingest
+from hwnas.workflows.trust import check_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -270,3 +272,55 @@ def test_a_phone_with_little_memory_gets_few_networks_at_a_time() -> None:
     assert (few.batch, usual.batch) == (4, 16)
     assert few.networks == usual.networks
     assert max(map(len, few.batches)) == 4
+
+
+def test_results_of_an_iphone_become_a_table_that_knows_its_compute_units(tmp_path: Path) -> None:
+    profile = find_target("iphone5s")
+    emitted = emit(profile, SPACE, tmp_path / "b", tmp_path, Silent(), networks=70)
+    manifest = emitted.manifest
+    assert "ios" in emitted.hint
+    assert max(len(job.networks) for job in manifest.jobs) == 4
+    file = tmp_path / "b-results.json"  # as the app names it
+    file.write_text(answer_of_a_phone(manifest).model_dump_json(by_alias=True))
+    table = ingest(file, tmp_path, Silent()).table
+    assert table is not None
+    assert table.meta["compute_units"] == "all"
+    assert table.meta["device"]["model"] == "iPhone6,1"
+    assert table.meta["harness"] == "ios 1"
+    assert table.meta["conditions"]["throttled"] is False
+    check_table(table, Silent())
+    other = replace(table, meta={**table.meta, "compute_units": "cpu"})
+    with pytest.raises(TableError, match="compute_units cpu, not all as its profile says"):
+        check_table(other, Silent())
+
+
+def answer_of_a_phone(manifest: schema.Manifest) -> schema.Results:
+    """Return what a phone would say on which times are sums over the parts."""
+    part_ms = {str(k): 0.1 + 1e-6 * SPACE.part_graph(k).madds for k in SPACE.lookup_keys()}
+
+    def network_ms(name: str) -> float:
+        arch = SPACE.start() if name == "reference" else SPACE.parse(name)
+        return sum(part_ms[str(key)] for key in SPACE.parts(arch))
+
+    def round_of(job: schema.Job) -> list[tuple[str, float]]:
+        return [(n, part_ms.get(n) or network_ms(n)) for n in (*manifest.panel, *job.networks)]
+
+    now = schema.Conditions(thermal_state="nominal", throttled=False, battery_percent=80.0)
+    return schema.Results(
+        bundle=manifest.bundle,
+        setup=manifest.setup,
+        device=schema.Device(
+            model="iPhone6,1", cpu="Apple", cores=2, os="iOS 12.5.7", machine="arm64"
+        ),
+        runtime=schema.Runtime(name="coreml", version="Core ML 1", harness="ios 1"),
+        models={
+            name: schema.RanModel(sha256=model.sha256, output=model.expected)
+            for name, model in manifest.models.items()
+        },
+        jobs=[
+            schema.JobResult(
+                number=job.number, rounds=[round_of(job)] * job.rounds, before=now, after=now
+            )
+            for job in manifest.jobs
+        ],
+    )
