@@ -150,6 +150,18 @@ def test_helpers_that_die_are_told(tmp_path: Path) -> None:
         list(together.decode([unit] * 8))
 
 
+def test_nobody_waits_for_helpers_after_an_interrupt(tmp_path: Path) -> None:
+    unit = Unit(0, 0, map(time.sleep, [600]), 8, False, tmp_path / "p", 0, tmp_path / "p")
+    (tmp_path / "p").touch()
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    signal.setitimer(signal.ITIMER_REAL, 2)
+    try:
+        with crew(2) as together, pytest.raises(KeyboardInterrupt):
+            list(together.decode([unit] * 4))
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
 def test_a_helper_that_cannot_write_tells_why(tmp_path: Path) -> None:
     unit = Unit(0, 0, [encoded(1)], 8, False, tmp_path / "none", 0, tmp_path / "none")
     with crew(2) as together, pytest.raises(OSError, match="No such file") as error:
