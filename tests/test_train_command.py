@@ -124,7 +124,7 @@ def test_a_trained_network_is_exported_with_the_command_that_was_told(trainer: T
 def test_fresh_keeps_what_was_trained(trainer: Trainer) -> None:
     trainer("again", "--epochs", "1").must()
     line = trainer("again", "--epochs", "1", "--lr", "0.05").must(2).err
-    assert "of another recipe" in line
+    assert "of another recipe (peak_lr 0.1, now 0.05)" in line
     assert "--fresh" in line
     kept = (trainer.folder / "again/checkpoint.pt").read_bytes()
     trainer("again", "--epochs", "1", "--lr", "0.05", "--fresh").must()

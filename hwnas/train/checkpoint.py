@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -133,8 +133,16 @@ def write(checkpoint: Path, content: dict[str, Any]) -> None:
     write_bytes(checkpoint, stream.getvalue())
 
 
-def require_same(saved: dict[str, str], wanted: dict[str, str], checkpoint: Path) -> None:
+def require_same(
+    saved: dict[str, str], wanted: dict[str, str], checkpoint: Path, detail: str = ""
+) -> None:
     """Compare two identities.
+
+    Args:
+        saved: that of a checkpoint.
+        wanted: what it has to agree with.
+        checkpoint: the file, for the message.
+        detail: how recipes differ, for the message.
 
     Raises:
         UserError: they differ; names in what.
@@ -142,6 +150,17 @@ def require_same(saved: dict[str, str], wanted: dict[str, str], checkpoint: Path
     different = [what for what in wanted if saved.get(what) != wanted[what]]
     if different:
         raise UserError(
-            f"{checkpoint} is of another {' and '.join(different)}: choose another place, or "
-            f"remove it to train anew; {REMEDY}."
+            f"{checkpoint} is of another {' and '.join(different)}{detail}: give the same options "
+            f"to go on with it, or choose another place; {REMEDY}."
         )
+
+
+def recipe_changes(before: dict[str, Any] | None, now: Recipe) -> str:
+    """Return " (batch_size 64, now 128)" or the like; empty where nothing is known or differs."""
+    numbers = asdict(now)
+    changed = [
+        f"{name} {before[name]}, now {numbers[name]}"
+        for name in numbers
+        if before is not None and name in before and before[name] != numbers[name]
+    ]
+    return f" ({'; '.join(changed)})" if changed else ""

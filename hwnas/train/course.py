@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import asdict
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -270,6 +271,7 @@ class Course:
     def _content(self, metrics: dict[str, Any] | None) -> dict[str, Any]:
         return {
             "identity": self._identity,
+            "recipe": asdict(self._job.recipe),
             "seconds": time.perf_counter() - self._began,
             "training": self._training.state_dict(),
             "progress": {

@@ -70,7 +70,8 @@ def train_final(
     _require_images_for_all(recipe, world, reporter)
     saved = checkpoints.read(checkpoint) if checkpoint.exists() else None
     if saved is not None:
-        checkpoints.require_same(saved["identity"], job.identity, checkpoint)
+        changes = checkpoints.recipe_changes(saved.get("recipe"), recipe)
+        checkpoints.require_same(saved["identity"], job.identity, checkpoint, changes)
         if saved["metrics"] is not None:
             reporter.info(f"{checkpoint} has been trained to the end already")
             return TrainResult(**saved["metrics"])

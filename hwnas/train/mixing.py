@@ -106,8 +106,9 @@ def erase(images: Tensor, probability: float, rng: np.random.Generator) -> Tenso
     aspect = np.exp(rng.uniform(narrow, wide, count))
     rows = _inside(height, np.where(chosen, np.sqrt(area * aspect), 0), rng)
     columns = _inside(width, np.where(chosen, np.sqrt(area / aspect), 0), rng)
-    inside = torch.from_numpy(rows[:, None, :, None] & columns[:, None, None, :])
-    return images.masked_fill(inside.to(images.device), 0)
+    # Put together on the device: the mask of a large batch is large.
+    across, down = (torch.from_numpy(part).to(images.device) for part in (columns, rows))
+    return images.masked_fill(down[:, None, :, None] & across[:, None, None, :], 0)
 
 
 def _partners(images: Tensor, rng: np.random.Generator) -> Tensor:

@@ -61,6 +61,6 @@ class Plan:
     def __str__(self) -> str:
         recipe = self.recipe
         return (
-            f"recipe {recipe.name}: {self.epochs} epochs of {self.train_size:,} images, batches of "
-            f"{recipe.batch_size}, learning rate up to {recipe.peak_lr:g}"
+            f"{self.epochs} epochs of {self.train_size:,} images, batches of {recipe.batch_size}, "
+            f"learning rate up to {recipe.peak_lr:g} ({recipe.schedule})"
         )

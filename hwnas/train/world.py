@@ -118,7 +118,10 @@ def joined() -> Iterator[World]:
             )
         torch.cuda.set_device(world.local_rank)
     with _others_needed():
-        distributed.init_process_group("nccl" if cuda else "gloo")
+        if cuda:
+            distributed.init_process_group("nccl", device_id=world.device)
+        else:
+            distributed.init_process_group("gloo")
     try:
         yield world
     finally:
