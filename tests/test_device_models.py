@@ -280,7 +280,8 @@ def test_results_of_an_iphone_become_a_table_that_knows_its_compute_units(tmp_pa
     manifest = emitted.manifest
     assert "ios" in emitted.hint
     assert max(len(job.networks) for job in manifest.jobs) == 4
-    file = tmp_path / "b-results.json"  # as the app names it
+    file = emitted.results
+    assert file == tmp_path / "b-results.json"  # as the app names it
     file.write_text(answer_of_a_phone(manifest).model_dump_json(by_alias=True))
     table = ingest(file, tmp_path, Silent()).table
     assert table is not None
