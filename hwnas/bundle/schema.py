@@ -16,6 +16,9 @@ RESULTS: Literal["hwnas-results/1"] = "hwnas-results/1"
 
 MANIFEST_FILE, RESULTS_FILE = "manifest.json", "results.json"
 
+IDLE = "idle"
+"""Name of the pauses between what runs for a power counter."""
+
 LONGEST_MS = 3_600_000.0
 """No run takes an hour."""
 
@@ -156,6 +159,8 @@ class Manifest(_Record):
         models: by name; the file is models/<sha256><suffix>.
         suffix: of the model files, such as ".tflite".
         jobs: in the order in which they run.
+        power: where the device has a power counter, these run back to back for a while each, in
+            this order, when the jobs are done; "idle": nothing runs.
     """
 
     schema_version: Annotated[Literal["hwnas-manifest/1"], Field(alias="schema")] = MANIFEST
@@ -170,10 +175,12 @@ class Manifest(_Record):
     models: dict[Name, TimedModel]
     suffix: Annotated[str, Field(pattern=r"^\.[a-z]+$")]
     jobs: tuple[Job, ...]
+    power: Annotated[tuple[Name, ...], Field(max_length=10_000)] = ()
 
     @model_validator(mode="after")
     def _names_are_of_models(self) -> Manifest:
-        named = {*self.panel, *(name for job in self.jobs for name in job.networks)}
+        in_jobs = (name for job in self.jobs for name in job.networks)
+        named = {*self.panel, *in_jobs, *self.power} - {IDLE}
         if unknown := sorted(named - set(self.models)):
             raise ValueError(f"no model of the name {unknown[0]!r}")
         numbers = [job.number for job in self.jobs]

@@ -12,11 +12,13 @@ from hwnas.cli.console import TerminalReporter, print_json, stdout
 from hwnas.errors import Interrupted
 
 if TYPE_CHECKING:
+    from hwnas.device import DeviceProfile
+    from hwnas.spaces import RcnetSpace
     from hwnas.workflows.profile import Profiled
 
 
 def profile(
-    target: Annotated[str, typer.Option("--target", help="Device; see `hwnas targets`.")],
+    target: options.Target = None,
     space: options.Space = None,
     input_size: options.Input = None,
     classes: options.Classes = None,
@@ -56,6 +58,23 @@ def profile(
             show_default="1",
         ),
     ] = None,
+    emit: Annotated[
+        Path | None,
+        typer.Option(
+            "--emit", metavar="DIR", help="Write models for a device that is not this machine."
+        ),
+    ] = None,
+    ingest: Annotated[
+        Path | None,
+        typer.Option("--ingest", metavar="FILE", help="Take in the results.json of a device."),
+    ] = None,
+    networks: Annotated[
+        int | None,
+        typer.Option(
+            help="With --emit: whole networks in all; fewer need less room and time.",
+            show_default="as many as here",
+        ),
+    ] = None,
     workspace: options.Workspace = options.HERE,
     json: options.Json = False,
 ) -> None:
@@ -64,6 +83,9 @@ def profile(
     Energy is measured where this machine has a counter that can be read (`hwnas doctor` tells), or
     by a meter whose log is given; the log may be saved while this runs or after it.
 
+    A device that is another machine is measured there: --emit DIR writes what it needs,
+    export/ holds what runs it, and --ingest DIR/results.json makes the table.
+
     Example: hwnas profile --target onnx-cpu --space rcnet-cifar10
     """
     from hwnas.device import find_target
@@ -71,12 +93,22 @@ def profile(
     from hwnas.spaces import find_space
     from hwnas.workflows.profile import MeterLog, profile_target
 
+    if ingest is not None:
+        _ingest(ingest, workspace, target, fresh=fresh, json=json)
+        return
+    if target is None:
+        raise UserError("name a device with --target; `hwnas targets` lists those that are known.")
     device = find_target(target)
     if threads is not None and threads != device.threads:
         device = find_target(f"{target}-t{threads}")
     chosen = find_space(
         space or device.default_space, input_size=input_size, classes=classes, width=width
     )
+    if emit is not None:
+        _emit(device, chosen, emit, workspace, networks, json=json)
+        return
+    if networks is not None:
+        raise UserError("--networks needs --emit DIR.")
     reporter = TerminalReporter()
     if power_log is None and (power_offset or power_block):
         raise UserError("--power-offset and --power-block need --power-log CSV.")
@@ -101,6 +133,62 @@ def profile(
         print_json(_to_json(done))
         return
     show(done)
+
+
+def _emit(
+    device: DeviceProfile,
+    space: RcnetSpace,
+    folder: Path,
+    workspace: Path,
+    networks: int | None,
+    *,
+    json: bool,
+) -> None:
+    from hwnas.workflows.bundle import emit
+
+    done = emit(device, space, folder, workspace, TerminalReporter(), networks=networks)
+    if json:
+        print_json(
+            {
+                "target": device.name,
+                "space": space.name,
+                "folder": str(done.folder),
+                "bundle": done.manifest.bundle,
+                "models": len(done.manifest.models),
+                "jobs": len(done.manifest.jobs),
+                "size_bytes": done.size_bytes,
+            }
+        )
+        return
+    stdout().print(
+        f"{done.folder}: {len(done.manifest.models)} models, {len(done.manifest.jobs)} jobs, "
+        f"{done.size_bytes / 1e6:,.0f} MB (bundle {done.manifest.bundle})\n"
+        f"next, on the device: {done.hint}\n"
+        f"then, here: hwnas profile --ingest {done.folder / 'results.json'}"
+    )
+
+
+def _ingest(file: Path, workspace: Path, target: str | None, *, fresh: bool, json: bool) -> None:
+    from hwnas.workflows.bundle import ingest
+    from hwnas.workflows.profile import Profiled
+
+    done = ingest(file, workspace, TerminalReporter(), target=target, fresh=fresh)
+    progress = {"complete": done.table is not None, "jobs_done": done.done, "jobs": done.jobs}
+    if done.table is None:
+        if json:
+            setup = done.manifest.setup
+            print_json({"target": setup.target, "space": setup.space, **progress})
+            return
+        stdout().print(
+            f"{done.done} of {done.jobs} jobs are known: no table yet. Let the harness go on, and "
+            "take in its results again with the same command."
+        )
+        return
+    profiled = Profiled(done.table, done.folder)
+    if json:
+        print_json(_to_json(profiled) | progress)
+    else:
+        show(profiled)
 
 
 def _to_json(done: Profiled) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from hwnas.graph import random_weights
 from hwnas.measure import pinned
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from hwnas.device import DeviceProfile
@@ -99,12 +99,11 @@ class EnergyProfiler:
             UserError: the log or the counter cannot be used.
         """
         graphs = self._graphs(table)
-        order = list(_order(list(graphs)))
+        order = power_order(list(graphs))
         blocks = _recorded(path, self._identity(table), order, fresh=fresh)
         if not self._run(graphs, order, blocks, path):
             return table
-        watts = self.power.watts(blocks)
-        measured = _Powers.of(blocks, watts)
+        measured = Powers.of(blocks, self.power.watts(blocks))
         if self.power.log is not None and not measured.idle < measured.typical:
             raise UserError(
                 f"{self.power.log}: no more power while parts ran ({measured.typical:.3g} W) than "
@@ -112,13 +111,15 @@ class EnergyProfiler:
                 "machine's, give --power-offset SECONDS with the same command."
             )
         path.unlink(missing_ok=True)
-        return _with_energies(table, measured, self._about(measured))
+        offset_s = self.power.offset_s if self.power.log else None
+        about = describe(measured, self.power.name, self.power.seconds) | {"offset_s": offset_s}
+        return with_energies(table, measured, about)
 
     def _graphs(self, table: Table) -> dict[str, Graph]:
-        space, held_out = table.space, table.held_out
-        chosen = held_out[:: max(1, len(held_out) // CHECKED)][:CHECKED]
+        space = table.space
         parts = {str(key): space.part_graph(key) for key in table.rows}
-        return parts | {n.arch: space.graph(space.parse(n.arch)) for n in chosen}
+        chosen = checked([network.arch for network in table.held_out])
+        return parts | {arch: space.graph(space.parse(arch)) for arch in chosen}
 
     def _identity(self, table: Table) -> dict[str, Any]:
         return {
@@ -163,17 +164,23 @@ class EnergyProfiler:
         model = self.backend.emit(graph, random_weights(graph, seed=0))
         return self.backend.load(model, self.profile.threads).elapsed_ms
 
-    def _about(self, measured: _Powers) -> dict[str, Any]:
-        return {
-            "meter": self.power.name,
-            "quantity": QUANTITY,
-            "idle_watts": measured.idle,
-            "running_watts": measured.typical,
-            "seconds_per_block": self.power.seconds,
-            "passes": PASSES,
-            "spread": measured.spread,
-            "offset_s": self.power.offset_s if self.power.log else None,
-        }
+
+def checked(held_out: Sequence[str]) -> list[str]:
+    """Return the held-out networks whose energy is measured too."""
+    return list(held_out[:: max(1, len(held_out) // CHECKED)][:CHECKED])
+
+
+def describe(measured: Powers, meter: str, block_s: float) -> dict[str, Any]:
+    """Return what meta.json tells of the energies."""
+    return {
+        "meter": meter,
+        "quantity": QUANTITY,
+        "idle_watts": measured.idle,
+        "running_watts": measured.typical,
+        "seconds_per_block": block_s,
+        "passes": PASSES,
+        "spread": measured.spread,
+    }
 
 
 def table_energy(profile: DeviceProfile) -> str:
@@ -183,12 +190,13 @@ def table_energy(profile: DeviceProfile) -> str:
     return f"estimated as {profile.watts:g} W times latency"
 
 
-def _order(names: Sequence[str]) -> Iterator[str]:
-    """Yield what runs: in each pass everything in random order, between two idle pauses."""
+def power_order(names: Sequence[str]) -> list[str]:
+    """Return what runs: in each pass everything in random order, between two idle pauses."""
+    order: list[str] = []
     for number in range(PASSES):
-        yield IDLE
-        yield from (names[i] for i in np.random.default_rng(number).permutation(len(names)))
-        yield IDLE
+        mixed = (names[i] for i in np.random.default_rng(number).permutation(len(names)))
+        order += [IDLE, *mixed, IDLE]
+    return order
 
 
 def _recorded(
@@ -225,7 +233,7 @@ def _append(path: Path, block: Block) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Powers:
+class Powers:
     """Mean power by name, in watts.
 
     Attributes:
@@ -241,7 +249,8 @@ class _Powers:
     spread: float
 
     @classmethod
-    def of(cls, blocks: Sequence[Block], watts: Sequence[float]) -> _Powers:
+    def of(cls, blocks: Sequence[Block], watts: Sequence[float]) -> Powers:
+        """Reduce the blocks, with the power of each."""
         found: dict[str, list[float]] = {}
         for block, power in zip(blocks, watts, strict=True):
             found.setdefault(block.name, []).append(power)
@@ -251,7 +260,12 @@ class _Powers:
         return cls(means, idle, float(np.median(list(means.values()))), float(np.median(spread)))
 
 
-def _with_energies(table: Table, measured: _Powers, about: dict[str, Any]) -> Table:
+def with_energies(table: Table, measured: Powers, about: dict[str, Any]) -> Table:
+    """Return the table with the energies that these powers make of its latencies.
+
+    Raises:
+        UserError: a part ran, and the meter saw no power.
+    """
     watts = measured.by_name
     if dead := [str(key) for key in table.rows if not watts[str(key)] > 0]:
         raise UserError(

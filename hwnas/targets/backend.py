@@ -29,6 +29,9 @@ class Session(Protocol):
     def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the logits (n, classes) of normalised images (n, C, H, W)."""
 
+    def respond(self, stored: NDArray[np.generic]) -> NDArray[np.generic]:
+        """Return the output for an input, both as the file stores them: its order, its type."""
+
 
 class Emit(Protocol):
     """Turns a graph with folded weights into a serialised model."""

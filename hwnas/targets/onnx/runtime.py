@@ -87,6 +87,12 @@ class OnnxRuntime:
             rows.append(self._output.copy())
         return np.concatenate(rows)
 
+    def respond(self, stored: NDArray[np.generic]) -> NDArray[np.generic]:
+        """Return the output for an input, both as the file stores them."""
+        np.copyto(self._input, stored.reshape(self._input.shape))
+        self.run()
+        return self._output.copy()
+
 
 def _spec(tensor: Any) -> TensorSpec:
     dtype = DTYPES.get(tensor.type, tensor.type.removeprefix("tensor(").removesuffix(")"))

@@ -69,6 +69,15 @@ class LiteRt:
             rows.append(self._read())
         return channels_first(np.concatenate(rows))
 
+    def respond(self, stored: NDArray[np.generic]) -> NDArray[np.generic]:
+        """Return the output for an input, both as the file stores them."""
+        self._interpreter.set_tensor(
+            self._source["index"], stored.reshape(self.interface.input_shape)
+        )
+        self.run()
+        values: NDArray[np.generic] = self._interpreter.get_tensor(self._result["index"])
+        return values
+
     def _feed(self, values: NDArray[np.float32]) -> None:
         whole = np.issubdtype(self._source["dtype"], np.integer)
         scale, zero_point = self._source["quantization"]

@@ -1,0 +1,89 @@
+"""Models for a device, each with what shows that it is the one that ran there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from hwnas.bundle import probe
+from hwnas.bundle.schema import TensorFacts, TimedModel
+from hwnas.errors import UserError
+from hwnas.graph import random_weights
+from hwnas.targets.artifact import Artifact
+from hwnas.targets.backend import local_backend
+
+if TYPE_CHECKING:
+    from hwnas.device import DeviceProfile
+    from hwnas.graph import Graph
+    from hwnas.targets.backend import Backend
+
+
+class Maker(Protocol):
+    """Makes models of one format and precision."""
+
+    @property
+    def form(self) -> str:
+        """The format, as in `--format`."""
+
+    @property
+    def suffix(self) -> str:
+        """Of the files."""
+
+    def make(self, graph: Graph) -> tuple[Artifact, TimedModel]:
+        """Return a model with random weights, and what a device should say of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunHere:
+    """Models whose runtime runs on this machine too, which tells what they should give."""
+
+    backend: Backend
+
+    @property
+    def form(self) -> str:
+        """The format, as in `--format`."""
+        return self.backend.form
+
+    @property
+    def suffix(self) -> str:
+        """Of the files."""
+        return f".{self.backend.form}"
+
+    def make(self, graph: Graph) -> tuple[Artifact, TimedModel]:
+        """Return a model with random weights, and what a device should say of it."""
+        model = self.backend.emit(graph, random_weights(graph, seed=0))
+        session = self.backend.load(model, 1)
+        face = session.interface
+        output = session.respond(probe.given(face.input_shape, face.input_dtype))
+        artifact = Artifact.single(model)
+        return artifact, TimedModel(
+            sha256=artifact.sha256,
+            size_bytes=artifact.size_bytes,
+            input=_tensor(face.input_shape, face.input_dtype),
+            output=_tensor(face.output_shape, face.output_dtype),
+            expected=probe.sampled(output),
+            tolerance=probe.TOLERANCES[self.backend.precision],
+        )
+
+
+def _tensor(shape: tuple[int, ...], dtype: str) -> TensorFacts:
+    return TensorFacts.model_validate({"shape": shape, "dtype": dtype})
+
+
+def maker_of(profile: DeviceProfile) -> Maker:
+    """Return what makes the models of a target.
+
+    Raises:
+        UserError: nothing here writes models for its runtime.
+        MissingPackage: the package that runs its models here is not installed.
+    """
+    # tflite-runtime reads the files of its successor, which runs here without a Python of its own.
+    runtime = "tflite" if profile.runtime == "tflite-runtime" else profile.runtime
+    backend = local_backend(runtime, profile.precision)
+    if backend is None:
+        raise UserError(
+            f"profiles/{profile.name}.toml: nothing here makes models for {profile.runtime} in "
+            f"{profile.precision} that can be timed on a device."
+        )
+    backend.version()
+    return RunHere(backend)

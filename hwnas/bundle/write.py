@@ -1,0 +1,133 @@
+"""Write a bundle: a folder with the manifest and one file per model."""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from hwnas import __version__
+from hwnas.bundle.schema import MANIFEST_FILE, RESULTS_FILE, Manifest
+from hwnas.errors import UserError
+from hwnas.files import fingerprint, new_folder, write_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from hwnas.bundle.models import Maker
+    from hwnas.bundle.schema import Job, NetworkPlan, Protocol, Setup, TimedModel
+    from hwnas.graph import Graph
+    from hwnas.progress import Reporter
+
+MODELS = "models"
+SPARE = 1.1
+"""Room that is asked for, as a multiple of the weights."""
+NOT_IN_THE_HASH = ("bundle", "created", "hwnas")
+
+
+def write_bundle(
+    folder: Path,
+    graphs: Mapping[str, Graph],
+    maker: Maker,
+    reporter: Reporter,
+    *,
+    setup: Setup,
+    geometry: Mapping[str, str | int | float],
+    protocol: Protocol,
+    plan: NetworkPlan,
+    panel: tuple[str, ...],
+    jobs: tuple[Job, ...],
+    power: tuple[str, ...],
+) -> Manifest:
+    """Write everything that a device needs, whole or not at all; return the manifest.
+
+    Args:
+        folder: to be made; an older bundle there is replaced if it holds no results.
+        graphs: by name, of all that is named elsewhere.
+        maker: of the models.
+        reporter: is shown progress.
+        setup: see `Manifest`, as for the rest.
+        geometry: of the space.
+        protocol: of timing.
+        plan: what the networks are for.
+        panel: names.
+        jobs: batches.
+        power: order of what runs for a power counter.
+
+    Raises:
+        UserError: the place cannot be written, is taken, or has too little room.
+    """
+    require_free(folder)
+    _require_room(folder, graphs)
+    with new_folder(folder) as temporary:
+        models = _write_models(temporary / MODELS, graphs, maker, reporter)
+        content: dict[str, Any] = {
+            "geometry": dict(geometry),
+            "setup": setup,
+            "protocol": protocol,
+            "plan": plan,
+            "panel": panel,
+            "models": models,
+            "suffix": maker.suffix,
+            "jobs": jobs,
+            "power": power,
+        }
+        manifest = _identified(content)
+        write_text(temporary / MANIFEST_FILE, manifest.model_dump_json(by_alias=True, indent=1))
+    return manifest
+
+
+def require_free(folder: Path) -> None:
+    """Refuse a place that holds something else than a bundle, or a bundle with results.
+
+    Raises:
+        UserError: it does.
+    """
+    if not folder.exists():
+        return
+    if not folder.is_dir() or (any(folder.iterdir()) and not (folder / MANIFEST_FILE).exists()):
+        raise UserError(f"{folder} is there and is no bundle: name a new folder.")
+    if found := sorted(folder.glob(f"{RESULTS_FILE.removesuffix('.json')}*.json*")):
+        raise UserError(
+            f"{folder} holds results ({found[0].name}): take them in with --ingest {found[0]}, or "
+            "remove them, or name another folder."
+        )
+
+
+def _require_room(folder: Path, graphs: Mapping[str, Graph]) -> None:
+    needed = SPARE * sum(4 * graph.params for graph in graphs.values())
+    place = next(each for each in folder.absolute().parents if each.exists())
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        raise UserError(
+            f"{folder} needs about {needed / 1e9:.1f} GB, but {free / 1e9:.1f} GB are free: name a "
+            "folder on another disk, or time fewer networks (--networks)."
+        )
+
+
+def _write_models(
+    folder: Path, graphs: Mapping[str, Graph], maker: Maker, reporter: Reporter
+) -> dict[str, TimedModel]:
+    models = {}
+    with reporter.task("writing models", len(graphs)) as step:
+        for name, graph in graphs.items():
+            artifact, models[name] = maker.make(graph)
+            path = folder / f"{artifact.sha256}{maker.suffix}"
+            if not path.exists():
+                artifact.write(path)
+            step(1)
+    return models
+
+
+def _identified(content: dict[str, Any]) -> Manifest:
+    """Return the manifest with its own hash in it."""
+    created = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+    draft = Manifest(bundle="-", created=created, hwnas=__version__, **content)
+    return draft.model_copy(update={"bundle": identity(draft)})
+
+
+def identity(manifest: Manifest) -> str:
+    """Return the hash of a manifest, without itself and without when and by whom it was written."""
+    content = manifest.model_dump(mode="json", by_alias=True)
+    return fingerprint({k: v for k, v in content.items() if k not in NOT_IN_THE_HASH})

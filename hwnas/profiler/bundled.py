@@ -1,0 +1,185 @@
+"""A profile that is taken to a device as files, and comes back as files."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hwnas.bundle.schema import Job, NetworkPlan, Protocol, Setup
+from hwnas.bundle.write import write_bundle
+from hwnas.energy.blocks import Block
+from hwnas.errors import UserError
+from hwnas.lut.accuracy import MINIMUM_NETWORKS
+from hwnas.profiler.assemble import assemble, evidence
+from hwnas.profiler.clock import Place, panel_graphs
+from hwnas.profiler.energy import Powers, checked, describe, power_order, with_energies
+from hwnas.profiler.measured import warn_if_busy
+from hwnas.profiler.plan import Plan, make_plan
+from hwnas.profiler.timings import Timings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from hwnas.bundle.models import Maker
+    from hwnas.bundle.schema import Conditions, Device, Manifest, Power, Runtime
+    from hwnas.device import DeviceProfile
+    from hwnas.lut.table import Table
+    from hwnas.measure import Round
+    from hwnas.progress import Reporter
+    from hwnas.spaces import RcnetSpace
+
+CALIBRATION_SHARE = 0.56
+"""Of the networks of a plan, as in the plans that `plan.EFFORTS` gives."""
+
+
+def sized_plan(space: RcnetSpace, networks: int | None) -> Plan:
+    """Return a plan of so many networks in all, or the usual one for None.
+
+    Raises:
+        UserError: too few for a held-out check.
+    """
+    if networks is None:
+        return make_plan(space)
+    calibration = round(CALIBRATION_SHARE * networks)
+    if networks - calibration < MINIMUM_NETWORKS:
+        fewest = next(n for n in range(200) if n - round(CALIBRATION_SHARE * n) >= MINIMUM_NETWORKS)
+        raise UserError(
+            f"--networks must be at least {fewest}, so that {MINIMUM_NETWORKS} of them can be held "
+            f"out to check the table, but is {networks}."
+        )
+    return make_plan(space, calibration=calibration, validation=networks - calibration)
+
+
+def setup_of(profile: DeviceProfile, space: RcnetSpace, form: str) -> Setup:
+    """Return what decides a time on a target beside the model."""
+    return Setup.model_validate(
+        {
+            "target": profile.name,
+            "space": space.name,
+            "runtime": profile.runtime,
+            "format": form,
+            "precision": profile.precision,
+            "threads": profile.threads,
+        }
+    )
+
+
+def emit_bundle(
+    folder: Path,
+    profile: DeviceProfile,
+    space: RcnetSpace,
+    plan: Plan,
+    maker: Maker,
+    reporter: Reporter,
+) -> Manifest:
+    """Write the bundle of a plan.
+
+    Raises:
+        UserError: the place cannot be written, is taken, or has too little room.
+    """
+    panel = panel_graphs(space)
+    networks = {space.format(arch): space.graph(arch) for arch in plan.networks}
+    held_out = [space.format(arch) for arch in plan.validation]
+    jobs = (
+        Job(number=number, networks=tuple(map(space.format, batch)), rounds=plan.rounds)
+        for number, batch in enumerate(plan.batches)
+    )
+    parts = [str(key) for key in space.lookup_keys()]
+    return write_bundle(
+        folder,
+        panel | networks,
+        maker,
+        reporter,
+        setup=setup_of(profile, space, maker.form),
+        geometry=dataclasses.asdict(space),
+        protocol=protocol_of(profile),
+        plan=NetworkPlan(
+            calibration=tuple(map(space.format, plan.calibration)),
+            validation=tuple(held_out),
+            passes=plan.passes,
+            batch=plan.batch,
+            rounds=plan.rounds,
+        ),
+        panel=tuple(panel),
+        jobs=tuple(jobs),
+        power=tuple(power_order([*parts, *checked(held_out)])),
+    )
+
+
+def protocol_of(profile: DeviceProfile) -> Protocol:  # noqa: ARG001 - see profiles/
+    """Return how a target is timed: like this machine, with what its profile adds."""
+    return Protocol()
+
+
+def plan_of(manifest: Manifest, space: RcnetSpace) -> Plan:
+    """Return the plan that a manifest was made of."""
+    plan = manifest.plan
+    return Plan(
+        calibration=tuple(map(space.parse, plan.calibration)),
+        validation=tuple(map(space.parse, plan.validation)),
+        passes=plan.passes,
+        batch=plan.batch,
+        rounds=plan.rounds,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FromDevice:
+    """Everything that a device has measured.
+
+    Attributes:
+        device: what it is.
+        runtime: who ran the models.
+        rounds: (batch, samples) in order of time.
+        conditions: how it was before and after each job.
+        power: if a counter could be read.
+    """
+
+    device: Device
+    runtime: Runtime
+    rounds: Sequence[tuple[int, Round]]
+    conditions: Sequence[Conditions]
+    power: Power | None
+
+
+def device_table(
+    profile: DeviceProfile, space: RcnetSpace, plan: Plan, found: FromDevice, reporter: Reporter
+) -> Table:
+    """Return the table that the measurements of a device support."""
+    timings = Timings.of(space, plan, found.rounds)
+    warn_if_busy(timings, reporter)
+    place = device_place(found.device, found.runtime, found.conditions)
+    table = assemble(profile, space, place, evidence(space, plan, timings))
+    meta = {**table.meta, "harness": found.runtime.harness, "conditions": summary(found.conditions)}
+    table = dataclasses.replace(table, meta=meta)
+    return _with_power(table, found.power) if found.power else table
+
+
+def device_place(device: Device, runtime: Runtime, conditions: Sequence[Conditions]) -> Place:
+    """Return where something was timed, as tables tell it."""
+    told = {name: str(value) for name, value in device.model_dump().items()}
+    hottest = summary(conditions)["hottest_c"]
+    warmth = "not readable" if hottest is None else f"{hottest:.0f} C"
+    return Place(told, runtime.version, warmth)
+
+
+def summary(conditions: Sequence[Conditions]) -> dict[str, float | int | bool | None]:
+    """Return how warm a device became, and whether it held its clock down."""
+
+    def known(name: str) -> list[float]:
+        return [value for each in conditions if (value := getattr(each, name)) is not None]
+
+    return {
+        "hottest_c": max(known("temperature_c"), default=None),
+        "throttled": any(known("throttled")) if known("throttled") else None,
+        "slowest_mhz": min(known("cpu_mhz"), default=None),
+        "lowest_battery_percent": min(known("battery_percent"), default=None),
+    }
+
+
+def _with_power(table: Table, power: Power) -> Table:
+    blocks = [Block(b.name, b.start_s, b.end_s, b.watts) for b in power.blocks]
+    measured = Powers.of(blocks, [block.watts for block in power.blocks])
+    return with_energies(table, measured, describe(measured, power.counter, power.seconds))

@@ -1,0 +1,232 @@
+"""`hwnas profile --emit` and `--ingest`: a profile that travels to a device and back as files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hwnas.bundle.check import read_manifest, read_results
+from hwnas.bundle.merge import check_results, merged
+from hwnas.bundle.schema import MANIFEST_FILE
+from hwnas.device import find_target
+from hwnas.errors import UserError
+from hwnas.files import require_writable, write_text
+from hwnas.lut.library import Library
+from hwnas.lut.storage import save
+from hwnas.resources import shipped
+from hwnas.spaces import RcnetSpace
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hwnas.bundle.schema import Manifest, Results
+    from hwnas.device import DeviceProfile
+    from hwnas.lut.table import Table
+    from hwnas.progress import Reporter
+
+LINUX = "linux/hwnas_bench.py"
+"""Goes into the bundle: a board needs no other file."""
+HINTS = {
+    "coreml": "{export}/ios/README.md tells how an iPhone runs it",
+    "tflite": "copy the folder there, and run `python3 {folder}/hwnas_bench.py`",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Emitted:
+    """A bundle that was written.
+
+    Attributes:
+        folder: its place.
+        manifest: what is in it.
+        size_bytes: of all models.
+        hint: what to do with it, in one line.
+    """
+
+    folder: Path
+    manifest: Manifest
+    size_bytes: int
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """Results that were taken in.
+
+    Attributes:
+        done: jobs that are known now.
+        jobs: of the bundle.
+        table: made of them, once all are known.
+        folder: of the table.
+        manifest: of the bundle.
+    """
+
+    done: int
+    jobs: int
+    table: Table | None
+    folder: Path
+    manifest: Manifest
+
+
+def emit(
+    profile: DeviceProfile,
+    space: RcnetSpace,
+    folder: Path,
+    workspace: Path,
+    reporter: Reporter,
+    *,
+    networks: int | None = None,
+) -> Emitted:
+    """Write a bundle for a device.
+
+    Args:
+        profile: the target.
+        space: what is timed.
+        folder: to be made.
+        workspace: keeps a copy of the manifest, which results are checked against.
+        reporter: is shown progress.
+        networks: whole networks in all, or None for the usual number.
+
+    Raises:
+        UserError: the place is taken or cannot be written, or too few networks were asked for.
+        MissingPackage: a package that makes or checks the models is not installed.
+    """
+    from hwnas.bundle.models import maker_of
+    from hwnas.profiler.bundled import emit_bundle, sized_plan
+
+    require_writable(folder.absolute().parent)
+    plan = sized_plan(space, networks)
+    manifest = emit_bundle(folder, profile, space, plan, maker_of(profile), reporter)
+    write_text(_kept(workspace, manifest.bundle), manifest.model_dump_json(by_alias=True))
+    if profile.runtime != "coreml":
+        harness = shipped("export") / LINUX
+        write_text(folder / harness.name, harness.read_text(encoding="utf-8"))
+    size = sum({model.sha256: model.size_bytes for model in manifest.models.values()}.values())
+    hint = HINTS["coreml" if profile.runtime == "coreml" else "tflite"]
+    told = hint.format(folder=folder.name, export=shipped("export"))
+    return Emitted(folder, manifest, size, told)
+
+
+def ingest(
+    file: Path,
+    workspace: Path,
+    reporter: Reporter,
+    *,
+    target: str | None = None,
+    fresh: bool = False,
+) -> Ingested:
+    """Take in the results of a device; write the table once they are complete.
+
+    Incomplete results are kept, and those of another file are put to them.
+
+    Args:
+        file: results.json, or the bundle's folder.
+        workspace: holds lut/.
+        reporter: told what happens.
+        target: whose results these must be, or None.
+        fresh: forget what was taken in before.
+
+    Raises:
+        UserError: the results cannot be read, or are not of what was asked.
+    """
+    path = file / "results.json" if file.is_dir() else file
+    results = read_results(path)
+    manifest = _manifest_of(results, path, workspace)
+    profile, space = _target_of(manifest, target), _space_of(manifest)
+    store = workspace / "lut" / ".partial" / f"{profile.name}-{space.name}.results.json"
+    require_writable(store.parent)
+    check_results(manifest, results, str(path))
+    if not fresh and (earlier := _earlier(store, manifest, reporter)) is not None:
+        results = merged(earlier, results, str(path))
+    folder = Library(workspace).folder(profile.name, space.name)
+    done, jobs = len(results.jobs), len(manifest.jobs)
+    if done < jobs:
+        write_text(store, results.model_dump_json(by_alias=True))
+        return Ingested(done, jobs, None, folder, manifest)
+    table = _table(profile, space, manifest, results, reporter)
+    save(table, folder)
+    store.unlink(missing_ok=True)
+    return Ingested(done, jobs, table, folder, manifest)
+
+
+def _table(
+    profile: DeviceProfile,
+    space: RcnetSpace,
+    manifest: Manifest,
+    results: Results,
+    reporter: Reporter,
+) -> Table:
+    from hwnas.profiler.bundled import FromDevice, device_table, plan_of
+
+    found = FromDevice(
+        device=results.device,
+        runtime=results.runtime,
+        rounds=[(job.number, samples) for job in results.jobs for samples in job.rounds],
+        conditions=[each for job in results.jobs for each in (job.before, job.after)],
+        power=results.power,
+    )
+    return device_table(profile, space, plan_of(manifest, space), found, reporter)
+
+
+def _kept(workspace: Path, bundle: str) -> Path:
+    return workspace / "lut" / ".bundles" / f"{bundle}.json"
+
+
+def _manifest_of(results: Results, path: Path, workspace: Path) -> Manifest:
+    """Return the workspace's own copy of the manifest, else the one beside the results."""
+    if results.bundle.isalnum() and (kept := _kept(workspace, results.bundle)).exists():
+        return read_manifest(kept)
+    beside = path.with_name(MANIFEST_FILE)
+    if not beside.exists():
+        raise UserError(
+            f"{path} is of bundle {results.bundle}, which was not written in this workspace: copy "
+            f"the bundle's {MANIFEST_FILE} beside it."
+        )
+    return read_manifest(beside)
+
+
+def _target_of(manifest: Manifest, target: str | None) -> DeviceProfile:
+    setup = manifest.setup
+    if target not in (None, setup.target):
+        raise UserError(f"these are results of {setup.target}, not of {target}.")
+    profile = find_target(setup.target)
+    now: dict[str, object] = {
+        "runtime": profile.runtime,
+        "precision": profile.precision,
+        "threads": profile.threads,
+    }
+    asked = setup.model_dump()
+    for name, value in now.items():
+        if asked[name] != value:
+            raise UserError(
+                f"the bundle was written for {setup.target} with {name} {asked[name]}, and its "
+                f"profile says {value} now: write the bundle again."
+            )
+    return profile
+
+
+def _space_of(manifest: Manifest) -> RcnetSpace:
+    try:
+        space = RcnetSpace(**manifest.geometry)  # type: ignore[arg-type]
+    except TypeError:
+        raise UserError("the manifest's geometry is not that of a space: write it again.") from None
+    if space.name != manifest.setup.space:
+        raise UserError("the manifest's geometry is of another space: write the bundle again.")
+    return space
+
+
+def _earlier(store: Path, manifest: Manifest, reporter: Reporter) -> Results | None:
+    """Return what was taken in before of the same bundle."""
+    if not store.exists():
+        return None
+    try:
+        earlier = read_results(store)
+    except UserError as error:
+        reporter.warn(f"what was taken in before is dropped: {error}")
+        return None
+    if earlier.bundle != manifest.bundle:
+        reporter.warn(
+            f"results of another bundle ({earlier.bundle}, {len(earlier.jobs)} jobs) are dropped."
+        )
+        return None
+    return earlier
