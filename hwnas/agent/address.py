@@ -46,7 +46,9 @@ class Certificate:
     def fingerprint(self) -> str:
         """SHA-256 of the certificate, by which a device knows it whatever its clock says."""
         text = self.cert.read_text(encoding="ascii", errors="replace")
-        first = re.search(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", text, re.DOTALL)
+        first = re.search(
+            r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", text, re.DOTALL
+        )
         return hashlib.sha256(ssl.PEM_cert_to_DER_cert(first[0] if first else "")).hexdigest()
 
 

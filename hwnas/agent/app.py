@@ -11,7 +11,7 @@ from starlette.routing import Route, Router
 
 from hwnas.agent.limits import Limits, read_body
 from hwnas.agent.refusal import Refused
-from hwnas.agent.wire import Ask, Delivery, Hello, Message, Receipt, dump, parse
+from hwnas.agent.wire import Ask, Delivery, Hello, Message, PowerDelivery, Receipt, dump, parse
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -64,9 +64,11 @@ class Application:
         self.closing = False
         self._router = Router(
             [
+                Route("/v1/session", self._wanted, methods=["GET"]),
                 Route("/v1/session", self._pair, methods=["POST"]),
                 Route("/v1/jobs/next", self._next, methods=["POST"]),
                 Route("/v1/results", self._deliver, methods=["POST"]),
+                Route("/v1/power", self._power, methods=["POST"]),
                 Route("/v1/models/{sha256}", self._model, methods=["GET"]),
             ],
             redirect_slashes=False,
@@ -76,6 +78,9 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; raises `Refused`."""
         await self._router(scope, receive, send)
+
+    async def _wanted(self, _request: Request) -> Response:
+        return _answer(self._session.wanted())
 
     async def _pair(self, request: Request) -> Response:
         hello = parse(Hello, await read_body(request, self._limits, self._limits.body_bytes))
@@ -104,6 +109,11 @@ class Application:
             before = progress
             if not await self._waited(changed, deadline):
                 raise Refused(503, "busy", "the host is not ready for this result: deliver again")
+
+    async def _power(self, request: Request) -> Response:
+        body = await read_body(request, self._limits, self._session.largest_power)
+        new = self._session.deliver_power(parse(PowerDelivery, body))
+        return _answer(Receipt(status="accepted" if new else "duplicate"))
 
     async def _waited(self, changed: asyncio.Event, deadline: float) -> bool:
         """Wait for a change; return whether there was one in time."""

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hwnas.agent.address import Listen
-    from hwnas.agent.session import Brief, Work
     from hwnas.agent.wire import Hello
-    from hwnas.bundle.schema import JobResult
+    from hwnas.agent.work import Brief, PowerWork, Work
+    from hwnas.bundle.schema import Conditions, JobResult, Power
     from hwnas.progress import Reporter
 
 TICK_S = 0.5
@@ -136,29 +136,51 @@ class Host:
         self._server.stop()
         self._log.close()
 
+    @property
+    def known(self) -> Hello | None:
+        """The device, if there is one yet."""
+        return self._session.state.paired
+
+    @property
+    def conditions(self) -> list[Conditions]:
+        """How the device was before and after every job that is on record."""
+        return [each for lease in self._session.state.leases for each in lease.conditions]
+
     def device(self) -> Hello:
         """Return the device, once there is one."""
-        while True:
-            if (hello := self._session.wait_for_device(TICK_S)) is not None:
-                return hello
+        while (hello := self.known) is None:
+            self._session.wait_for(lambda state: state.paired is not None, TICK_S)
+        return hello
 
     def announce(self, work: Work) -> None:
         """Let the device begin a job before it is asked; it must be the next one that is."""
         self._session.announce(work)
 
+    def ask(self, work: Work) -> None:
+        """Want a job done; see `result`."""
+        self._session.ask(work)
+
     @contextmanager
-    def run(self, work: Work) -> Iterator[JobResult]:
-        """Yield the rounds of a job, verified; they count as taken if the body ends well.
+    def result(self) -> Iterator[JobResult]:
+        """Yield the rounds of the job that was asked, verified, once the device has done it.
+
+        If the body ends well, they are on record, and the device may forget them.
 
         Raises:
             UserError: the device keeps giving wrong results.
         """
-        self._session.ask(work)
         while (result := self._session.collect(TICK_S)) is None:
             self._mind_silence()
         self._told_silent = False
         yield result
         self._session.confirm()
+
+    def power(self, work: PowerWork) -> Power | None:
+        """Return the power of models, or None where the device has no counter."""
+        self._session.ask_power(work)
+        while not self._session.wait_for(lambda state: state.power_known, TICK_S):
+            self._mind_silence()
+        return self._session.state.power
 
     def finish(self) -> None:
         """Tell the device that all is done, and forget it."""

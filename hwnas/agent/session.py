@@ -15,20 +15,21 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from hwnas.agent.pairing import require_fit, require_paired
 from hwnas.agent.refusal import Refused
 from hwnas.agent.state import Lease, State
-from hwnas.agent.verify import verify
-from hwnas.agent.wire import Hello, Offer, Welcome
+from hwnas.agent.wire import Offer, Wanted, Welcome
+from hwnas.bundle.check import check_job, check_models
 from hwnas.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from hwnas.agent.wire import Ask, Delivery
-    from hwnas.bundle.schema import Job, JobResult, Protocol, Setup, TimedModel
+    from hwnas.agent.wire import Ask, Delivery, Hello, PowerDelivery
+    from hwnas.agent.work import Brief, PowerWork, Work
+    from hwnas.bundle.schema import Job, JobResult
 
 Progress: TypeAlias = Literal["waiting", "verified", "done"]
 
@@ -37,24 +38,6 @@ RESULT_BYTES, MODEL_BYTES, SAMPLE_BYTES = 64 << 10, 4 << 10, 400
 
 MOST_REFUSALS = 3
 """Wrong results of one job from which on the device is not trusted to give a right one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Brief:
-    """What every device is told at the start; see `wire.Welcome`."""
-
-    setup: Setup
-    protocol: Protocol
-    suffix: str
-    panel: Mapping[str, TimedModel]
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """A job, and the models of its networks by name."""
-
-    job: Job
-    models: Mapping[str, TimedModel]
 
 
 class Session:
@@ -66,17 +49,29 @@ class Session:
     """
 
     def __init__(self, brief: Brief, state: State, keep: Callable[[State], None]) -> None:
+        """Go on with a state.
+
+        Args:
+            brief: what the device is told.
+            state: as an earlier host left it, or new.
+            keep: called with every new state before it counts.
+        """
         self.on_change: Callable[[], None] = lambda: None
         self.last_heard: float | None = None
         self._brief, self._state, self._keep = brief, state, keep
         self._changed = threading.Condition()
         self._asked: Work | None = None
         self._announced: Work | None = None
+        self._power: PowerWork | None = None
         self._verified: JobResult | None = None
         self._wrong: list[str] = []
         self._finished = self._told = False
 
     # The device's side.
+
+    def wanted(self) -> Wanted:
+        """Return what a device has to have."""
+        return Wanted(setup=self._brief.setup)
 
     def pair(self, hello: Hello) -> Welcome:
         """Take a device, or the same one again; what it had in work is not waited for.
@@ -85,14 +80,15 @@ class Session:
             Refused: another device has the session, this one changed, or runs something else.
         """
         with self._changed:
-            self._require_fit(hello)
+            require_fit(hello, self._brief.setup.runtime, self._state.paired)
             self.last_heard = time.monotonic()
-            state = self._state.but(paired=hello, session=secrets.token_hex(16))
+            session = secrets.token_hex(16)
+            state = self._state.but(paired=hello, session=session)
             if state.out is not None and self._verified is None:
                 state = state.with_status(state.out, "superseded")
             self._update(state)
             return Welcome(
-                session=state.session or "",
+                session=session,
                 setup=self._brief.setup,
                 protocol=self._brief.protocol,
                 suffix=self._brief.suffix,
@@ -100,19 +96,20 @@ class Session:
             )
 
     def next(self, ask: Ask) -> Offer:
-        """Return the job of the device, the same until its result is on record.
+        """Return what the device does next, the same until its result is on record.
 
         Raises:
             Refused: not the paired device, or another harness of it has begun since.
         """
         with self._changed:
-            self._require_device(ask.device_id)
-            if ask.session != self._state.session:
-                raise Refused(409, "taken-over", "another harness of this device has taken over")
+            self._require_latest(ask.device_id, ask.session)
             if self._finished:
                 self._told = True
-                self._changed.notify_all()
+                self._notify()
                 return Offer(status="done")
+            if self._power is not None and not self._state.power_known:
+                order, models = self._power.order, dict(self._power.models)
+                return Offer(status="power", order=order, models=models)
             lease = self._state.out or self._new_lease()
             work = None if lease is None else self._work_of(lease)
             if lease is None or work is None or self._verified is not None:
@@ -137,10 +134,28 @@ class Session:
                 return "verified"
             if self._asked is None or not _fits(lease.job, self._asked.job):
                 return "waiting"
-            self._verify(lease, self._asked, delivery)
+            self._verify(lease.job, self._asked, delivery)
             self._verified = delivery.result
             self._notify()
             return "verified"
+
+    def deliver_power(self, delivery: PowerDelivery) -> bool:
+        """Take the power of models; return whether it was not known before.
+
+        Raises:
+            Refused: not the paired device, not asked for, or not in the order that was.
+        """
+        with self._changed:
+            self._require_latest(delivery.device_id, delivery.session)
+            if self._state.power_known:
+                return False
+            power = delivery.power
+            if self._power is None:
+                raise Refused(409, "not-asked", "power is not asked for")
+            if power is not None and tuple(b.name for b in power.blocks) != self._power.order:
+                raise Refused(422, "wrong-result", "the blocks are not those that were asked for")
+            self._update(self._state.but(power=power, power_known=True))
+            return True
 
     @property
     def largest_result(self) -> int:
@@ -151,6 +166,13 @@ class Session:
         models = len(self._brief.panel) + networks
         return RESULT_BYTES + models * (MODEL_BYTES + rounds * SAMPLE_BYTES)
 
+    @property
+    def largest_power(self) -> int:
+        """Bytes that the JSON of a power delivery may have."""
+        with self._changed:
+            blocks = 0 if self._power is None else len(self._power.order)
+        return RESULT_BYTES + blocks * SAMPLE_BYTES
+
     # The profiler's side.
 
     @property
@@ -158,11 +180,10 @@ class Session:
         """What is kept."""
         return self._state
 
-    def wait_for_device(self, timeout_s: float) -> Hello | None:
-        """Return the paired device, or None if there is none in time."""
+    def wait_for(self, condition: Callable[[State], bool], timeout_s: float) -> bool:
+        """Return whether the state fulfils a condition, at once or in time."""
         with self._changed:
-            self._changed.wait_for(lambda: self._state.paired is not None, timeout_s)
-            return self._state.paired
+            return self._changed.wait_for(lambda: condition(self._state), timeout_s)
 
     def announce(self, work: Work) -> None:
         """Let the device have a job as soon as it has none; it must be the next one asked."""
@@ -191,8 +212,8 @@ class Session:
             self._changed.wait_for(lambda: self._verified or self._hopeless, timeout_s)
             if self._hopeless:
                 raise UserError(
-                    f"the device gave {len(self._wrong)} wrong results of one job: "
-                    f"{self._wrong[-1]}. Restart the harness; if that does not help, its runtime "
+                    f"the device gave {len(self._wrong)} wrong results of one job, at last: "
+                    f"{self._wrong[-1]} Restart the harness; if that does not help, its runtime "
                     "does not run these models right."
                 )
             if self._verified is None or self._asked is None:
@@ -203,9 +224,17 @@ class Session:
     def confirm(self) -> None:
         """Say that the collected result is on record: the device may forget it."""
         with self._changed:
+            verified, out = self._verified, self._state.out
             self._asked = self._verified = None
-            if self._state.out is not None:
-                self._update(self._state.with_status(self._state.out, "done"))
+            if verified is not None and out is not None:
+                how = (verified.before, verified.after)
+                self._update(self._state.with_status(out, "done", how))
+
+    def ask_power(self, work: PowerWork) -> None:
+        """Want the power of models; to be asked when all jobs are confirmed."""
+        with self._changed:
+            self._power = work
+            self._notify()
 
     def finish(self) -> None:
         """Tell the device, from now on, that nothing is left to do."""
@@ -255,50 +284,33 @@ class Session:
             raise Refused(409, "superseded", "the device has started anew since it had this job")
         return found
 
-    def _verify(self, lease: Lease, work: Work, delivery: Delivery) -> None:
+    def _verify(self, job: Job, work: Work, delivery: Delivery) -> None:
         models = {**self._brief.panel, **work.models}
         try:
-            verify(lease.job, models, delivery.result, delivery.models)
-        except Refused as refused:
-            self._wrong.append(refused.reason)
+            check_job(job, self._brief.panel, delivery.result, "the device")
+            check_models(models, delivery.models, models, "the device")
+            _require_no_more(delivery.models, models)
+        except UserError as error:
+            self._wrong.append(str(error))
             self._notify()
-            raise
+            raise Refused(422, "wrong-result", str(error)) from None
 
     def _require_device(self, device_id: str) -> None:
-        paired = self._state.paired
-        if paired is None:
-            raise Refused(409, "not-paired", "no device is paired: POST /v1/session first")
-        if paired.device_id != device_id:
-            raise Refused(409, "another-device", f"this profile is of {paired.device.model}")
+        require_paired(device_id, self._state.paired)
         self.last_heard = time.monotonic()
 
-    def _require_fit(self, hello: Hello) -> None:
-        wanted, paired = self._brief.setup.runtime, self._state.paired
-        if hello.runtime.name != wanted:
-            raise Refused(
-                409, "runtime", f"this profile is of {wanted}, the device has {hello.runtime.name}"
-            )
-        if paired is None:
-            return
-        if paired.device_id != hello.device_id:
-            raise Refused(
-                409,
-                "another-device",
-                f"this profile is of {paired.device.model}, and one device serves a profile",
-            )
-        if changed := _difference(paired, hello):
-            raise Refused(409, "changed", f"{changed}: profile it again with --fresh")
+    def _require_latest(self, device_id: str, session: str) -> None:
+        self._require_device(device_id)
+        if session != self._state.session:
+            raise Refused(409, "taken-over", "another harness of this device has taken over")
+
+
+def _require_no_more(given: Mapping[str, object], asked: Mapping[str, object]) -> None:
+    if more := set(given) - set(asked):
+        raise UserError(f"the device: a model {min(more)!r} was not asked for.")
 
 
 def _fits(given: Job, asked: Job) -> bool:
     """Return whether the result of a job holds the rounds that are asked."""
     same = (given.number, given.networks) == (asked.number, asked.networks)
     return same and given.rounds >= asked.rounds
-
-
-def _difference(before: Hello, now: Hello) -> str | None:
-    """Return what changed about a device, if anything that its times depend on did."""
-    old = {**before.device.model_dump(), **before.runtime.model_dump()}
-    new = {**now.device.model_dump(), **now.runtime.model_dump()}
-    changed = (key for key, value in old.items() if new[key] != value)
-    return next((f"{key} was {old[key]!r} and is {new[key]!r}" for key in changed), None)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, ValidationError
 
 from hwnas.agent.wire import Hello, Id, Message
-from hwnas.bundle.schema import Job, Sha256
+from hwnas.bundle.schema import Conditions, Job, Power, Sha256
 from hwnas.files import write_text
 
 if TYPE_CHECKING:
@@ -27,11 +27,13 @@ class Lease(Message):
         job: what it was asked.
         status: "out": its result is waited for; "superseded": its result is refused, since the
             device has started anew; "done": its result is on record, or not needed any more.
+        conditions: how the device was before and after, once its result is on record.
     """
 
     id: Id
     job: Job
     status: Literal["out", "superseded", "done"]
+    conditions: tuple[Conditions, ...] = ()
 
 
 class State(Message):
@@ -43,6 +45,8 @@ class State(Message):
         paired: the device, once there is one.
         session: the latest of that device.
         leases: in the order in which they were given.
+        power: of the device's counter.
+        power_known: whether it was delivered; a device without a counter says so.
     """
 
     schema_version: Annotated[Literal["hwnas-agent-state/1"], Field(alias="schema")] = STATE
@@ -50,14 +54,21 @@ class State(Message):
     paired: Hello | None = None
     session: Id | None = None
     leases: tuple[Lease, ...] = ()
+    power: Power | None = None
+    power_known: bool = False
 
     def but(self, **changes: object) -> State:
         """Return a state with some fields changed."""
         return self.model_copy(update=changes)
 
-    def with_status(self, lease: Lease, status: Literal["superseded", "done"]) -> State:
+    def with_status(
+        self,
+        lease: Lease,
+        status: Literal["superseded", "done"],
+        conditions: tuple[Conditions, ...] = (),
+    ) -> State:
         """Return a state in which a lease is no longer out."""
-        changed = lease.model_copy(update={"status": status})
+        changed = lease.model_copy(update={"status": status, "conditions": conditions})
         return self.but(leases=tuple(changed if x.id == lease.id else x for x in self.leases))
 
     @property

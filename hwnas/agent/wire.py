@@ -1,9 +1,11 @@
 """The messages between host and device, version 1; all are JSON.
 
-    POST /v1/session       Hello     -> Welcome
-    POST /v1/jobs/next     Ask       -> Offer
-    GET  /v1/models/<sha>            -> the file
-    POST /v1/results       Delivery  -> Receipt
+    GET  /v1/session                      -> Wanted
+    POST /v1/session       Hello          -> Welcome
+    POST /v1/jobs/next     Ask            -> Offer
+    GET  /v1/models/<sha>                 -> the file
+    POST /v1/results       Delivery       -> Receipt
+    POST /v1/power         PowerDelivery  -> Receipt
 
 A refusal has a status from 400 on and a `Refusal` as its body. Models, jobs and results are those
 of `bundle.schema`: what a device is asked and answers is the same over a cable and over HTTP.
@@ -21,6 +23,7 @@ from hwnas.bundle.schema import (
     Job,
     JobResult,
     Name,
+    Power,
     Protocol,
     RanModel,
     Runtime,
@@ -41,6 +44,18 @@ class Message(BaseModel):
     """Immutable, and with nothing in it that it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
+
+
+class Wanted(Message):
+    """What a device has to have, before it offers itself.
+
+    Attributes:
+        schema_version: of this protocol.
+        setup: what decides a time beside the model.
+    """
+
+    schema_version: Annotated[Literal["hwnas-agent/1"], Field(alias="schema")] = VERSION
+    setup: Setup
 
 
 class Hello(Message):
@@ -92,18 +107,21 @@ class Ask(Message):
 
 
 class Offer(Message):
-    """A job, or none now ("wait": ask again at once), or none any more ("done").
+    """What is to be done next.
 
     Attributes:
-        status: which of them.
-        lease: to be told with the result.
+        status: "job"; "power": what follows the jobs where the device has a counter; "wait": ask
+            again at once; "done": nothing, now and later.
+        lease: of a job, to be told with its result.
         job: what is to be timed.
-        models: of the job's networks, by name.
+        order: what runs for the power counter, as in `bundle.schema.Manifest.power`.
+        models: of the networks among them, by name; those of the panel are known.
     """
 
-    status: Literal["job", "wait", "done"]
+    status: Literal["job", "power", "wait", "done"]
     lease: Id | None = None
     job: Job | None = None
+    order: tuple[Name, ...] = ()
     models: dict[Name, TimedModel] = {}
 
 
@@ -121,6 +139,20 @@ class Delivery(Message):
     lease: Id
     result: JobResult
     models: Annotated[dict[Name, RanModel], Field(max_length=2_000)]
+
+
+class PowerDelivery(Message):
+    """Power was measured, or cannot be on this device.
+
+    Attributes:
+        device_id: as in `Hello`.
+        session: as in `Welcome`.
+        power: None: there is no counter that moves.
+    """
+
+    device_id: Id
+    session: Id
+    power: Power | None
 
 
 class Receipt(Message):
