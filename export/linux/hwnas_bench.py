@@ -823,19 +823,24 @@ class Host:
         return response
 
     def _connect(self):
-        if not self._tls:
-            return http.client.HTTPConnection(*self._place, timeout=TIMEOUT_S)
-        context = ssl.create_default_context()
+        if self._tls:
+            context = ssl.create_default_context()
+            if self._pin:
+                context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            made = http.client.HTTPSConnection(*self._place, timeout=TIMEOUT_S, context=context)
+        else:
+            made = http.client.HTTPConnection(*self._place, timeout=TIMEOUT_S)
+        made.connect()
+        made.auto_open = 0  # a new connection is made here only, so that its pin is looked at
         if self._pin:
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        connection = http.client.HTTPSConnection(*self._place, timeout=TIMEOUT_S, context=context)
-        connection.connect()
-        if self._pin:
-            seen = hashlib.sha256(connection.sock.getpeercert(binary_form=True)).hexdigest()
-            if seen != self._pin.lower().replace(":", ""):
-                connection.close()
-                raise Problem(f"{self.url} has another certificate than --pin says: {seen}")
-        return connection
+            self._require_pin(made)
+        return made
+
+    def _require_pin(self, made):
+        seen = hashlib.sha256(made.sock.getpeercert(binary_form=True)).hexdigest()
+        if seen != self._pin.lower().replace(":", ""):
+            made.close()
+            raise Problem(f"{self.url} has another certificate than --pin says: {seen}")
 
     def _refusal(self, response):
         body = response.read(LARGEST_ANSWER)

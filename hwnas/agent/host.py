@@ -5,22 +5,23 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from hwnas.agent.address import is_private, url
 from hwnas.agent.auth import new_token, token_hash
 from hwnas.agent.limits import Limits
-from hwnas.agent.models import ModelFiles
 from hwnas.agent.request_log import RequestLog
 from hwnas.agent.server import Server
 from hwnas.agent.session import Session
 from hwnas.agent.state import State, read_state, write_state
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Iterator
     from pathlib import Path
 
-    from hwnas.agent.address import Listen
+    from hwnas.agent.address import Certificate
+    from hwnas.agent.models import ModelFiles
     from hwnas.agent.wire import Hello
     from hwnas.agent.work import Brief, PowerWork, Work
     from hwnas.bundle.schema import Conditions, JobResult, Power
@@ -72,69 +73,73 @@ def open_state(path: Path, *, fresh: bool, renew: bool) -> tuple[State, str | No
 
 
 class Host:
-    """Listens for a device while it is open, as a context manager.
+    """One profile's side of the wire; see `listening`.
 
     Attributes:
-        models: what the device may fetch.
-        token: if it is new.
+        token: if it is new, to be shown now and never again.
+        url: what the device calls, while listening.
     """
 
     def __init__(
         self,
-        listen: Listen,
         files: Files,
         brief: Brief,
+        models: ModelFiles,
         reporter: Reporter,
         *,
         fresh: bool = False,
         renew: bool = False,
-        limits: Limits | None = None,
     ) -> None:
         """Prepare a host.
 
         Args:
-            listen: where.
             files: what an earlier host left there is gone on with.
-            brief: what the device is told first; its models have to be in `models` before a device
-                is waited for.
+            brief: what the device is told first; its models have to be in `models`.
+            models: what the device may fetch.
             reporter: told what the user has to know.
             fresh: forget device and token.
             renew: forget the token only.
-            limits: for tests.
 
         Raises:
             UserError: a folder cannot be written.
         """
         state, self.token = open_state(files.state, fresh=fresh, renew=renew)
-        self.models = ModelFiles(files.models)
-        self._listen, self._files, self._reporter = listen, files, reporter
+        self.url = ""
+        self._files, self._models, self._reporter = files, models, reporter
         self._session = Session(brief, state, lambda new: write_state(files.state, new))
-        self._log = RequestLog(files.log, reporter.warn)
-        self._server = Server(
-            self._session, self.models, self._log, limits or Limits(), listen.certificate
-        )
         self._told_silent = False
 
-    def __enter__(self) -> Self:
-        """Listen.
+    @contextmanager
+    def listening(
+        self,
+        bound: socket.socket,
+        certificate: Certificate | None = None,
+        limits: Limits | None = None,
+    ) -> Iterator[None]:
+        """Serve the device while the body runs.
+
+        Args:
+            bound: where.
+            certificate: for TLS.
+            limits: of requests, if not the usual ones.
 
         Raises:
-            UserError: the address is taken, or not one.
+            UserError: the log cannot be written, or the server does not start.
         """
-        bound = self._listen.bind()
-        self.url = url(bound, tls=self._listen.certificate is not None)
-        if not is_private(bound) and self._listen.certificate is None:
+        self.url = url(bound, tls=certificate is not None)
+        if not is_private(bound) and certificate is None:
             self._reporter.warn(
                 "whoever can listen in this network reads the token and the timings: use "
                 "--tls-cert and --tls-key, or a network of your own."
             )
-        self._server.start(bound)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Stop listening."""
-        self._server.stop()
-        self._log.close()
+        log = RequestLog(self._files.log, self._reporter.warn)
+        server = Server(self._session, self._models, log, limits or Limits(), certificate)
+        try:
+            server.start(bound)
+            yield
+        finally:
+            server.stop()
+            log.close()
 
     @property
     def known(self) -> Hello | None:
@@ -151,6 +156,10 @@ class Host:
         while (hello := self.known) is None:
             self._session.wait_for(lambda state: state.paired is not None, TICK_S)
         return hello
+
+    def begin_anew(self) -> None:
+        """Forget what the device did: nothing is on record."""
+        self._session.begin_anew()
 
     def announce(self, work: Work) -> None:
         """Let the device begin a job before it is asked; it must be the next one that is."""
@@ -186,7 +195,7 @@ class Host:
         """Tell the device that all is done, and forget it."""
         self._session.finish()
         self._session.wait_until_told(FAREWELL_S)
-        self.models.remove()
+        self._models.remove()
         self._files.state.unlink(missing_ok=True)
 
     def _mind_silence(self) -> None:

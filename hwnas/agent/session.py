@@ -185,6 +185,12 @@ class Session:
         with self._changed:
             return self._changed.wait_for(lambda: condition(self._state), timeout_s)
 
+    def begin_anew(self) -> None:
+        """Forget what was done; a job that is out may still come."""
+        with self._changed:
+            out = () if self._state.out is None else (self._state.out,)
+            self._update(self._state.but(leases=out, power=None, power_known=False))
+
     def announce(self, work: Work) -> None:
         """Let the device have a job as soon as it has none; it must be the next one asked."""
         with self._changed:
