@@ -77,7 +77,7 @@ def unseen(table: Table) -> tuple[int, ...]:
 def add(table: Table, arch: tuple[int, ...], factor: float, speed: float = 1.0) -> Any:
     """Recalibrate by a time that is `factor` times the prediction."""
     ms = table.latency_ms(arch) * factor * speed
-    return recalibrated(table, TARGET, onnx(), Later(arch, ms, speed))
+    return recalibrated(table, TARGET, Later(arch, ms, speed))
 
 
 def others(table: Table) -> np.ndarray:
@@ -135,8 +135,8 @@ def test_the_same_network_twice_replaces_its_own_entry(measured: Table) -> None:
     arch = unseen(measured)
     once, _ = add(measured, arch, 1.04)
     ms = measured.latency_ms(arch)
-    twice, change = recalibrated(once, TARGET, onnx(), Later(arch, ms, 1.0))
-    only, _ = recalibrated(measured, TARGET, onnx(), Later(arch, ms, 1.0))
+    twice, change = recalibrated(once, TARGET, Later(arch, ms, 1.0))
+    only, _ = recalibrated(measured, TARGET, Later(arch, ms, 1.0))
     assert len(twice.calibration) == len(once.calibration) == 61
     assert twice.meta["recalibrated"] == [change.to_json()]
     assert others(twice) == pytest.approx(others(only), rel=1e-4)

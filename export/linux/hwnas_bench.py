@@ -108,7 +108,7 @@ class OnnxRuntime:
         def run():
             session.run_with_iobinding(binding)
 
-        run.fed = fed  # the binding points into it
+        run.kept = (fed, output)  # the binding points into them
         return run, lambda: output
 
 

@@ -28,8 +28,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 POSITIONS = 64
-TOLERANCES = {"fp32": 1e-3, "fp16": 0.05, "int8": 0.2}
-"""By precision, relative to the length of what is expected; a wrong model is off by about 1."""
+TOLERANCES = {"fp32": 1e-3, "fp16": 0.05, "int8": 0.45}
+"""By precision, relative to the length of what is expected; a wrong model is off by about 1.
+
+Two runtimes round 8-bit values differently, and 36 blocks of random weights amplify that: up to
+0.33 between LiteRT and tflite-runtime, while no two models came closer than 0.53."""
 
 
 def given(shape: Sequence[int], dtype: str) -> NDArray[np.generic]:

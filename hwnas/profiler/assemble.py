@@ -136,10 +136,12 @@ def _row(
     profile: DeviceProfile, space: RcnetSpace, key: Key, raw: Statistic, corrected_ms: float
 ) -> Row:
     factor = corrected_ms / raw.value
+    # Rounding must not push an end of the interval past the value.
+    low, high = min(corrected_ms, raw.low * factor), max(corrected_ms, raw.high * factor)
     return make_row(
         profile,
         space.part_graph(key),
-        (corrected_ms, raw.low * factor, raw.high * factor),
+        (corrected_ms, low, high),
         raw_ms=raw.value,
         samples=raw.samples,
         source="measured",

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from hwnas.device import DeviceProfile
     from hwnas.lut.table import Table
     from hwnas.spaces import Arch
-    from hwnas.targets.backend import Backend
 
 REFITTED = ("unstable_parts", "correction", "validation")
 """What a new fit changes in meta.json: device, runtime and time of the profile stay true."""
@@ -105,9 +104,7 @@ def require_not_held_out(table: Table, arch: Arch) -> None:
         )
 
 
-def recalibrated(
-    table: Table, profile: DeviceProfile, backend: Backend, later: Later
-) -> tuple[Table, Change]:
+def recalibrated(table: Table, profile: DeviceProfile, later: Later) -> tuple[Table, Change]:
     """Return the table with the network among those that correct it, fitted and checked again.
 
     The same network added twice replaces its own entry. It counts as one network among those of
@@ -116,7 +113,6 @@ def recalibrated(
     Args:
         table: see `require_own_timings`.
         profile: its target.
-        backend: runs it.
         later: a network of the space, not held out.
 
     Raises:
@@ -127,7 +123,7 @@ def recalibrated(
     require_not_held_out(table, later.arch)
     arch = table.space.format(later.arch)
     others = tuple(network for network in table.calibration if network.arch != arch)
-    fitted = refit(table, profile, backend, calibration=(*others, Timed(arch, later.table_ms)))
+    fitted = refit(table, profile, calibration=(*others, Timed(arch, later.table_ms)))
     failures = fitted.meta["validation"]["failures"]
     if failures and not table.meta["validation"]["failures"]:
         raise CheckFailed(

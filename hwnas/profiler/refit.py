@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from hwnas.measure import Statistic
 from hwnas.profiler.assemble import FACTS, Evidence, assemble
-from hwnas.profiler.clock import here
+from hwnas.profiler.clock import Place
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from hwnas.device import DeviceProfile
     from hwnas.lut.table import Row, Table, Timed
     from hwnas.spaces import Key
-    from hwnas.targets.backend import Backend
 
 RECALIBRATED = "recalibrated"
 """Key of meta.json: networks that `hwnas bench` added to the correction."""
@@ -24,7 +23,6 @@ RECALIBRATED = "recalibrated"
 def refit(
     table: Table,
     profile: DeviceProfile,
-    backend: Backend,
     *,
     parts: Mapping[Key, Statistic] | None = None,
     calibration: tuple[Timed, ...] | None = None,
@@ -34,7 +32,6 @@ def refit(
     Args:
         table: a measured one.
         profile: its target.
-        backend: runs it.
         parts: times of the parts alone, or None for those of the table.
         calibration: whole networks that correct the parts, or None for those of the table.
     """
@@ -45,11 +42,17 @@ def refit(
         facts={name: table.meta[name] for name in FACTS},
         split_half_noise=table.meta["validation"]["split_half_noise"],
     )
-    new = _keep_powers(assemble(profile, table.space, here(backend), found), table)
+    new = _keep_powers(assemble(profile, table.space, _place(table), found), table)
     if RECALIBRATED not in table.meta:
         return new
     meta = {**new.meta, RECALIBRATED: table.meta[RECALIBRATED]}
     return dataclasses.replace(new, meta=meta)
+
+
+def _place(table: Table) -> Place:
+    """Return where a table was measured: fitting it again moves it nowhere."""
+    meta = table.meta
+    return Place(meta["device"], meta["runtime"]["version"], meta["temperature"])
 
 
 def own_parts(table: Table) -> dict[Key, Statistic]:

@@ -59,6 +59,6 @@ def replace_unstable(
         again = timed[key].scaled(1 / speed)
         if row.unstable and again.relative_half_width < row.relative_half_width:
             parts[key] = again
-    replaced = refit(table, profile, backend, parts=parts)
+    replaced = refit(table, profile, parts=parts)
     recording.discard()
     return replaced

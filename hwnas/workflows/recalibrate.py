@@ -95,11 +95,11 @@ def _fitted(winner: Winner, measured: Measured) -> tuple[Table, Change]:
     from hwnas.profiler.recalibrate import Later, recalibrated
 
     place, speed = measured.place, measured.bench.speed
-    table, backend = place.table, place.backend
-    if table is None or backend is None or speed is None:
+    table = place.table
+    if table is None or speed is None:
         raise ValueError("require_recalibratable was not asked before the timing")
     later = Later(winner.arch, measured.winner.median_ms, speed)
-    return recalibrated(table, place.profile, backend, later)
+    return recalibrated(table, place.profile, later)
 
 
 def _written(library: Library, measured: Measured, new: Table, change: Change) -> Recalibration:
