@@ -9,7 +9,7 @@ import typer
 
 from hwnas.cli import options
 from hwnas.cli.console import TerminalReporter, print_json, stdout
-from hwnas.errors import Interrupted
+from hwnas.errors import Interrupted, UserError
 
 if TYPE_CHECKING:
     from hwnas.device import DeviceProfile
@@ -107,7 +107,6 @@ def profile(
     Example: hwnas profile --target onnx-cpu --space rcnet-cifar10
     """
     from hwnas.device import find_target
-    from hwnas.errors import UserError
     from hwnas.spaces import find_space
     from hwnas.workflows.profile import MeterLog, profile_target
 
@@ -131,10 +130,7 @@ def profile(
         door = (listen, tls_cert, tls_key, new_token)
         _listen(device, chosen, workspace, door, networks, fresh=fresh, json=json)
         return
-    if networks is not None:
-        raise UserError("--networks needs --emit DIR or --listen.")
-    if tls_cert or tls_key or new_token:
-        raise UserError("--tls-cert, --tls-key and --new-token need --listen.")
+    _require_none(networks, tls_cert, tls_key, new_token)
     reporter = TerminalReporter()
     if power_log is None and (power_offset or power_block):
         raise UserError("--power-offset and --power-block need --power-log CSV.")
@@ -157,7 +153,15 @@ def profile(
     show(done)
 
 
-def _interrupted(*, fresh: bool) -> Exception:
+def _require_none(networks: object, cert: object, key: object, new_token: object) -> None:
+    """Refuse options that say nothing about a profile by this machine."""
+    if networks is not None:
+        raise UserError("--networks needs --emit DIR or --listen.")
+    if cert or key or new_token:
+        raise UserError("--tls-cert, --tls-key and --new-token need --listen.")
+
+
+def _interrupted(*, fresh: bool) -> BaseException:
     """Return what Ctrl-C becomes: how to go on differs after --fresh."""
     if not fresh:
         return KeyboardInterrupt()
