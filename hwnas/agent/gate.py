@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from hwnas.agent.request_log import RequestLog
 
 
+BODY = (b"content-length", b"transfer-encoding")
+"""Headers of a request that has a body."""
+CLOSE = (b"connection", b"close")
+
+
 def refusal(refused: Refused) -> Response:
     """Return the answer that says what was wrong."""
     body = dump(Refusal(error=refused.code, reason=refused.reason))
@@ -58,7 +63,8 @@ class Gate:
             return
         peer = cast("Peer", scope["client"])
         entry = Entry(f"{peer[0]}:{peer[1]}", scope["method"], scope["path"])
-        exchange = _Exchange(entry, receive, send, self._limits)
+        has_body = any(name in BODY for name, _ in scope["headers"])
+        exchange = _Exchange(entry, receive, send, self._limits, has_body=has_body)
         self._connections.began(peer)
         try:
             await self._serve(scope, peer, exchange)
@@ -82,10 +88,12 @@ class Gate:
 class _Exchange:
     """Counts what goes to and fro, and ends a refused request so that its sender learns of it."""
 
-    def __init__(self, entry: Entry, receive: Receive, send: Send, limits: Limits) -> None:
+    def __init__(
+        self, entry: Entry, receive: Receive, send: Send, limits: Limits, *, has_body: bool
+    ) -> None:
         self.entry, self._limits = entry, limits
         self._receive, self._send = receive, send
-        self._more = True
+        self._more = has_body
 
     async def receive(self) -> Message:
         message = await self._receive()
@@ -96,6 +104,8 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.entry.status = message["status"]
+            if self._more:
+                message = {**message, "headers": [*message["headers"], CLOSE]}
         else:
             self.entry.sent += len(message.get("body", b""))
         ends = message["type"] == "http.response.body" and not message.get("more_body", False)
