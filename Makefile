@@ -44,8 +44,9 @@ $(TFLITE_VENV)/.installed:
 	  && $(TFLITE_VENV)/bin/python -m pip install --quiet "tflite-runtime==2.14.*" "numpy<2" \
 	  && touch $@
 
+# A file's tests stay together: many share what takes long to make.
 test: lint types contract tflite-runtime
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 bench: $(STAMP)
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done

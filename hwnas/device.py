@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hwnas.errors import UserError, one_of
+from hwnas.harness import HARNESSES, usual_harness
 from hwnas.resources import shipped
 
 THREADS = re.compile(r"(.+)-t([1-9]\d*)")
@@ -81,6 +82,9 @@ class DeviceProfile:
         threads: threads that the runtime uses.
         python: interpreter of the environment that the runtime lives in, if it is not hwnas's own.
         local: whether the target can be measured on the machine hwnas runs on.
+        harness: what measures it where it is another machine, one of `HARNESSES`.
+        hottest_c: at this temperature the device rests before it goes on; None: no limit.
+        cool_down_s: pause of the device between two batches of networks.
         watts: mean power while it runs, if known; makes energy estimates possible.
         watts_source: where that figure comes from.
         power_sensors: hwmon sensors whose sum is the power of the device, e.g. "ina3221/VDD_IN";
@@ -99,6 +103,9 @@ class DeviceProfile:
     threads: int = 1
     python: str | None = None
     local: bool = False
+    harness: str = "linux"
+    hottest_c: float | None = None
+    cool_down_s: float = 0.0
     watts: float | None = None
     watts_source: str | None = None
     power_sensors: tuple[str, ...] = field(default=())
@@ -121,6 +128,16 @@ class DeviceProfile:
             raise one_of("precision", self.precision, list(PRECISIONS))
         if not isinstance(self.threads, int) or self.threads < 1:
             raise UserError(f"threads must be at least 1, but got {self.threads!r}")
+        if self.harness not in HARNESSES:
+            raise one_of("harness", self.harness, list(HARNESSES))
+        if self.runtime not in HARNESSES[self.harness]:
+            raise UserError(
+                f"harness {self.harness!r} runs {', '.join(HARNESSES[self.harness])}, not "
+                f"{self.runtime!r}"
+            )
+        if self.hottest_c is not None:
+            _require_between("hottest_c", self.hottest_c, 20, 150)
+        _require_between("cool_down_s", self.cool_down_s, 0, 600)
         if self.watts is not None:
             _require_positive("watts", self.watts)
         if not all(isinstance(name, str) for name in self.power_sensors):
@@ -130,6 +147,11 @@ class DeviceProfile:
 def _require_positive(name: str, value: object) -> None:
     if not (isinstance(value, int | float) and math.isfinite(value) and value > 0):
         raise UserError(f"{name} must be a number above zero, but got {value!r}")
+
+
+def _require_between(name: str, value: object, low: float, high: float) -> None:
+    if not (isinstance(value, int | float) and low <= value <= high):
+        raise UserError(f"{name} must be a number from {low} to {high}, but got {value!r}")
 
 
 def profile_folders() -> list[Path]:
@@ -169,8 +191,15 @@ def find_target(name: str) -> DeviceProfile:
         if path.is_file():
             return _read(path)
     if (match := _with_threads(name)) is not None:
-        return replace(find_target(match[1]), name=name, threads=int(match[2]))
+        return _with_other_threads(find_target(match[1]), name, int(match[2]))
     raise one_of("target", name, target_names(), "A new one is a file profiles/NAME.toml.")
+
+
+def _with_other_threads(profile: DeviceProfile, name: str, threads: int) -> DeviceProfile:
+    """Return the target with another number of threads, for which its watts do not hold."""
+    if threads == profile.threads:
+        return replace(profile, name=name)
+    return replace(profile, name=name, threads=threads, watts=None, watts_source=None)
 
 
 def profile_path(name: str) -> Path:
@@ -185,6 +214,7 @@ def profile_path(name: str) -> Path:
 def _read(path: Path) -> DeviceProfile:
     try:
         values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        values.setdefault("harness", usual_harness(str(values.get("runtime"))))
         anchors = tuple(Anchor(**anchor) for anchor in values.pop("anchors", ()))
         estimation = values.pop("estimation", None)
         sensors = tuple(values.pop("power_sensors", ()))

@@ -23,6 +23,8 @@ PACKAGES = {
     "coremltools": 'pip install "hwnas[coreml]"',
     "pyarrow": 'pip install "hwnas[data]"',
     "pillow": 'pip install "hwnas[data]"',
+    "tensorboard": 'pip install "hwnas[tensorboard]"',
+    "torchvision": 'pip install "hwnas[data]"',
 }
 MINIMUM_FREE_BYTES = 2 * 10**9
 

@@ -8,6 +8,8 @@ import pytest
 
 from hwnas.device import describe_host, find_target, is_target, target_names, temperature
 from hwnas.errors import UserError
+from hwnas.harness import HARNESSES
+from hwnas.spaces import find_space
 
 GOOD = 'title = "T"\nruntime = "coreml"\nexport_format = "coreml"\ndefault_space = "rcnet-digits"\n'
 ANCHOR = '[[anchors]]\nnetwork = "s0"\nspace = "rcnet-digits"\nlatency_ms = 9.5\nsource = "x"\n'
@@ -73,6 +75,10 @@ def test_a_profile_of_hwnas_home_comes_after_the_working_folder(
         (GOOD + "threads = 'two'\n", "threads must be at least 1"),
         (GOOD + "watts = '3'\n", "watts must be a number above zero"),
         (GOOD + "watts = -1\n", "watts must be a number above zero"),
+        (GOOD + "harness = 'mac'\n", "unknown harness 'mac'"),
+        (GOOD + "harness = 'android'\n", "harness 'android' runs tflite, not 'coreml'"),
+        (GOOD + "hottest_c = 500\n", "hottest_c must be a number from 20 to 150"),
+        (GOOD + "cool_down_s = '1'\n", "cool_down_s must be a number from 0 to 600"),
     ],
 )
 def test_a_wrong_profile_is_one_line(
@@ -113,3 +119,32 @@ def test_the_temperature_is_that_of_the_hottest_zone(tmp_path: Path) -> None:
         zone.mkdir()
         (zone / "temp").write_text(text)
     assert temperature(tmp_path) == "56 C"
+
+
+def test_the_harness_follows_from_the_runtime_and_can_be_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "profiles").mkdir()
+    path = tmp_path / "profiles" / "mine.toml"
+    path.write_text(GOOD)
+    assert find_target("mine").harness == "ios"
+    path.write_text(GOOD.replace("coreml", "tflite"))
+    assert find_target("mine").harness == "linux"
+    path.write_text(GOOD.replace("coreml", "tflite") + 'harness = "android"\n')
+    assert find_target("mine").harness == "android"
+
+
+def test_watts_hold_for_the_number_of_threads_that_they_were_given_for() -> None:
+    board = find_target("raspberry-pi-4")
+    assert board.watts is not None
+    assert find_target("raspberry-pi-4-t4").watts == board.watts
+    assert find_target("raspberry-pi-4-t1").watts is None
+
+
+@pytest.mark.parametrize("name", target_names())
+def test_a_shipped_profile_says_all_that_its_harness_needs(name: str) -> None:
+    profile = find_target(name)
+    assert profile.runtime in HARNESSES[profile.harness]
+    assert (profile.watts is None) == (profile.watts_source is None)
+    assert find_space(profile.default_space).name == profile.default_space

@@ -88,10 +88,10 @@ WINNERS = ("5,4,0,0,0,0|5,0,0,0,0,0|5,0,0,0,0,0|0,0,0,0,0,0|5,0,0,0,0,0|0,0,0,0,
 def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """A run, trained for a moment, whose winner then became another network."""
 
-    def moment(images: int, epochs: int) -> Recipe:
+    def moment(preset: str, images: int, epochs: int, changes: object) -> Recipe:
         return replace(final_recipe(images, epochs), images=64, validation=64)
 
-    monkeypatch.setattr(train, "final_recipe", moment)
+    monkeypatch.setattr(train, "full_recipe", moment)
     request = {
         "space": "rcnet-digits",
         "target": None,
@@ -121,6 +121,15 @@ def test_training_another_winner_keeps_the_training_of_the_one_before(trained: R
     assert train.train_winner(trained, Silent())["arch"] == WINNERS[1]
     assert of_run(trained).trained
     assert _weights(trained) != weights
+    (earlier,) = trained.trainings()[1:]
+    names = {path.name for path in earlier.iterdir()}
+    assert names == {
+        "checkpoint.pt",
+        "checkpoint-best.pt",
+        "confusion.csv",
+        "train.csv",
+        "train.json",
+    }
 
     trained.write("search.json", {"arch": WINNERS[0]})
     assert _weights(trained) == weights  # found among the earlier ones

@@ -14,7 +14,9 @@ from hwnas.errors import EvaluationFailed, UserError
 from hwnas.models.network import Network, initialise
 from hwnas.progress import Advance, Silent
 from hwnas.spaces import find_space
-from hwnas.train.final import load_trained, train_final
+from hwnas.train import course
+from hwnas.train.checkpoint import load_trained
+from hwnas.train.final import train_final
 from hwnas.train.loop import Training
 from hwnas.train.recipe import PAPER_CIFAR, PAPER_SEARCH, QUICK, Recipe, final_recipe
 
@@ -29,7 +31,7 @@ DATA = ClutteredDigits()
 
 
 class StopAfter(Silent):
-    """Ends a training in the middle, like Ctrl-C."""
+    """Ends a training in the middle without a chance to save, like a kill."""
 
     def __init__(self, steps: int) -> None:
         self.steps = steps
@@ -54,7 +56,10 @@ def test_the_loss_falls() -> None:
     assert sum(losses[-20:]) / 20 < 0.9 * sum(losses[:20]) / 20
 
 
-def test_an_interrupted_training_ends_the_same(tmp_path: Path) -> None:
+def test_an_interrupted_training_ends_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(course, "SAVE_EVERY_S", 0)
     whole = train_final(GRAPH, DATA, RECIPE, 1, tmp_path / "whole.pt", Silent())
     for steps in (30, 40):
         with pytest.raises(KeyboardInterrupt):

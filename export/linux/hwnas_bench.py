@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import errno
 import fcntl
 import gc
 import hashlib
@@ -870,12 +869,16 @@ class Host:
 def keep(response, partial, size):
     """Append what comes to a file; raises OSError if it is not all."""
     mode, room = ("ab", size - partial.stat().st_size) if response.status == 206 else ("wb", size)
-    with room_for(partial), partial.open(mode) as stream:
+    with room_for(partial):
+        stream = partial.open(mode)
+    with stream:
         while room > 0:
             block = response.read(min(BLOCK_BYTES, room))
             if not block:
                 raise OSError("the connection was cut in a file")
-            stream.write(block)
+            with room_for(partial):
+                stream.write(block)
+                stream.flush()
             room -= len(block)
     response.read(1)
 
@@ -886,11 +889,9 @@ def room_for(path):
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
-            raise Problem(
-                f"cannot write {path}: {error.strerror}. Name another folder with --cache"
-            ) from None
-        raise
+        raise Problem(
+            f"cannot write {path}: {error.strerror}. Name another folder with --cache"
+        ) from None
 
 
 class Store:
@@ -906,11 +907,16 @@ class Store:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
+            self.close()
             raise Problem(
                 f"another hwnas_bench.py is at work with {self._folder}: two would disturb each "
                 "other's times"
             ) from None
         self.device_id = self._own_id()
+
+    def close(self):
+        """Let another harness have the folder."""
+        self._lock.close()
 
     def _own_id(self):
         path = self._folder / "device_id"
@@ -1052,7 +1058,8 @@ class Agent:
             except Refusal as refusal:
                 if refusal.code != "no-model":
                     raise
-                time.sleep(FIRST_PAUSE_S)  # the host was started anew, and makes it again
+                say("the host was started anew, and makes its models again")
+                time.sleep(10 * FIRST_PAUSE_S)
 
     def _follow(self, offer):
         if offer["status"] == "job":
@@ -1124,6 +1131,7 @@ def run_agent(asked):
         raise Problem(f"{host.url} refuses: {refusal.reason}") from None
     finally:
         host.close()
+        store.close()
 
 
 def cores_of(text):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -197,6 +197,8 @@ class Host:
         self._session.wait_until_told(FAREWELL_S)
         self._models.remove()
         self._files.state.unlink(missing_ok=True)
+        with suppress(OSError):  # others are at work there
+            self._files.state.parent.rmdir()
 
     def _mind_silence(self) -> None:
         heard = self._session.last_heard

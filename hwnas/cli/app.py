@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hwnas.cli import bench, export, info, lut, pick, profile, quickstart, search, train
+from hwnas.cli import bench, data, export, info, lut, pick, profile, quickstart, search, train
 from hwnas.cli.console import guarded
 from hwnas.cli.lazy_help import LazyHelp
 
@@ -53,4 +53,5 @@ for _name, _command in (
     ("doctor", info.doctor),
 ):
     app.command(_name, cls=LazyHelp)(guarded(_command))
+app.add_typer(data.app)
 app.add_typer(lut.app)

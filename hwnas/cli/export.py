@@ -39,6 +39,8 @@ def export(
     checkpoint: Annotated[Path | None, typer.Option(help="With --arch: its weights.")] = None,
     dataset: options.Dataset = None,
     data_dir: options.DataDir = None,
+    held_out_per_class: options.HeldOutPerClass = None,
+    skip_damaged: options.SkipDamaged = False,
     seed: options.Seed = 0,
     model: Annotated[
         str | None,
@@ -60,24 +62,31 @@ def export(
 
     Your own network: hwnas export --model my_net.py:build --input 3x224x224 --format onnx
     """
+    from hwnas.data.selection import Selection
     from hwnas.errors import UserError
     from hwnas.runs import find_run
     from hwnas.spaces import find_space
     from hwnas.workflows import winner as winners
     from hwnas.workflows.origin import origin_of
 
+    selection = Selection(held_out_per_class, skip_damaged)
     if model is not None:
         if arch is not None or run is not None or checkpoint is not None:
             raise UserError("--model stands for itself: leave --arch, --run, --checkpoint out.")
-        asked = {"precision": precision, "dataset": dataset, "data_dir": data_dir}
+        asked: dict[str, Any] = {
+            "precision": precision,
+            "dataset": dataset,
+            "data_dir": data_dir,
+            "selection": selection,
+        }
         limits = {"images": images, "max_drop": max_drop}
         result = export_own(model, input_size, form, out or workspace / "export", **asked, **limits)
         print_json(result) if json else show_export(result)
         return
     if arch is None:
-        if dataset is not None or data_dir is not None:
+        if dataset is not None or data_dir is not None or selection.to_json():
             raise UserError(
-                "--dataset and --data-dir go with --arch or --model: a run knows its own data."
+                "--dataset and its options go with --arch or --model: a run knows its own data."
             )
         found = find_run(workspace, run)
         winner, folder = winners.of_run(found), found.path / "export"
@@ -87,7 +96,7 @@ def export(
             raise UserError("--arch needs weights: give --checkpoint FILE or --random-weights.")
         geometry: dict[str, Any] = {"input_size": input_size, "classes": classes, "width": width}
         chosen = find_space(space or "rcnet-imagenet", **geometry)
-        winner = winners.by_hand(arch, chosen, checkpoint, seed, (dataset, data_dir))
+        winner = winners.by_hand(arch, chosen, checkpoint, seed, (dataset, data_dir, selection))
         folder, origin = workspace / "export", {}
     result = export_winner(
         winner, form, out or folder, origin, precision=precision, images=images, max_drop=max_drop

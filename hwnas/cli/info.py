@@ -78,7 +78,7 @@ def targets(workspace: options.Workspace = options.HERE, json: options.Json = Fa
 
     Example: hwnas targets --json
     """
-    from hwnas.workflows.predict import list_targets
+    from hwnas.workflows.targets import list_targets
 
     rows = list_targets(workspace)
     if json:
@@ -86,13 +86,25 @@ def targets(workspace: options.Workspace = options.HERE, json: options.Json = Fa
         return
     from rich.table import Table
 
+    from hwnas.harness import measure_command
+
     table = Table(box=None, pad_edge=False)
-    for column in ("target", "device", "measurable here", "tables"):
-        table.add_column(column)
+    for column in ("target", "device", "measured", "tables"):
+        table.add_column(column, no_wrap=column in ("target", "measured"))
     for row in rows:
-        tables = ", ".join(f"{t['space']} ({t['source']})" for t in row["tables"])
-        table.add_row(row["target"], row["title"], "yes" if row["local"] else "no", tables or "-")
-    stdout().print(table)
+        where = "here" if row["local"] else f"by export/{row['harness']}"
+        tables = "\n".join(map(_table_text, row["tables"])) or "none"
+        table.add_row(row["target"], row["title"], where, tables)
+    out = stdout()
+    out.print(table)
+    out.print("here: hwnas profile --target TARGET", highlight=False)
+    out.print(f"by export/...: {measure_command('TARGET', 'linux')}", highlight=False)
+
+
+def _table_text(table: dict[str, Any]) -> str:
+    when = table["created"].partition("T")[0]
+    on = f" on {table['device']}" if table["device"] else ""
+    return f"{table['space']}: {table['source']} {when}{on}"
 
 
 def doctor(json: options.Json = False) -> None:

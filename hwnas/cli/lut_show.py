@@ -68,7 +68,7 @@ def provenance(shown: Shown) -> list[str]:
 
 def _device(device: dict[str, str]) -> list[str]:
     governor = device.get("governor")
-    told = [device.get("title") or device.get("cpu"), device.get("os")]
+    told = [device.get("title") or device.get("model"), device.get("cpu"), device.get("os")]
     if governor is not None:
         told.append(f"governor {governor}")
     return [text for text in told if text]

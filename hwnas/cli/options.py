@@ -38,10 +38,30 @@ Width = Annotated[
 ]
 Dataset = Annotated[
     str | None,
-    typer.Option("--dataset", help="cluttered-digits, cifar10, cifar100 or parquet:PATH."),
+    typer.Option(
+        "--dataset",
+        help="cluttered-digits, digits, cifar10, cifar100, fashion-mnist, imagenet, folder:PATH or "
+        "parquet:PATH; see `hwnas data show`.",
+    ),
 ]
 DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="Folder with cifar10/ or cifar100/ Parquet files.")
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        help="Folder that holds the data set, as torchvision or Hugging Face keep it.",
+        show_default="downloaded",
+    ),
+]
+HeldOutPerClass = Annotated[
+    int | None,
+    typer.Option(
+        "--held-out-per-class",
+        help="Training images of each class that are kept for scoring candidates.",
+        show_default="10, more for few classes; at most a tenth",
+    ),
+]
+SkipDamaged = Annotated[
+    bool, typer.Option("--skip-damaged", help="Leave out images that cannot be decoded.")
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of weights, batches and networks.")]
 

@@ -60,6 +60,8 @@ def search(
     budget: options.Budget = None,
     dataset: options.Dataset = None,
     data_dir: options.DataDir = None,
+    held_out_per_class: options.HeldOutPerClass = None,
+    skip_damaged: options.SkipDamaged = False,
     strategy: Annotated[
         str, typer.Option(help=f"One of: {STRATEGIES}. rcas: lazy greedy under several rules.")
     ] = defaults.STRATEGY,
@@ -152,6 +154,7 @@ def search(
     Of a table: hwnas search --space tabular:grid.csv --ops op1,op2 --empty skip --score accuracy
     --cost latency=latency_ms --budget latency=12.5
     """
+    from hwnas.data.selection import Selection
     from hwnas.lut.library import Library
     from hwnas.spaces import TABULAR
     from hwnas.workflows.budgets import parse_limits
@@ -175,6 +178,8 @@ def search(
         "--width": width,
         "--dataset": dataset,
         "--data-dir": data_dir,
+        "--held-out-per-class": held_out_per_class,
+        "--skip-damaged": skip_damaged or None,
         "--images": images,
         "--confidence": confidence,
         "--force": force or None,
@@ -212,6 +217,7 @@ def search(
             limits=limits,
             dataset=dataset or defaults.DATASET,
             data_dir=data_dir,
+            selection=Selection(held_out_per_class, skip_damaged),
             evaluator=evaluator or "train",
             images=images,
             max_evaluations=defaults.MAX_EVALUATIONS

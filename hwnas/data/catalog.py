@@ -7,37 +7,118 @@ from typing import TYPE_CHECKING
 
 from hwnas.data.cluttered import ClutteredDigits
 from hwnas.errors import UserError, one_of
+from hwnas.progress import Silent
 
 if TYPE_CHECKING:
     from hwnas.data.dataset import Dataset
+    from hwnas.data.selection import Selection
+    from hwnas.data.sources.source import Parts
+    from hwnas.progress import Reporter
 
-PARQUET_FOLDERS = ("cifar10", "cifar100")
-KNOWN = ["cluttered-digits", *PARQUET_FOLDERS, "parquet:PATH"]
+FOLDER, PARQUET = "folder:", "parquet:"
+KNOWN = [
+    "cluttered-digits",
+    "digits",
+    "cifar10",
+    "cifar100",
+    "fashion-mnist",
+    "imagenet",
+    "folder:PATH",
+    "parquet:PATH",
+]
+LISTED = 6
 
 
-def find_dataset(spec: str, data_dir: Path | None = None) -> Dataset:
-    """Return a data set; files are not read before images are asked for.
+def find_dataset(
+    spec: str,
+    data_dir: Path | None = None,
+    selection: Selection | None = None,
+    reporter: Reporter | None = None,
+) -> Dataset:
+    """Return a data set; what can be downloaded is, and images are read when they are asked for.
 
     Args:
-        spec: "cluttered-digits", "cifar10", "cifar100" or "parquet:PATH".
-        data_dir: folder with a folder of Parquet files per downloaded data set.
+        spec: one of `KNOWN`.
+        data_dir: where downloaded data sets lie; None: in the cache.
+        selection: what is held out or left out.
+        reporter: is shown the progress of a download.
 
     Raises:
-        UserError: unknown name, or files that are missing or cannot be used.
+        UserError: unknown name, files that are missing or cannot be used, or no network.
     """
     if spec == ClutteredDigits.name:
+        if selection is not None and selection.to_json():
+            raise UserError(
+                f"{spec} is drawn on the fly, and its held-out digits are fixed: leave "
+                "--held-out-per-class and --skip-damaged out."
+            )
         return ClutteredDigits()
-    from hwnas.data.parquet import ParquetImages
+    from hwnas.data.images import LabelledImages
 
-    if spec.startswith("parquet:"):
-        return ParquetImages(Path(spec.removeprefix("parquet:")).expanduser())
-    if spec not in PARQUET_FOLDERS:
+    return LabelledImages(spec, _parts(spec, data_dir, reporter or Silent()), selection)
+
+
+def _parts(spec: str, data_dir: Path | None, reporter: Reporter) -> Parts:
+    if spec.startswith(PARQUET):
+        from hwnas.data.sources.parquet import parquet_parts
+
+        return parquet_parts(Path(spec.removeprefix(PARQUET)).expanduser())
+    if spec.startswith(FOLDER):
+        from hwnas.data.sources.folder import folder_parts
+
+        return folder_parts(Path(spec.removeprefix(FOLDER)).expanduser())
+    if spec == "digits":
+        from hwnas.data.sources.arrays import digits_parts
+
+        return digits_parts()
+    if spec not in KNOWN:
         raise one_of("data set", spec, KNOWN)
-    if data_dir is None or not (data_dir / spec).exists():
-        where = f"{data_dir / spec} is missing" if data_dir else "no --data-dir was given"
-        raise UserError(
-            f"data set {spec!r} needs its Parquet files, but {where}: put Hugging Face's "
-            f"train-*.parquet and test-*.parquet into DIR/{spec} and pass --data-dir DIR, or "
-            "pass --dataset parquet:PATH."
-        )
-    return ParquetImages(data_dir / spec, name=spec)
+    return _downloaded(spec, reporter) if data_dir is None else _in_folder(spec, data_dir, reporter)
+
+
+def _downloaded(name: str, reporter: Reporter) -> Parts:
+    from hwnas.data.sources import imagenet
+    from hwnas.data.sources.published import PUBLISHED
+
+    if name == imagenet.NAME:
+        raise UserError(imagenet.BY_HAND)
+    known = PUBLISHED[name]
+    return known.parts(known.download(reporter), reporter)
+
+
+def _in_folder(name: str, data_dir: Path, reporter: Reporter) -> Parts:
+    """Return what a folder holds of a data set, in whatever form.
+
+    Raises:
+        UserError: nothing; tells what it holds instead.
+    """
+    from hwnas.data.sources import imagenet
+    from hwnas.data.sources.folder import folder_parts, has_split_folders
+    from hwnas.data.sources.parquet import has_parquet, parquet_parts
+    from hwnas.data.sources.published import PUBLISHED
+
+    own = data_dir if data_dir.name == name else data_dir / name
+    if has_parquet(own):
+        return parquet_parts(own)
+    known = PUBLISHED.get(name)
+    for root in dict.fromkeys((own, data_dir)):
+        if known is not None and known.is_in(root):
+            return known.parts(root, reporter)
+        if name == imagenet.NAME and (parts := imagenet.folders_in(root)) is not None:
+            return parts
+    if has_split_folders(own):
+        return folder_parts(own)
+    forms = known.expected if known else "train/CLASS/image.jpg and val/CLASS/image.jpg"
+    raise UserError(
+        f"data set {name!r} is not in {data_dir} ({_held(data_dir)}): Hugging Face's "
+        f"train-*.parquet and test-*.parquet in {own}, or {forms} there, are looked for."
+    )
+
+
+def _held(folder: Path) -> str:
+    """Return what a folder holds, for people."""
+    if not folder.is_dir():
+        return "which does not exist" if not folder.exists() else "which is no folder"
+    names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    listed = ", ".join(names[:LISTED]) + (", ..." if len(names) > LISTED else "")
+    return f"which holds {listed}" if names else "which is empty"

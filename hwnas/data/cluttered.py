@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Generator, Tensor
 
+    from hwnas.progress import Reporter
+
 VERSION = 1
 """To be raised with any change of the images, so that old scores are not taken for new ones."""
 
@@ -44,6 +46,11 @@ class ClutteredDigits:
 
     name = "cluttered-digits"
     images = ImageInput((0.2,) * 3, (0.3,) * 3, tuple(str(digit) for digit in range(10)))
+
+    labels = images.labels
+
+    def prepare(self, resolution: int, reporter: Reporter) -> None:
+        """Do nothing: images are drawn when they are asked for."""
 
     @property
     def fingerprint(self) -> dict[str, Any]:

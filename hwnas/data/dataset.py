@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from hwnas.graph import ImageInput
+    from hwnas.progress import Reporter
 
 Split: TypeAlias = Literal["search", "final"]
 """Held-out images: candidates are scored on "search", what is reported comes from "final"."""
@@ -32,6 +33,19 @@ class Dataset(Protocol):
     @property
     def name(self) -> str:
         """Short name for people."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the classes; quick to tell."""
+
+    def prepare(self, resolution: int, reporter: Reporter) -> None:
+        """Do ahead of need, showing progress, what takes long and has to be done only once.
+
+        Whatever else is asked of the data set does it too, but silently.
+
+        Raises:
+            UserError: the images cannot be used.
+        """
 
     @property
     def images(self) -> ImageInput:

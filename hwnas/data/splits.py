@@ -10,6 +10,8 @@ import numpy as np
 from hwnas.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 SEED = 0
@@ -30,28 +32,54 @@ class Splits:
     final: NDArray[np.int64]
 
 
-def split_rows(classes: NDArray[np.int64], source: str, *, final: bool) -> Splits:
+def split_rows(
+    classes: NDArray[np.int64],
+    source: str,
+    *,
+    final: bool,
+    per_class: int | None = None,
+    labels: Sequence[str] = (),
+) -> Splits:
     """Hold out images, the same ones every time; in what is held out, classes take turns.
 
     Args:
         classes: class number of every row.
         source: what the rows are of, for the message.
         final: whether "final" takes images too; else it stays empty.
+        per_class: how many images of each class are held out; None for the usual number.
+        labels: names of the classes, for the message.
 
     Raises:
-        UserError: no class has the three images that it takes to hold any out.
+        UserError: no class has the three images that it takes to hold any out, or one has not
+            enough for `per_class`.
     """
-    sizes = np.bincount(classes)
-    per_class = max(SEARCH_PER_CLASS, -(-SEARCH_MINIMUM // len(sizes)))
-    shares = np.ceil(SEARCH_SHARE * sizes).astype(np.int64)
-    # A class of one or two images is for training alone.
-    limits = np.minimum(np.minimum(shares, per_class), (sizes - 1) // 2)
-    if not limits.any():
-        raise UserError(f"{source} has too few images: give at least three of a class.")
+    sizes = np.bincount(classes, minlength=len(labels))
+    if per_class is None:
+        limits = _usual(sizes)
+        if not limits.any():
+            raise UserError(f"{source} has too few images: give at least three of a class.")
+    else:
+        limits = np.full(len(sizes), per_class)
+        smallest = int(sizes.argmin())
+        if sizes[smallest] <= (1 + final) * per_class:
+            raise UserError(
+                f"--held-out-per-class {per_class} leaves nothing to train on: class "
+                f"{labels[smallest] if labels else smallest!r} of {source} has {sizes[smallest]} "
+                f"images{', of which twice as many are held out' if final else ''}."
+            )
     rows, turns = _in_turn(classes)
     search = turns < limits[classes[rows]]
     later = ~search & (turns < 2 * limits[classes[rows]]) & final
     return Splits(np.sort(rows[~search & ~later]), rows[search], rows[later])
+
+
+def _usual(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return how many images of each class are held out, of its size."""
+    per_class = max(SEARCH_PER_CLASS, -(-SEARCH_MINIMUM // len(sizes)))
+    shares = np.ceil(SEARCH_SHARE * sizes).astype(np.int64)
+    # A class of one or two images is for training alone.
+    limits: NDArray[np.int64] = np.minimum(np.minimum(shares, per_class), (sizes - 1) // 2)
+    return limits
 
 
 def _in_turn(classes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -8,6 +8,11 @@ PROXY_WIDTH = 0.25
 PROXY_RESOLUTION = 16
 
 
+def proxy_resolution(space: RcnetSpace) -> int:
+    """Return the resolution at which candidates of `space` are scored."""
+    return min(PROXY_RESOLUTION, space.resolution)
+
+
 def proxy_space(
     space: RcnetSpace,
     classes: int,

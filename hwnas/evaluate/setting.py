@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from hwnas.data.catalog import find_dataset
+from hwnas.data.selection import USUAL, Selection
+from hwnas.progress import Silent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,15 +35,19 @@ class Setting:
         dataset: as the user names it, e.g. "cluttered-digits".
         data_dir: where downloaded data sets lie, or None.
         device: torch device, such as "cpu" or "cuda".
+        selection: what is held out or left out of the data.
     """
 
     space: RcnetSpace
     dataset: str
     data_dir: Path | None = None
     device: str = "cpu"
+    selection: Selection = USUAL
 
     def identity(self) -> dict[str, Any]:
         """Return what decides a score."""
+        # Before the fingerprint is asked for: large images would be decoded for that alone.
+        self.data.prepare(self.space.resolution, Silent())
         return {
             "space": asdict(self.space),
             "data": self.data.fingerprint,
@@ -51,7 +57,7 @@ class Setting:
     @property
     def data(self) -> Dataset:
         """The data set, loaded once per process."""
-        return dataset_of(self.dataset, self.data_dir)
+        return dataset_of(self.dataset, self.data_dir, self.selection)
 
     @property
     def torch_device(self) -> torch.device:

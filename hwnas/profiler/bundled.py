@@ -108,9 +108,9 @@ def emit_bundle(
     )
 
 
-def protocol_of(profile: DeviceProfile) -> Protocol:  # noqa: ARG001 - see profiles/
+def protocol_of(profile: DeviceProfile) -> Protocol:
     """Return how a target is timed: like this machine, with what its profile adds."""
-    return Protocol()
+    return Protocol(hottest_c=profile.hottest_c, cool_down_s=profile.cool_down_s)
 
 
 def plan_of(manifest: Manifest, space: RcnetSpace) -> Plan:

@@ -8,6 +8,7 @@ import numpy as np
 
 from hwnas.device import profile_path
 from hwnas.errors import UserError
+from hwnas.harness import measure_command
 from hwnas.lut.analytical import AnalyticalModel, features, fit, left_out_errors
 from hwnas.lut.table import Table
 from hwnas.profiler.entries import make_row, provenance
@@ -39,9 +40,9 @@ def estimate_table(profile: DeviceProfile, space: RcnetSpace) -> Table:
     """
     if profile.estimation is None or not profile.anchors:
         raise UserError(
-            f"target {profile.name} cannot be measured on this machine, and its profile has no "
-            "[estimation] and [[anchors]] to estimate from. Add them to "
-            f"profiles/{profile.name}.toml."
+            f"{profile.title} is another machine, and its profile has no [estimation] and "
+            "[[anchors]] to estimate from. Measure it: "
+            f"{measure_command(profile.name, profile.harness)}"
         )
     anchors = [(_anchor_work(profile, anchor), anchor.latency_ms) for anchor in profile.anchors]
     model = fit(profile.estimation, anchors)

@@ -1,67 +1,36 @@
-"""Full training of one network, with checkpoints that a kill cannot spoil."""
+"""Full training of one network: by epochs, with checkpoints that a kill cannot spoil."""
 
 from __future__ import annotations
 
-import io
-import time
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import torch
 
-from hwnas.errors import UserError
-from hwnas.files import fingerprint, write_bytes
+from hwnas.errors import EvaluationFailed, UserError
 from hwnas.models.network import Network, initialise
+from hwnas.train import checkpoint as checkpoints
+from hwnas.train.checkpoint import Job
+from hwnas.train.course import Course
 from hwnas.train.loop import Training
-from hwnas.train.metrics import measure
+from hwnas.train.outcome import TrainResult
+from hwnas.train.world import ADVISED_PER_PROCESS, ALONE, IMAGES_PER_PROCESS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from hwnas.data.dataset import Dataset
     from hwnas.graph import Graph
     from hwnas.progress import Reporter
+    from hwnas.train.curve import Listener
     from hwnas.train.recipe import Recipe
-
-FORMAT = "2"
-"""Of checkpoints: to be raised when their content changes."""
-
-CHECKPOINTS = 50
-"""How often per training the state is saved."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrainResult:
-    """What full training came to, on the "final" images.
-
-    Attributes:
-        accuracy: share of images classified correctly.
-        accuracy_stderr: its standard error.
-        cross_entropy: nats per image.
-        cross_entropy_stderr: its standard error.
-        validation: number of held-out images.
-        images: images trained on.
-        seconds: training time over all runs, interruptions left out.
-        device: where the last part was trained.
-    """
-
-    accuracy: float
-    accuracy_stderr: float
-    cross_entropy: float
-    cross_entropy_stderr: float
-    validation: int
-    images: int
-    seconds: float
-    device: str
-
-    def to_json(self) -> dict[str, Any]:
-        """Return all values."""
-        return asdict(self)
+    from hwnas.train.world import World
 
 
 def default_device() -> torch.device:
     """Return the GPU if there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return ALONE.device
 
 
 def train_final(
@@ -71,10 +40,14 @@ def train_final(
     seed: int,
     checkpoint: Path,
     reporter: Reporter,
+    *,
+    world: World = ALONE,
+    listeners: Sequence[Listener] = (),
 ) -> TrainResult:
     """Train in full, or go on where `checkpoint` stopped; a finished one is not trained again.
 
-    The result after an interruption is the same as without.
+    The result after an interruption is the same as without, to the bit on a CPU. The best epoch's
+    weights go into a file beside the checkpoint (`hwnas.train.checkpoint.best_of_checkpoint`).
 
     Args:
         graph: network with a square RGB input.
@@ -82,168 +55,88 @@ def train_final(
         recipe: how.
         seed: of the initial weights and the order of images.
         checkpoint: file to write; `load_trained` reads it.
-        reporter: is shown a bar of images.
+        reporter: is shown a bar and a line per epoch.
+        world: the processes that train it together; the first one writes.
+        listeners: are told its course.
 
     Raises:
-        UserError: the checkpoint is damaged or of another network, recipe, data set or seed.
-        EvaluationFailed: training diverged.
+        UserError: the checkpoint is damaged or of another network, recipe, data set or seed; it
+            cannot be written; the memory is full; the batches are too small for the processes.
+        EvaluationFailed: training diverged; the checkpoint is from before.
+        Interrupted: Ctrl-C or SIGTERM; the state is saved.
     """
-    identity = _identity(graph, dataset, recipe, seed)
-    saved = _read(checkpoint) if checkpoint.exists() else None
+    dataset.prepare(graph.input_shape[1], reporter)
+    job = Job(graph, dataset, recipe, seed, checkpoint)
+    _require_images_for_all(recipe, world, reporter)
+    saved = checkpoints.read(checkpoint) if checkpoint.exists() else None
     if saved is not None:
-        _require_same(saved["identity"], identity, checkpoint)
+        checkpoints.require_same(saved["identity"], job.identity, checkpoint)
         if saved["metrics"] is not None:
+            reporter.info(f"{checkpoint} has been trained to the end already")
             return TrainResult(**saved["metrics"])
     network = Network(graph)
     initialise(network, seed, still_branches=True)
-    training = Training(network, recipe, default_device())
-    seconds = 0.0
+    training = Training(network, recipe, world.device, world=world)
+    course = Course(job, training, world, reporter, listeners)
+    reporter.info(course.describe())
+    _tell_idle_gpus(world, reporter)
     if saved is not None:
-        training.load_state_dict(saved["training"])
-        seconds = saved["seconds"]
-        reporter.info(f"going on at step {training.step} of {recipe.steps} ({checkpoint})")
-    run = _Run(training, dataset, seed, checkpoint, identity, seconds)
-    run.finish(reporter, graph.input_shape[1])
-    return run.score(graph.input_shape[1])
+        course.go_on(saved)
+    _require_same_step(training.step, world)
+    with _explained(job, course):
+        course.train()
+        return course.score()
 
 
-def network_of(checkpoint: Path) -> str:
-    """Return which network a checkpoint is of, as `network_id` names it.
-
-    Raises:
-        UserError: the file is damaged.
-    """
-    name: str = _read(checkpoint)["identity"]["network"]
-    return name
-
-
-def network_id(graph: Graph) -> str:
-    """Return a short name of a network: another one for other layers or another geometry."""
-    return _network(graph)["network"]
-
-
-def load_trained(graph: Graph, checkpoint: Path) -> Network:
-    """Return the network of a finished training, on the CPU, in evaluation mode.
-
-    Raises:
-        UserError: missing, damaged, unfinished, or of another network.
-    """
-    if not checkpoint.exists():
-        raise UserError(f"{checkpoint} is missing: run `hwnas train` first.")
-    saved = _read(checkpoint)
-    _require_same({"network": saved["identity"]["network"]}, _network(graph), checkpoint)
-    if saved["metrics"] is None:
-        raise UserError(f"{checkpoint} is of an unfinished training: `hwnas train` goes on.")
-    network = Network(graph)
-    network.load_state_dict(saved["training"]["result"])
-    return network.eval()
-
-
-class _Run:
-    """One call's part of a training."""
-
-    def __init__(
-        self,
-        training: Training,
-        dataset: Dataset,
-        seed: int,
-        checkpoint: Path,
-        identity: dict[str, str],
-        seconds: float,
-    ) -> None:
-        self._training = training
-        self._dataset = dataset
-        self._seed = seed
-        self._checkpoint = checkpoint
-        self._identity = identity
-        self._began = time.perf_counter() - seconds
-
-    def finish(self, reporter: Reporter, resolution: int) -> None:
-        """Train to the end of the recipe."""
-        training, recipe = self._training, self._training.recipe
-        batches = self._dataset.train_batches(
-            recipe.images,
-            recipe.batch_size,
-            resolution,
-            self._seed,
-            start=training.step,
-            device=training.device,
+def _require_images_for_all(recipe: Recipe, world: World, reporter: Reporter) -> None:
+    if recipe.batch_size < (least := IMAGES_PER_PROCESS * world.size):
+        raise UserError(
+            f"a batch of {recipe.batch_size} images is too small for {world.size} processes: give "
+            f"--batch-size {least} at least, which counts the images of all processes together."
         )
-        every = max(1, recipe.steps // CHECKPOINTS)
-        with reporter.task("training", recipe.steps) as advance:
-            advance(training.step)
-            for loss in training.run(batches):
-                # Reading a loss makes a GPU wait.
-                note = f"loss {loss.item():.3f}" if training.step % 20 == 0 else ""
-                advance(1, note)
-                if training.step % every == 0:
-                    self._save(None)
-
-    def score(self, resolution: int) -> TrainResult:
-        """Measure the result and write the finished checkpoint."""
-        training, recipe = self._training, self._training.recipe
-        device = training.device
-        held_out = self._dataset.held_out("final", resolution, recipe.validation, device=device)
-        metrics = measure(training.result, held_out)
-        result = TrainResult(
-            metrics.accuracy,
-            metrics.accuracy_stderr,
-            metrics.cross_entropy,
-            metrics.cross_entropy_stderr,
-            validation=metrics.count,
-            images=recipe.images,
-            seconds=time.perf_counter() - self._began,
-            device=str(device),
+    if world.size > 1 and recipe.batch_size < ADVISED_PER_PROCESS * world.size:
+        reporter.warn(
+            f"{world.size} processes with {recipe.batch_size} images together: batch norm, which "
+            f"each does for itself, is unsteady with fewer than {ADVISED_PER_PROCESS} of its own."
         )
-        self._save(result)
-        return result
-
-    def _save(self, result: TrainResult | None) -> None:
-        stream = io.BytesIO()
-        state = {
-            "identity": self._identity,
-            "seconds": time.perf_counter() - self._began,
-            "training": self._training.state_dict(),
-            "metrics": None if result is None else result.to_json(),
-        }
-        torch.save(state, stream)
-        write_bytes(self._checkpoint, stream.getvalue())
 
 
-def _network(graph: Graph) -> dict[str, str]:
-    nodes = [[node.name, repr(node.op), *node.inputs] for node in graph]
-    return {"network": fingerprint([graph.input_shape, nodes])}
+def _tell_idle_gpus(world: World, reporter: Reporter) -> None:
+    gpus = torch.cuda.device_count()
+    if world.size == 1 and gpus > 1:
+        reporter.info(
+            f"one of {gpus} GPUs is used; for all: torchrun --nproc-per-node {gpus} -m hwnas train"
+        )
 
 
-def _identity(graph: Graph, dataset: Dataset, recipe: Recipe, seed: int) -> dict[str, str]:
-    """Return what must be equal for a training to go on, hashed, by the user's word for it."""
-    return {
-        **_network(graph),
-        "data set": fingerprint(dataset.fingerprint),
-        "recipe": fingerprint(recipe.as_dict()),
-        "seed": str(seed),
-        "format": FORMAT,
-    }
+def _require_same_step(step: int, world: World) -> None:
+    total = torch.tensor(float(step), dtype=torch.float64, device=world.device)
+    world.add([total])
+    if total.item() != world.size * step:
+        raise UserError(
+            "the processes of this training do not see the same checkpoint: its folder must be "
+            "shared by all machines."
+        )
 
 
-def _read(checkpoint: Path) -> dict[str, Any]:
+@contextmanager
+def _explained(job: Job, course: Course) -> Iterator[None]:
+    """Say what can be done about a training that fails."""
     try:
-        saved: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        missing = {"identity", "seconds", "training", "metrics"} - set(saved)
-    except Exception as error:  # torch raises many kinds for a damaged file
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(
-            f"{checkpoint} is no checkpoint of hwnas ({reason}): remove it to train anew."
+        yield
+    except EvaluationFailed as error:
+        rate = job.recipe.peak_lr
+        raise EvaluationFailed(
+            f"{error}, in {course.place}: take a lower learning rate than {rate:g} (--lr "
+            f"{rate / 3:.1g} --fresh) or a longer --warmup-epochs. {course.saved_state}"
         ) from error
-    if missing:
-        raise UserError(f"{checkpoint} is no checkpoint of hwnas: remove it to train anew.")
-    return saved
-
-
-def _require_same(saved: dict[str, str], wanted: dict[str, str], checkpoint: Path) -> None:
-    different = [what for what in wanted if saved.get(what) != wanted[what]]
-    if different:
+    except (RuntimeError, MemoryError) as error:
+        full = isinstance(error, torch.OutOfMemoryError | MemoryError)
+        if not full and "allocate memory" not in str(error):
+            raise
+        size = job.recipe.batch_size
         raise UserError(
-            f"{checkpoint} is of another {' and '.join(different)}: choose another file, or "
-            "remove it to train anew."
-        )
+            f"the memory is full in {course.place}: batches of {size} images are too large for "
+            f"this network here. Take --batch-size {max(2, size // 2)}, or more GPUs. "
+            f"{course.saved_state}"
+        ) from error

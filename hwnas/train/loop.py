@@ -13,12 +13,14 @@ from torch.nn import functional
 from hwnas.errors import EvaluationFailed
 from hwnas.train.optimiser import Nesterov, pull_towards
 from hwnas.train.recorded import RecordedStep
+from hwnas.train.world import ALONE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from hwnas.data.dataset import Batch
     from hwnas.train.recipe import Recipe
+    from hwnas.train.world import World
 
 CHECK_STEPS = 20
 """Steps between two looks at the loss."""
@@ -41,7 +43,13 @@ class Training:
     """
 
     def __init__(
-        self, network: nn.Module, recipe: Recipe, device: torch.device, *, record: bool = True
+        self,
+        network: nn.Module,
+        recipe: Recipe,
+        device: torch.device,
+        *,
+        record: bool = True,
+        world: World = ALONE,
     ) -> None:
         """Take a network into training.
 
@@ -50,6 +58,7 @@ class Training:
             recipe: how.
             device: where.
             record: on a GPU, record the step; else every kernel is launched on its own.
+            world: the processes that train it, each from the same initial weights.
         """
         self.network = network.to(device).to(memory_format=torch.channels_last).train()
         self.recipe = recipe
@@ -57,19 +66,28 @@ class Training:
         self.step = 0
         self.result = network if recipe.ema is None else copy.deepcopy(network)
         self._copies: int = getattr(network, "copies", 1)
-        self._optimiser = Nesterov(list(network.parameters()), recipe.momentum, recipe.weight_decay)
+        self._optimiser = Nesterov(
+            list(network.parameters()),
+            recipe.momentum,
+            recipe.weight_decay,
+            decay_vectors=recipe.decay_norms,
+        )
+        self._world = world
+        self._statistics = [value for value in network.buffers() if value.is_floating_point()]
         self._current = _numbers(network)
         self._average = _numbers(self.result)
         self._rate = torch.zeros((), device=device)
         self._share = torch.zeros((), device=device)
-        self._record = record and device.type == "cuda"
+        # Messages between processes are not recorded.
+        self._record = record and device.type == "cuda" and world.size == 1
         self._recorded: RecordedStep | None = None
 
     def run(self, batches: Iterable[Batch]) -> Iterator[Tensor]:
         """Train on each batch and yield its loss, a scalar that the next step may overwrite.
 
         Labels are class numbers (n,), or probabilities (n, classes); those of a stack of copies
-        are (copies * n,), copy by copy.
+        are (copies * n,), copy by copy. Several processes are all given the whole batch, take
+        their own parts of it, and yield the loss of the whole.
 
         Raises:
             EvaluationFailed: the loss is not a finite number.
@@ -108,15 +126,21 @@ class Training:
 
     def _compute(self, images: Tensor, labels: Tensor) -> Tensor:
         """Do one step with the present rate and share: tensors alone decide what happens."""
-        loss = training_step(
+        share = 1.0
+        if self._world.size > 1:
+            own, whole = self._world.part(len(images)), len(images)
+            images, labels = images[own], labels[own]
+            share = len(images) / whole
+        loss, gradients = loss_and_gradients(
             self.network,
-            self._optimiser,
-            self._rate,
+            self._optimiser.params,
             images,
             labels,
             label_smoothing=self.recipe.label_smoothing,
             copies=self._copies,
         )
+        self._world.add([loss, *gradients, *self._statistics], share)
+        self._optimiser.step(gradients, self._rate)
         if self.recipe.ema is not None:
             pull_towards(self._average, self._current, self._share)
         return loss
@@ -124,6 +148,21 @@ class Training:
     def _state(self) -> list[Tensor]:
         average = [] if self.recipe.ema is None else self._average
         return [*self._current, *average, *self._optimiser.momentum]
+
+    def require_finite(self) -> None:
+        """Look at all weights and statistics, not only at the losses.
+
+        Raises:
+            EvaluationFailed: one of them is not a finite number.
+        """
+        norms = torch._foreach_norm(self._state())
+        if not torch.stack(list(norms)).isfinite().all():
+            raise EvaluationFailed(f"training diverged: weights not finite by step {self.step}")
+
+    @property
+    def precision(self) -> str:
+        """What networks are computed in; weights are kept in fp32 everywhere."""
+        return "bf16" if self.device.type == "cuda" else "fp32"
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that a continuation needs."""
@@ -143,23 +182,30 @@ class Training:
 
 
 def training_step(
+    network: nn.Module, optimiser: Nesterov, rate: Tensor, images: Tensor, labels: Tensor
+) -> Tensor:
+    """Move the parameters once; returns the loss, a scalar."""
+    loss, gradients = loss_and_gradients(network, optimiser.params, images, labels)
+    optimiser.step(gradients, rate)
+    return loss
+
+
+def loss_and_gradients(
     network: nn.Module,
-    optimiser: Nesterov,
-    rate: Tensor,
+    params: list[Tensor],
     images: Tensor,
     labels: Tensor,
     *,
     label_smoothing: float = 0.0,
     copies: int = 1,
-) -> Tensor:
-    """Move the parameters once; returns the loss, a scalar, the mean over the copies."""
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Return the loss, a scalar, the mean over the copies, and gradients like `params`."""
     # bfloat16 needs no loss scaling; on a CPU it would only be slower.
     with torch.autocast("cuda", torch.bfloat16, enabled=images.device.type == "cuda"):
         logits = network(images).flatten(0, -2)
     loss = functional.cross_entropy(logits.float(), labels, label_smoothing=label_smoothing)
     # The copies of a stacked network do not touch: the sum of their losses trains each alone.
-    optimiser.step(torch.autograd.grad(copies * loss, optimiser.params), rate)
-    return loss.detach()
+    return loss.detach(), torch.autograd.grad(copies * loss, params)
 
 
 class _Look:

@@ -30,23 +30,42 @@ class Nesterov:
         momentum: float,
         weight_decay: float,
         known: dict[Tensor, Tensor] | None = None,
+        *,
+        decay_vectors: bool = True,
     ) -> None:
-        """Take parameters; `known` holds running sums of earlier steps, and is filled up."""
+        """Take parameters.
+
+        Args:
+            params: what is trained.
+            momentum: share of the running sums that a step keeps.
+            weight_decay: per step and unit of learning rate.
+            known: running sums of earlier steps, by parameter; filled up.
+            decay_vectors: whether weight decay acts on batch norm and biases, too.
+        """
         known = {} if known is None else known
         self.params = list(params)
         self.momentum = [known.setdefault(param, torch.zeros_like(param)) for param in params]
         self._factor = momentum
         self._decay = weight_decay
+        numbered = enumerate(self.params)
+        self._decayed = [index for index, param in numbered if decay_vectors or param.ndim > 1]
 
     @torch.no_grad()
     def step(self, gradients: tuple[Tensor, ...], rate: Tensor) -> None:
         """Move the parameters.
 
         Args:
-            gradients: like `params`.
+            gradients: like `params`; used up.
             rate: the learning rate, a scalar on the same device.
         """
-        pulled = torch._foreach_add(gradients, self.params, alpha=self._decay)
+        pulled = list(gradients)
+        decayed = torch._foreach_add(
+            [pulled[index] for index in self._decayed],
+            [self.params[index] for index in self._decayed],
+            alpha=self._decay,
+        )
+        for index, value in zip(self._decayed, decayed, strict=True):
+            pulled[index] = value
         torch._foreach_mul_(self.momentum, self._factor)
         torch._foreach_add_(self.momentum, pulled)
         torch._foreach_add_(pulled, self.momentum, alpha=self._factor)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, TypeAlias
 
 Schedule: TypeAlias = Literal["one-cycle", "multi-step"]
@@ -27,6 +27,10 @@ class Recipe:
         ema: decay per step of the averaged weights, which are then the result; None for none.
         label_smoothing: share of the target given to all classes alike.
         validation: held-out images that score the result.
+        mixup: both parameters of the beta distribution of mixup's shares; 0 for none.
+        cutmix: the same for CutMix.
+        erasing: probability that a rectangle of an image is erased.
+        decay_norms: whether weight decay acts on batch norm and biases too.
     """
 
     name: str
@@ -41,12 +45,18 @@ class Recipe:
     ema: float | None = None
     label_smoothing: float = 0.0
     validation: int = 10_000
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    erasing: float = 0.0
+    decay_norms: bool = True
 
     def __post_init__(self) -> None:
         if min(self.images, self.batch_size, self.validation) < 1 or self.peak_lr <= 0:
             raise ValueError(f"images, batch_size, validation and peak_lr must be > 0: {self}")
         if not 0 <= self.warmup <= 1 or not 0 <= self.label_smoothing < 1:
             raise ValueError(f"warmup and label_smoothing are shares: {self}")
+        if min(self.mixup, self.cutmix) < 0 or not 0 <= self.erasing <= 1:
+            raise ValueError(f"mixup and cutmix must be >= 0, erasing is a probability: {self}")
 
     @property
     def steps(self) -> int:
@@ -65,9 +75,18 @@ class Recipe:
         return self.peak_lr * 0.5 * (1 + math.cos(math.pi * falling))
 
     def as_dict(self) -> dict[str, Any]:
-        """Return all numbers as JSON, for fingerprints."""
-        return {**asdict(self), "milestones": list(self.milestones)}
+        """Return all numbers as JSON, for fingerprints.
 
+        What came later than the first recipes is left out where it changes nothing, so that
+        fingerprints stay what they were.
+        """
+        values = {**asdict(self), "milestones": list(self.milestones)}
+        usual = {field.name: field.default for field in fields(self) if field.name in ADDED}
+        return {name: value for name, value in values.items() if value != usual.get(name, ...)}
+
+
+ADDED = frozenset({"mixup", "cutmix", "erasing", "decay_norms"})
+"""Fields that recipes of earlier versions did not have."""
 
 QUICK = Recipe("quick", images=6_000, batch_size=32, peak_lr=0.1, ema=0.98, validation=2_000)
 """Scores candidates on one CPU thread in a few seconds."""
@@ -99,15 +118,20 @@ AVERAGED_SHARE = 0.01
 """The weight average reaches back over about this share of the training."""
 
 
-def final_recipe(train_size: int, epochs: int) -> Recipe:
-    """Return the recipe for full training.
+def final_recipe(train_size: int, epochs: int, batch_size: int | None = None) -> Recipe:
+    """Return the usual recipe for full training: one cycle, weights averaged.
 
     Args:
         train_size: images of an epoch.
         epochs: passes over them; few ones take small batches, for more steps.
+        batch_size: images per step, where it is not to follow from the epochs.
     """
     images = epochs * train_size
-    batch_size = 64 if epochs < MANY_EPOCHS else 128
-    steps = images / batch_size
-    ema = min(0.9998, max(0.98, 1 - 1 / max(1.0, AVERAGED_SHARE * steps)))
-    return Recipe("final", images=images, batch_size=batch_size, peak_lr=0.1, ema=ema)
+    size = batch_size or (64 if epochs < MANY_EPOCHS else 128)
+    ema = average_decay(images / size)
+    return Recipe("final", images=images, batch_size=size, peak_lr=0.1, ema=ema)
+
+
+def average_decay(steps: float) -> float:
+    """Return the decay per step of averaged weights for a training of so many steps."""
+    return min(0.9998, max(0.98, 1 - 1 / max(1.0, AVERAGED_SHARE * steps)))

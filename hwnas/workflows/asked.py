@@ -65,8 +65,13 @@ class SearchRequest(Protocol):
             UserError: a file is missing or damaged, or a budget is not right.
         """
 
-    def search(self, opened: Opened, workers: int | None) -> Search:
-        """Return the search, its data loaded.
+    def search(self, opened: Opened, workers: int | None, reporter: Reporter) -> Search:
+        """Return the search, its data ready.
+
+        Args:
+            opened: what `open` returned.
+            workers: processes, or None for one per core.
+            reporter: is shown what it takes to make the data ready.
 
         Raises:
             UserError: unknown rule, evaluator or data set.

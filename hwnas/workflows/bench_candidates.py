@@ -75,13 +75,9 @@ def training_images(winner: Winner, reporter: Reporter) -> NDArray[np.float32] |
     None where there is no data set, or its files are gone, which is told: noise then takes their
     place, which hardly matters for timing.
     """
-    if winner.dataset is None:
-        return None
-    from hwnas.data.catalog import find_dataset
-
     try:
-        data = find_dataset(winner.dataset, winner.data_dir)
-        return calibration_images(data, winner.space.resolution)
+        data = winner.data()
+        return None if data is None else calibration_images(data, winner.space.resolution)
     except UserError as error:
         reporter.warn(f"the 8-bit file is quantised by noise instead of images: {error}")
         return None

@@ -24,11 +24,13 @@ if TYPE_CHECKING:
     from hwnas.lut.table import Table
     from hwnas.progress import Reporter
 
-LINUX = "linux/hwnas_bench.py"
-"""Goes into the bundle: a board needs no other file."""
+PROGRAMS = {"linux": "linux/hwnas_bench.py", "android": "android/hwnas_android.py"}
+"""Go into the bundle, by harness: no other file is needed with it."""
 HINTS = {
-    "coreml": "{export}/ios/README.md tells how an iPhone runs it",
-    "tflite": "copy the folder there, and run `python3 {folder}/hwnas_bench.py`",
+    "linux": "copy the folder there, and run `python3 {folder}/hwnas_bench.py`",
+    "android": "attach it to a computer that has adb, and run there `python3 "
+    "{folder}/hwnas_android.py`; {export}/android/README.md says what else it takes",
+    "ios": "{export}/ios/README.md tells how an iPhone runs it",
 }
 
 
@@ -98,12 +100,11 @@ def emit(
     plan = sized_plan(space, networks)
     manifest = emit_bundle(folder, profile, space, plan, maker_of(profile), reporter)
     write_text(_kept(workspace, manifest.bundle), manifest.model_dump_json(by_alias=True))
-    if profile.runtime != "coreml":
-        harness = shipped("export") / LINUX
+    if (program := PROGRAMS.get(profile.harness)) is not None:
+        harness = shipped("export") / program
         write_text(folder / harness.name, harness.read_text(encoding="utf-8"))
     size = sum({model.sha256: model.size_bytes for model in manifest.models.values()}.values())
-    hint = HINTS["coreml" if profile.runtime == "coreml" else "tflite"]
-    told = hint.format(folder=folder.name, export=shipped("export"))
+    told = HINTS[profile.harness].format(folder=folder.name, export=shipped("export"))
     return Emitted(folder, manifest, size, told)
 
 

@@ -82,10 +82,14 @@ def export(
         UserError: the folder cannot be written, or the data set is not there.
     """
     network = winner.network()
+    if (trained_on := _dataset(winner)) is not None:
+        trained_on.prepare(winner.space.resolution, reporter)
     content = _content(winner, network, form, demand.precision, origin)
     artifact = form.emit(content)
     form.gate(artifact)
-    pixels = parities.parity_images(winner.dataset, winner.data_dir, winner.space.resolution)
+    resolution = winner.space.resolution
+    data = (winner.dataset, winner.data_dir, winner.selection)
+    pixels = parities.parity_images(*data, resolution)
     found = _parity(network, form, content, artifact, pixels)
     if demand.precision != "fp32":
         accuracy = _accuracy(winner, network, form, demand, artifact, reporter)
@@ -146,11 +150,8 @@ def _stored(winner: Winner, weights: Weights) -> Mapping[str, Affine]:
 
 def _dataset(winner: Winner) -> Dataset | None:
     """Return the data that the winner was trained on, if it was."""
-    from hwnas.data.catalog import find_dataset
-
-    if not (winner.trained and winner.dataset and winner.trainable()):
-        return None
-    return find_dataset(winner.dataset, winner.data_dir)
+    data = winner.data() if winner.trained else None
+    return data if data is not None and len(data.labels) == winner.space.classes else None
 
 
 def _metadata(winner: Winner, precision: str, origin: Mapping[str, str]) -> dict[str, str]:

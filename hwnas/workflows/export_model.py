@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from hwnas import __version__
+from hwnas.data.selection import USUAL, Selection
 from hwnas.errors import UserError, one_of
 from hwnas.files import write_json
 from hwnas.graph import unnamed
@@ -43,6 +44,7 @@ class Asked:
         precision: None for the format's default.
         dataset: for real images and, where its classes are the module's, labels and accuracy.
         data_dir: where that lies.
+        selection: what is held out or left out of it.
         images: how many held-out images the accuracy is measured on.
         max_drop: percentage points of top-1 that the file may lose.
     """
@@ -51,6 +53,7 @@ class Asked:
     precision: str | None = None
     dataset: str | None = None
     data_dir: Path | None = None
+    selection: Selection = USUAL
     images: int = effects.ACCURACY_IMAGES
     max_drop: float = effects.MAX_DROP
 
@@ -74,7 +77,8 @@ def export_model(model: OwnModel, asked: Asked, folder: Path) -> dict[str, Any]:
     images = data.images if data else unnamed(model.classes)
     artifact = convert(model, form.name, precision, images)
     what = f"the {form.name} file of {model.name}"
-    pixels = parities.parity_images(asked.dataset, asked.data_dir, model.input_shape[-1])
+    data_asked = (asked.dataset, asked.data_dir, asked.selection)
+    pixels = parities.parity_images(*data_asked, model.input_shape[-1])
     expected = parities.torch_outputs(model.module, normalised(pixels, images), form.outputs)
     rounding = None if precision == "fp32" else HALF_EFFECT
     found = form.execute(artifact, pixels, images)
@@ -145,10 +149,10 @@ def _dataset(model: OwnModel, asked: Asked) -> Dataset | None:
         return None
     from hwnas.data.catalog import find_dataset
 
-    data = find_dataset(asked.dataset, asked.data_dir)
-    if len(data.images.labels) != model.classes:
+    data = find_dataset(asked.dataset, asked.data_dir, asked.selection)
+    if len(data.labels) != model.classes:
         raise UserError(
-            f"{asked.dataset} has {len(data.images.labels)} classes, but {model.name} returns "
+            f"{asked.dataset} has {len(data.labels)} classes, but {model.name} returns "
             f"{model.classes} scores: name another --dataset, or none."
         )
     return data

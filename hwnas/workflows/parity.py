@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
+    from hwnas.data.selection import Selection
     from hwnas.targets.content import Format
 
 PARITY_LIMIT = 1e-4
@@ -161,12 +162,15 @@ def require(parity: Parity, what: str) -> None:
         )
 
 
-def parity_images(dataset: str | None, data_dir: Path | None, resolution: int) -> NDArray[np.uint8]:
+def parity_images(
+    dataset: str | None, data_dir: Path | None, selection: Selection, resolution: int
+) -> NDArray[np.uint8]:
     """Return images (n, H, W, 3): real ones where there are some, and noise.
 
     Args:
         dataset: its name; the bundled one for None.
         data_dir: where it lies.
+        selection: what is left out of it.
         resolution: height and width.
     """
     rng = np.random.default_rng(0)
@@ -174,7 +178,7 @@ def parity_images(dataset: str | None, data_dir: Path | None, resolution: int) -
     try:
         from hwnas.data.catalog import find_dataset
 
-        data = find_dataset(dataset or DEFAULT_DATA, data_dir)
+        data = find_dataset(dataset or DEFAULT_DATA, data_dir, selection)
         real = data.real_images(PARITY_IMAGES // 2, resolution)
     except UserError:
         return noise

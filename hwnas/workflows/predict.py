@@ -1,11 +1,11 @@
-"""`hwnas predict` and `hwnas targets`: what is known without running anything."""
+"""`hwnas predict`: what is known of a network without running anything."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from hwnas.cost import energy, file_bytes, file_size_known
-from hwnas.device import find_target, is_target, target_names
+from hwnas.device import find_target
 from hwnas.errors import UserError
 from hwnas.lut.accuracy import CONFIDENCE
 from hwnas.lut.library import Library
@@ -119,32 +119,3 @@ def _timed(table: Table | None, arch: tuple[int, ...], confidence: float | None)
         "energy_mj": energy(table).of(arch) if known else None,
         "energy_source": table.meta["energy_source"],
     }
-
-
-def list_targets(workspace: Path) -> list[dict[str, Any]]:
-    """Return every known target with its tables."""
-    library = Library(workspace)
-    rows = []
-    names = {*target_names(), *(target for target, _ in library.names() if is_target(target))}
-    for name in sorted(names):
-        profile = find_target(name)
-        spaces = [space for target, space in library.names() if target == name]
-        tables = [library.find(name, space) for space in spaces]
-        rows.append(
-            {
-                "target": name,
-                "title": profile.title,
-                "runtime": profile.runtime,
-                "local": profile.local,
-                "tables": [
-                    {
-                        "space": table.space.name,
-                        "source": table.label,
-                        "created": table.meta["created"],
-                        "validation": table.meta["validation"],
-                    }
-                    for table in tables
-                ],
-            }
-        )
-    return rows

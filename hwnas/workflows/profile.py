@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from hwnas.device import describe_host
 from hwnas.errors import TableError, UserError
 from hwnas.files import require_writable
+from hwnas.harness import measure_command
 from hwnas.lut.library import Library
 from hwnas.lut.storage import load, save
 
@@ -80,10 +81,8 @@ def profile_target(
             f"--power-log needs parts that run on this machine, but {profile.title} is another one."
         )
     elif require_device:
-        raise UserError(
-            f"{profile.title} is not attached, and this version measures only targets that run "
-            "on this machine. Without --require-device an ESTIMATED table is built."
-        )
+        how = measure_command(profile.name, profile.harness)
+        raise UserError(f"{profile.title} is another machine. Measure it: {how}")
     else:
         from hwnas.profiler.estimated import estimate_table
 

@@ -7,10 +7,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hwnas.cores import usable_cores
+from hwnas.data.selection import USUAL, Selection
 from hwnas.device import find_target
 from hwnas.errors import UserError, one_of
 from hwnas.evaluate.fake import FakeEvaluator
-from hwnas.evaluate.proxy import proxy_space
+from hwnas.evaluate.proxy import proxy_resolution, proxy_space
 from hwnas.files import fingerprint
 from hwnas.lut.library import Library
 from hwnas.search import defaults
@@ -52,6 +54,7 @@ class Request:
         strategy: name of a strategy.
         dataset: data that candidates are scored on.
         data_dir: where it lies.
+        selection: what is held out or left out of it.
         evaluator: "train" or "fake".
         images: training images per candidate, or None for the recipe's own number.
         rules: rule names, or empty for the default ones.
@@ -69,6 +72,7 @@ class Request:
     strategy: str = defaults.STRATEGY
     dataset: str = defaults.DATASET
     data_dir: Path | None = None
+    selection: Selection = USUAL
     evaluator: str = "train"
     images: int | None = None
     rules: tuple[str, ...] = ()
@@ -89,8 +93,12 @@ class Request:
 
     def to_json(self, opened: Opened) -> dict[str, Any]:
         """Return the request with the identity of its tables, as JSON."""
+        # Options that came later are left out where nobody used them: a run keeps its name.
+        chosen = self.selection.to_json()
+        values = {name: value for name, value in asdict(self).items() if name != "selection"}
         return {
-            **asdict(self),
+            **values,
+            **({"selection": chosen} if chosen else {}),
             "limits": [asdict(limit) for limit in self.limits],
             "rules": list(self.rules),
             "data_dir": None if self.data_dir is None else str(self.data_dir),
@@ -101,6 +109,7 @@ class Request:
     def from_json(cls, values: Mapping[str, Any]) -> Self:
         """Return what `to_json` was given."""
         given = {name: value for name, value in values.items() if name != "tables"}
+        given["selection"] = Selection(**given.get("selection", {}))
         given["limits"] = tuple(Limit(**limit) for limit in values["limits"])
         given["rules"] = tuple(values["rules"])
         given["data_dir"] = None if values["data_dir"] is None else Path(values["data_dir"])
@@ -132,15 +141,15 @@ class Request:
         }
         return Opened(problem, all_costs(space, problem, tables), files)
 
-    def search(self, opened: Opened, workers: int | None) -> Search:
-        """Return the search, its data loaded.
+    def search(self, opened: Opened, workers: int | None, reporter: Reporter) -> Search:
+        """Return the search, its data ready.
 
         Raises:
             UserError: unknown rule, evaluator or data set.
         """
         problem = opened.problem
         rules = make_rules(problem, self.rules) if self.rules else default_rules(problem)
-        evaluator, judge = self._evaluators(find_space(self.space))
+        evaluator, judge = self._evaluators(find_space(self.space), reporter)
         return Search(
             problem=problem,
             costs=opened.costs,
@@ -200,7 +209,9 @@ class Request:
     def _form(self) -> str:
         return find_target(self.target).export_format if self.target else "onnx"
 
-    def _evaluators(self, space: RcnetSpace) -> tuple[Evaluator, Evaluator | None]:
+    def _evaluators(
+        self, space: RcnetSpace, reporter: Reporter
+    ) -> tuple[Evaluator, Evaluator | None]:
         if self.evaluator == "fake":
             return FakeEvaluator(self.seed), None
         from hwnas.data.catalog import find_dataset
@@ -208,25 +219,18 @@ class Request:
         from hwnas.evaluate.trainer import TrainEvaluator
         from hwnas.train import recipe
 
-        classes = len(find_dataset(self.dataset, self.data_dir).images.labels)
-        proxy = proxy_space(space, classes)
+        data = find_dataset(self.dataset, self.data_dir, self.selection, reporter)
+        data.prepare(proxy_resolution(space), reporter)
+        proxy = proxy_space(space, len(data.labels))
         quick = replace(recipe.QUICK, images=self.images or recipe.QUICK.images)
-        candidates = TrainEvaluator(Setting(proxy, self.dataset, self.data_dir), quick, self.seed)
+        setting = Setting(proxy, self.dataset, self.data_dir, selection=self.selection)
+        candidates = TrainEvaluator(setting, quick, self.seed)
         longer = replace(quick, images=JUDGE_FACTOR * quick.images)
         return candidates, replace(candidates, recipe=longer, split="final")
 
 
 JUDGE_FACTOR = 3
 """Finalists are trained on so many times the images of a candidate."""
-
-
-def usable_cores() -> int:
-    """Return the number of cores that this process may use."""
-    import os
-
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def require_positive(name: str, value: int | None) -> int | None:

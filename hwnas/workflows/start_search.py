@@ -49,7 +49,7 @@ def start_search(
     """
     opened = request.open(workspace, reporter, force=force)
     opened.problem.start()
-    search = request.search(opened, require_positive("--workers", workers))
+    search = request.search(opened, require_positive("--workers", workers), reporter)
     if ray is not None:
         search = replace(search, ray=ray, workers=workers or 0)
     search.check()

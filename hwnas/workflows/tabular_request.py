@@ -131,7 +131,12 @@ class TabularRequest:
         ordered = {name: costs[name] for name in (*sorted(self.budgets), *sorted(costs))}
         return Opened(Problem(space, budgets), list(ordered.values()), {space.name: space.sha256})
 
-    def search(self, opened: Opened, workers: int | None) -> Search:
+    def search(
+        self,
+        opened: Opened,
+        workers: int | None,
+        reporter: Reporter,  # noqa: ARG002
+    ) -> Search:
         """Return the search.
 
         Raises:

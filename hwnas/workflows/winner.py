@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from hwnas.data.selection import USUAL, Selection
 from hwnas.errors import UserError
 from hwnas.files import read_json
 from hwnas.graph import ImageInput, unnamed
@@ -13,6 +14,7 @@ from hwnas.spaces import Arch, RcnetSpace, find_space
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from hwnas.data.dataset import Dataset
     from hwnas.models.network import Network
     from hwnas.runs import Run
 
@@ -29,6 +31,7 @@ class Winner:
         target: the target it was searched for, if any.
         dataset: name of the data set of the run, if any.
         data_dir: where that lies.
+        selection: what is held out or left out of it.
         checkpoint: finished training, or None: the weights are random.
         seed: of the random weights.
         outdated: the run was trained when another network was its winner.
@@ -39,6 +42,7 @@ class Winner:
     target: str | None = None
     dataset: str | None = None
     data_dir: Path | None = None
+    selection: Selection = USUAL
     checkpoint: Path | None = None
     seed: int = 0
     outdated: bool = False
@@ -50,17 +54,25 @@ class Winner:
 
     def trainable(self) -> bool:
         """Return whether the run's own data set has the classes of the deployed network."""
-        if self.dataset is None:
-            return False
-        from hwnas.data.catalog import find_dataset
+        data = self.data()
+        return data is not None and len(data.labels) == self.space.classes
 
-        images = find_dataset(self.dataset, self.data_dir).images
-        return len(images.labels) == self.space.classes
+    def data(self) -> Dataset | None:
+        """Return the run's own data set, if it has one.
+
+        Raises:
+            UserError: its files are gone.
+        """
+        if self.dataset is None:
+            return None
+        from hwnas.evaluate.setting import dataset_of
+
+        return dataset_of(self.dataset, self.data_dir, self.selection)
 
     def network(self) -> Network:
         """Return the torch module in evaluation mode, trained or freshly initialised."""
         from hwnas.models.network import Network, initialise
-        from hwnas.train.final import load_trained
+        from hwnas.train.checkpoint import load_trained
 
         graph = self.space.graph(self.arch)
         if self.checkpoint is not None:
@@ -71,10 +83,9 @@ class Winner:
 
     def image_input(self) -> ImageInput:
         """Return labels and normalisation of the data set, where its classes are the network's."""
-        if self.dataset is not None and self.trainable():
-            from hwnas.data.catalog import find_dataset
-
-            return find_dataset(self.dataset, self.data_dir).images
+        data = self.data()
+        if data is not None and len(data.labels) == self.space.classes:
+            return data.images
         return unnamed(self.space.classes)
 
 
@@ -101,6 +112,7 @@ def of_run(run: Run) -> Winner:
         target=target,
         dataset=data["dataset"],
         data_dir=Path(data["data_dir"]) if data["data_dir"] else None,
+        selection=Selection(**data.get("selection", {})),
         checkpoint=checkpoint,
         seed=seed,
         outdated=checkpoint is None and run.has("train.json"),
@@ -122,7 +134,7 @@ def by_hand(
     space: RcnetSpace,
     checkpoint: Path | None,
     seed: int,
-    data: tuple[str | None, Path | None] = (None, None),
+    data: tuple[str | None, Path | None, Selection] = (None, None, USUAL),
 ) -> Winner:
     """Return a network given by its architecture.
 
@@ -131,7 +143,7 @@ def by_hand(
         space: its geometry.
         checkpoint: of a trained run, or None for random weights.
         seed: of random weights.
-        data: name and place of the data set it was trained on.
+        data: name and place of the data set it was trained on, and what was left out of it.
 
     Raises:
         UserError: the architecture is not one of the space, or the checkpoint is missing.
@@ -139,7 +151,13 @@ def by_hand(
     if checkpoint is not None and not checkpoint.is_file():
         raise UserError(f"{checkpoint} is missing: give the checkpoint.pt of a trained run.")
     parsed = space.canonical(space.parse(arch))
-    dataset, data_dir = data
+    dataset, data_dir, selection = data
     return Winner(
-        space, parsed, dataset=dataset, data_dir=data_dir, checkpoint=checkpoint, seed=seed
+        space,
+        parsed,
+        dataset=dataset,
+        data_dir=data_dir,
+        selection=selection,
+        checkpoint=checkpoint,
+        seed=seed,
     )

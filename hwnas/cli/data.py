@@ -1,0 +1,106 @@
+"""`hwnas data ...`: commands on data sets."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from hwnas.cli import options
+from hwnas.cli.console import TerminalReporter, guarded, print_json, stdout
+
+LABELS_SHOWN = 6
+
+
+def show(
+    dataset: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="cluttered-digits, digits, cifar10, cifar100, fashion-mnist, imagenet, "
+            "folder:PATH or parquet:PATH.",
+        ),
+    ],
+    data_dir: options.DataDir = None,
+    held_out_per_class: options.HeldOutPerClass = None,
+    skip_damaged: options.SkipDamaged = False,
+    input_size: Annotated[
+        str, typer.Option("--input", help="Size that it would be trained at, such as 3x96x96.")
+    ] = "3x224x224",
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Decode every image now, and tell which ones are damaged."),
+    ] = False,
+    json: options.Json = False,
+) -> None:
+    """Tell what a data set was read as: images, classes, splits, size.
+
+    folder:PATH is a folder of class folders, or of train/ and val/ with class folders.
+
+    Example: hwnas data show folder:flowers --input 3x96x96 --check
+    """
+    from hwnas.data.selection import Selection
+    from hwnas.spaces.catalog import parse_resolution
+    from hwnas.workflows.data import show_dataset
+
+    selection = Selection(held_out_per_class, skip_damaged)
+    resolution = parse_resolution(input_size)
+    reporter = TerminalReporter()
+    found = show_dataset(dataset, data_dir, selection, resolution, reporter, check=check)
+    if json:
+        print_json(found)
+        return
+    for line in described(found):
+        stdout().print(line, markup=False)
+
+
+def described(found: dict[str, Any]) -> list[str]:
+    """Return what was found, in a few lines."""
+    labels = ", ".join(found["labels"][:LABELS_SHOWN])
+    more = ", ..." if found["classes"] > LABELS_SHOWN else ""
+    lines = [
+        f"{found['dataset']}: {found['kind']}",
+        f"classes   {found['classes']}: {labels}{more}",
+    ]
+    if "splits" not in found:
+        return lines
+    parts = [part for part in ("train", "test") if found[part]]
+    lines += [f"{part:<9} {_part(found[part])}" for part in parts]
+    use = "{train:,} to train on, {search:,} to score candidates, {final:,} for the final result"
+    lines.append(f"use       {use.format(**found['splits'])}")
+    if found["typical_side"]:
+        lines.append(f"size      mostly {found['typical_side']} pixels on the shorter side")
+    lines += [f"training  {found['augmentation']}", f"cache     {_cache(found)}"]
+    return [*lines, f"note      {found['note']}"] if found["note"] else lines
+
+
+def _part(about: dict[str, Any]) -> str:
+    low, high = about["per_class_min"], about["per_class_max"]
+    each = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+    return f"{about['images']:,} images in {about['place']}, {each} of each class"
+
+
+def _cache(found: dict[str, Any]) -> str:
+    from hwnas.data.cache import in_bytes
+
+    side, folder = found["stored_side"], found["cache"][0]
+    size = "" if found["cache_bytes"] is None else f", {in_bytes(found['cache_bytes'])}"
+    pixels = f"{side}x{side}" if side else "their own size"
+    if not found["decoded"]:
+        return f"not decoded yet (to {pixels}{size}); --check does it now"
+    damaged = f", {found['damaged']:,} damaged" if found["damaged"] else ""
+    return f"decoded to {pixels}{size}{damaged}, in {folder}"
+
+
+app = typer.Typer(
+    name="data",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Look at data sets.\n\nHow a folder or a download was read, and what it is used for.",
+)
+app.command("show")(guarded(show))
+
+
+@app.callback()
+def _data() -> None:
+    """Keep `show` a command of its own, though it is the only one."""

@@ -1,0 +1,1 @@
+"""Encoded images to arrays of pixels in the cache, by several processes, through kills."""

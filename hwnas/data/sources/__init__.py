@@ -1,0 +1,1 @@
+"""Places where labelled images are kept, all seen in the same way."""

@@ -1,0 +1,192 @@
+"""What a Parquet file of images holds: encoded images, their classes, the names of the classes."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hwnas.errors import MissingPackage, UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+IMAGE_COLUMNS = ("image", "img")
+LABEL_COLUMNS = ("label", "fine_label", "labels")
+"""Looked for first; other columns serve if the file says that they hold images or classes."""
+
+ROWS_AT_A_TIME = 256
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledFile:
+    """A Parquet file with one image and one class per row.
+
+    Attributes:
+        path: the file.
+        classes: (n,) int64, or the names of the classes as texts.
+        class_names: of the schema's metadata, or None.
+        image_column: holds the encoded image, its path, or a struct of both.
+        label_column: holds the class.
+        group_sizes: rows of each row group, the least that can be read by itself.
+    """
+
+    path: Path
+    classes: NDArray[Any]
+    class_names: tuple[str, ...] | None
+    image_column: str
+    label_column: str
+    group_sizes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The encoded images of the rows [first, last) of a file, read when iterated.
+
+    Attributes:
+        path: the file.
+        image_column: see `LabelledFile`.
+        groups: numbers of the row groups that hold the rows.
+        start: number of the first row of these groups.
+        first: first row that is wanted.
+        last: first row that is not wanted any more.
+    """
+
+    path: Path
+    image_column: str
+    groups: tuple[int, ...]
+    start: int
+    first: int
+    last: int
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the encoded image of every row.
+
+        Raises:
+            UserError: the file is damaged, or an image that it names cannot be read.
+        """
+        columns, row = [self.image_column], self.start
+        with opened(self.path) as file:
+            parts = file.iter_batches(ROWS_AT_A_TIME, row_groups=list(self.groups), columns=columns)
+            for part in parts:
+                for cell in part.column(0)[max(0, self.first - row) : max(0, self.last - row)]:
+                    yield _encoded(self.path, cell.as_py())
+                row += len(part)
+                if row >= self.last:
+                    return
+
+
+def labelled(path: Path) -> LabelledFile:
+    """Read everything of a file but its images.
+
+    Raises:
+        UserError: the file is damaged, empty, or lacks the column of images or of classes.
+        MissingPackage: pyarrow is not installed.
+    """
+    with opened(path) as file:
+        schema, about = file.schema_arrow, file.metadata
+        features = _features(schema)
+        image = _column(path, schema.names, IMAGE_COLUMNS, features, "Image")
+        label = _column(path, schema.names, LABEL_COLUMNS, features, "ClassLabel")
+        values = np.asarray(file.read(columns=[label]).column(0).to_pandas())
+        sizes = tuple(about.row_group(index).num_rows for index in range(about.num_row_groups))
+    if not len(values):
+        raise UserError(f"{path} holds no images.")
+    classes = _classes(path, label, values)
+    return LabelledFile(path, classes, _class_names(features, label), image, label, sizes)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Any]:
+    """Open a Parquet file.
+
+    Raises:
+        UserError: it cannot be read, now or while it is open.
+        MissingPackage: pyarrow is not installed.
+    """
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ImportError:
+        raise MissingPackage(
+            'reading Parquet needs pyarrow and pillow: pip install "hwnas[data]"'
+        ) from None
+    try:
+        with parquet.ParquetFile(path) as file:
+            yield file
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path} cannot be read as Parquet ({reason}): fetch it again.") from None
+
+
+def _features(schema: Any) -> dict[str, Any]:
+    """Return what the `datasets` library writes into the schema about columns, if it did."""
+    try:
+        features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
+    except (KeyError, TypeError, ValueError):
+        return {}
+    return features if isinstance(features, dict) else {}
+
+
+def _column(
+    path: Path,
+    names: list[str],
+    known: Sequence[str],
+    features: Mapping[str, Any],
+    kind: str,
+) -> str:
+    """Return the column of a known name, else the only one that the file says is of the kind."""
+    for name in known:
+        if name in names:
+            return name
+    of_kind = [
+        name
+        for name in names
+        if isinstance(features.get(name), dict) and features[name].get("_type") == kind
+    ]
+    if len(of_kind) == 1:
+        return of_kind[0]
+    wanted = " or ".join(map(repr, known))
+    raise UserError(f"{path} has no column {wanted}; it has {', '.join(names)}: rename the column.")
+
+
+def _classes(path: Path, label: str, values: NDArray[Any]) -> NDArray[Any]:
+    """Return class numbers as int64, or names as they are."""
+    if np.issubdtype(values.dtype, np.integer):
+        return values.astype(np.int64)
+    if all(isinstance(value, str) for value in values):
+        return values
+    raise UserError(
+        f"{path}: column {label!r} must hold class numbers or class names, in all rows."
+    )
+
+
+def _class_names(features: Mapping[str, Any], label: str) -> tuple[str, ...] | None:
+    try:
+        return tuple(map(str, features[label]["names"]))
+    except (KeyError, TypeError):
+        return None
+
+
+def _encoded(path: Path, cell: Any) -> bytes:
+    """Return the image of a cell; nothing where the cell is empty."""
+    data = cell.get("bytes") if isinstance(cell, dict) else cell
+    if isinstance(data, bytes):
+        return data
+    elsewhere = cell.get("path") if isinstance(cell, dict) else cell
+    if not isinstance(elsewhere, str):
+        return b""
+    image = path.parent / elsewhere
+    try:
+        return image.read_bytes()
+    except OSError as error:
+        raise UserError(
+            f"{path} holds no image itself, but names {image}, which cannot be read "
+            f"({error.strerror})."
+        ) from None

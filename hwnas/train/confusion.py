@@ -1,0 +1,81 @@
+"""Which classes a network takes for which."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Confused:
+    """Images of one class that were taken for another.
+
+    Attributes:
+        label: the class that they are of.
+        taken_for: the class that the network says.
+        images: how many.
+        share: of all images of their class.
+    """
+
+    label: str
+    taken_for: str
+    images: int
+    share: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Confusion:
+    """Counts of images by class and by what they were taken for.
+
+    Attributes:
+        labels: names of the classes.
+        counts: (classes, classes), a row per class of the images, a column per answer.
+    """
+
+    labels: tuple[str, ...]
+    counts: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, logits: Tensor, labels: Tensor, names: Sequence[str]) -> Confusion:
+        """Count from logits (n, classes) and labels (n,)."""
+        size = len(names)
+        pairs = labels * size + logits.argmax(1)
+        counts = torch.bincount(pairs, minlength=size**2).view(size, size)
+        return cls(tuple(names), counts.cpu().numpy())
+
+    def worst(self, most: int) -> list[Confused]:
+        """Return the pairs with the largest share of a class, ties by number, then in order."""
+        errors = self.counts.copy()
+        np.fill_diagonal(errors, 0)
+        shares = errors / np.maximum(self.counts.sum(axis=1, keepdims=True), 1)
+        order = np.lexsort((-errors.ravel(), -shares.ravel()))[:most]
+        pairs = [divmod(int(index), len(self.labels)) for index in order]
+        return [
+            Confused(self.labels[i], self.labels[j], int(errors[i, j]), float(shares[i, j]))
+            for i, j in pairs
+            if errors[i, j]
+        ]
+
+    def to_csv(self) -> str:
+        """Return the matrix with a header: a row per class, a column per answer."""
+        stream = io.StringIO()
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["class", *self.labels])
+        for label, row in zip(self.labels, self.counts.tolist(), strict=True):
+            writer.writerow([label, *row])
+        return stream.getvalue()

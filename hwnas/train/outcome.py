@@ -1,0 +1,72 @@
+"""What a full training came to, and where."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+
+from hwnas import __version__
+from hwnas.device import describe_host
+
+
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    """What full training came to, on the "final" images.
+
+    Attributes:
+        accuracy: share of images classified correctly.
+        accuracy_stderr: its standard error.
+        cross_entropy: nats per image.
+        cross_entropy_stderr: its standard error.
+        validation: number of held-out images.
+        images: images trained on.
+        seconds: training time over all runs, interruptions left out.
+        device: where the last part was trained.
+        top5: share of images whose class is among the five likeliest; None with up to five classes.
+        epochs: passes over the training images.
+        best: the epoch whose network was best on other held-out images, as in the curve.
+        confused: the classes most often taken for others, on the "final" images.
+        device_name: of the GPU or the CPU.
+        precision: "bf16" or "fp32".
+        processes: that trained together in the last part.
+        versions: of hwnas, torch, Python and CUDA in the last part.
+    """
+
+    accuracy: float
+    accuracy_stderr: float
+    cross_entropy: float
+    cross_entropy_stderr: float
+    validation: int
+    images: int
+    seconds: float
+    device: str
+    top5: float | None = None
+    epochs: int | None = None
+    best: dict[str, Any] | None = None
+    confused: list[dict[str, Any]] = field(default_factory=list)
+    device_name: str | None = None
+    precision: str | None = None
+    processes: int = 1
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all values."""
+        return asdict(self)
+
+
+def device_name(device: torch.device) -> str:
+    """Return the name of the GPU, or of the CPU."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else describe_host()["cpu"]
+
+
+def versions(device: torch.device) -> dict[str, str]:
+    """Return what software trains on a device."""
+    found = {
+        "hwnas": __version__,
+        "torch": str(torch.__version__),
+        "python": platform.python_version(),
+    }
+    return {**found, "cuda": str(torch.version.cuda)} if device.type == "cuda" else found

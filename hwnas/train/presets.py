@@ -1,0 +1,185 @@
+"""Recipes for full training, by name, and what may be changed in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from hwnas.errors import UserError, one_of
+from hwnas.train.recipe import PAPER_CIFAR, Recipe, average_decay, final_recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PAPER_IMAGENET = Recipe(
+    "paper-imagenet",
+    images=400 * 1_281_167,
+    batch_size=128,
+    peak_lr=0.01,
+    schedule="multi-step",
+    milestones=(0.5, 0.75),
+    warmup=0.0,
+)
+"""Final training on ImageNet: 400 epochs, drops at 200 and 300 (Xiong et al., ICCV 2019)."""
+
+MODERN_WARMUP_EPOCHS = 5
+LONGEST_WARMUP = 0.2
+
+
+def _cifar(train_size: int, epochs: int, batch_size: int | None) -> Recipe:
+    size = batch_size or PAPER_CIFAR.batch_size
+    return replace(PAPER_CIFAR, images=epochs * train_size, batch_size=size)
+
+
+def _imagenet(train_size: int, epochs: int, batch_size: int | None) -> Recipe:
+    size = batch_size or PAPER_IMAGENET.batch_size
+    return replace(PAPER_IMAGENET, images=epochs * train_size, batch_size=size)
+
+
+def _modern(train_size: int, epochs: int, batch_size: int | None) -> Recipe:
+    images, size = epochs * train_size, batch_size or 128
+    return Recipe(
+        "modern",
+        images=images,
+        batch_size=size,
+        peak_lr=0.1,
+        warmup=min(LONGEST_WARMUP, MODERN_WARMUP_EPOCHS / epochs),
+        ema=average_decay(images / size),
+        label_smoothing=0.1,
+        mixup=0.2,
+        cutmix=1.0,
+        erasing=0.1,
+        decay_norms=False,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A recipe that follows from the size of the data.
+
+    Attributes:
+        make: takes images of an epoch, epochs, and a batch size or None for its own.
+        epochs: its own number, or None: as usual for the data.
+    """
+
+    make: Callable[[int, int, int | None], Recipe]
+    epochs: int | None = None
+
+
+PRESETS = {
+    "one-cycle": Preset(final_recipe),
+    "cifar": Preset(_cifar, 200),
+    "imagenet": Preset(_imagenet, 400),
+    "modern": Preset(_modern, 300),
+}
+DEFAULT = "one-cycle"
+
+
+def find_preset(name: str) -> Preset:
+    """Return a preset by name.
+
+    Raises:
+        UserError: unknown; the message lists those that there are.
+    """
+    if name not in PRESETS:
+        raise one_of("recipe", name, list(PRESETS))
+    return PRESETS[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a user wants otherwise than in a preset; None leaves it.
+
+    Attributes:
+        epochs: passes over the training images.
+        lr: the highest learning rate.
+        batch_size: images per step, of all processes together.
+        weight_decay: on the parameters that the preset decays.
+        momentum: Nesterov.
+        warmup_epochs: in which the learning rate rises.
+        ema: decay per step of averaged weights; 0 for none.
+        label_smoothing: share of the target given to all classes alike.
+        mixup: parameter of the beta distribution of its shares; 0 for none.
+        cutmix: the same for CutMix.
+        erasing: probability that a rectangle of an image is erased.
+    """
+
+    epochs: int | None = None
+    lr: float | None = None
+    batch_size: int | None = None
+    weight_decay: float | None = None
+    momentum: float | None = None
+    warmup_epochs: float | None = None
+    ema: float | None = None
+    label_smoothing: float | None = None
+    mixup: float | None = None
+    cutmix: float | None = None
+    erasing: float | None = None
+
+    def __post_init__(self) -> None:
+        _require("--epochs", self.epochs, "at least 1", lambda value: value >= 1)
+        _require("--batch-size", self.batch_size, "at least 2", lambda value: value >= 2)
+        _require("--lr", self.lr, "above 0", lambda value: 0 < value < float("inf"))
+        for name in ("weight_decay", "warmup_epochs", "mixup", "cutmix"):
+            _require(_flag(name), getattr(self, name), "0 or more", _is_positive)
+        for name in ("momentum", "ema", "label_smoothing"):
+            _require(_flag(name), getattr(self, name), "from 0 to below 1", _is_below_one)
+        _require("--erasing", self.erasing, "from 0 to 1", lambda value: 0 <= value <= 1)
+
+    def apply(self, recipe: Recipe, epochs: int) -> Recipe:
+        """Return a recipe of so many epochs with these changes.
+
+        Raises:
+            UserError: the warm-up is longer than the training.
+        """
+        names = ("weight_decay", "momentum", "label_smoothing", "mixup", "cutmix", "erasing")
+        found = {name: getattr(self, name) for name in names}
+        changes: dict[str, Any] = {
+            name: value for name, value in found.items() if value is not None
+        }
+        if self.lr is not None:
+            changes["peak_lr"] = self.lr
+        if self.ema is not None:
+            changes["ema"] = self.ema or None
+        if self.warmup_epochs is not None:
+            if self.warmup_epochs > epochs:
+                raise UserError(
+                    f"--warmup-epochs {self.warmup_epochs:g} is longer than the training of "
+                    f"{epochs} epochs."
+                )
+            changes["warmup"] = self.warmup_epochs / epochs
+        return replace(recipe, **changes)
+
+
+def full_recipe(preset: str, train_size: int, usual_epochs: int, changes: Changes) -> Recipe:
+    """Return the recipe of a full training.
+
+    Args:
+        preset: a name of `PRESETS`.
+        train_size: images of an epoch.
+        usual_epochs: of the data, where neither preset nor changes say.
+        changes: the user's own.
+
+    Raises:
+        UserError: unknown preset, or changes that do not go together.
+    """
+    found = find_preset(preset)
+    epochs = changes.epochs or found.epochs or usual_epochs
+    return changes.apply(found.make(train_size, epochs, changes.batch_size), epochs)
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _is_positive(value: float) -> bool:
+    return 0 <= value < float("inf")
+
+
+def _is_below_one(value: float) -> bool:
+    return 0 <= value < 1
+
+
+def _require(flag: str, value: float | None, wanted: str, holds: Callable[[float], bool]) -> None:
+    if value is not None and not holds(value):
+        raise UserError(f"{flag} must be {wanted}, but got {value:g}.")

@@ -1,0 +1,106 @@
+"""`hwnas data show`: what a data set was read as, before anything is trained on it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hwnas.data.catalog import find_dataset
+from hwnas.data.decoding.decoded import decoded_folder
+from hwnas.data.images import LabelledImages
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from hwnas.data.decoding.decoded import Decoded
+    from hwnas.data.selection import Selection
+    from hwnas.data.sources.source import Source
+    from hwnas.progress import Reporter
+
+
+def show_dataset(
+    spec: str,
+    data_dir: Path | None,
+    selection: Selection,
+    resolution: int,
+    reporter: Reporter,
+    *,
+    check: bool = False,
+) -> dict[str, Any]:
+    """Return what a data set holds and how it would be used, as JSON.
+
+    Args:
+        spec: name of the data set.
+        data_dir: where it lies.
+        selection: what is held out or left out.
+        resolution: that it would be trained at.
+        reporter: is shown progress.
+        check: decode every image now, so that damaged ones are told.
+
+    Raises:
+        UserError: it cannot be used; tells why.
+    """
+    data = find_dataset(spec, data_dir, selection, reporter)
+    if not isinstance(data, LabelledImages):
+        return {
+            "dataset": spec,
+            "kind": "drawn on the fly",
+            "classes": len(data.labels),
+            "labels": list(data.labels),
+        }
+    if check:
+        data.prepare(resolution, reporter)
+    ready = data.is_decoded(resolution)
+    splits = data.splits if ready else data.planned_splits()
+    test = data.parts.test
+    final = len(splits.final) if test is None else len(test.classes)
+    return {
+        "dataset": spec,
+        "kind": data.parts.kind,
+        "note": data.parts.note,
+        "classes": len(data.labels),
+        "labels": list(data.labels),
+        "train": _part(data.parts.train, len(data.labels)),
+        "test": None if test is None else _part(test, len(data.labels)),
+        "splits": {"train": len(splits.train), "search": len(splits.search), "final": final},
+        "typical_side": data.typical_side,
+        "augmentation": data.form.augmentation,
+        **_stored(data, resolution, decoded=ready),
+    }
+
+
+def _part(source: Source, classes: int) -> dict[str, Any]:
+    counts = np.bincount(source.classes, minlength=classes)
+    return {
+        "place": source.title,
+        "images": len(source.classes),
+        "per_class_min": int(counts.min()),
+        "per_class_max": int(counts.max()),
+    }
+
+
+def _stored(data: LabelledImages, resolution: int, *, decoded: bool) -> dict[str, Any]:
+    """Return how images are stored in the cache, or would be."""
+    side = data.form.stored_side(resolution)
+    folders = [
+        decoded_folder(source, data.size(part, resolution))
+        for part, source in data.sources().items()
+    ]
+    parts = data.loaded(resolution) if decoded else []
+    count = sum(len(source.classes) for source in data.sources().values())
+    known = {found.pixels.shape[1] for found in parts}
+    stored = side or (max(known) if known else None)
+    return {
+        "resolution": resolution,
+        "stored_side": stored,
+        "decoded": decoded,
+        "cache": [str(folder) for folder in folders],
+        "cache_bytes": _bytes(parts) if decoded else stored and 3 * stored**2 * count,
+        "damaged": sum(len(found.damaged) for found in parts) if decoded else None,
+    }
+
+
+def _bytes(parts: Iterable[Decoded]) -> int:
+    return sum(file.stat().st_size for found in parts for file in found.folder.iterdir())
