@@ -72,6 +72,9 @@ class Recipe:
 QUICK = Recipe("quick", images=6_000, batch_size=32, peak_lr=0.1, ema=0.98, validation=2_000)
 """Scores candidates on one CPU thread in a few seconds."""
 
+POOLED = Recipe("pooled", images=16_384, batch_size=32, peak_lr=0.2, ema=0.98, validation=4_000)
+"""Trains a network of a pool: long enough that what helps then helps later too."""
+
 PAPER_SEARCH = Recipe(
     "paper-search",
     images=10 * 50_000,

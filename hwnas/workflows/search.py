@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hwnas.errors import CheckFailed
+from hwnas.evaluate.pooled.evaluator import PooledEvaluator
 from hwnas.evaluate.ray_pool import connected
+from hwnas.evaluate.zero_cost import ZeroCostEvaluator
 from hwnas.search.ledger import Ledger, Score
 from hwnas.search.strategy import drive, find_strategy
 from hwnas.workflows.scoring import open_scorer
@@ -24,9 +26,14 @@ if TYPE_CHECKING:
     from hwnas.search.ledger import Ask, Job, Step
     from hwnas.search.strategy import Asking, Options
     from hwnas.spaces import Arch
+    from hwnas.workflows.pooling import Pooling
     from hwnas.workflows.scoring import Ahead, Scorer
 
 FINALISTS = 3
+"""Candidates that a judge scores, beside the start network."""
+
+INSTANT = (PooledEvaluator, ZeroCostEvaluator)
+"""Evaluators that answer sooner than a worker process could be asked."""
 
 MOVES = ("start network", "another network")
 """The first step of a path, and a further one that is no added block."""
@@ -41,13 +48,16 @@ class Search:
         costs: what is reported of every network.
         strategy: name of the strategy.
         options: what it is told.
-        evaluator: scores candidates.
+        evaluator: scores candidates; with a pool, the networks of the pool.
         judge: scores the finalists, on other held-out images and with more training; None
             takes the candidates' scores as they are.
         max_evaluations: limit on candidates, or None.
+        pooling: trains a pool of networks first, and lets a model of them score all candidates;
+            None scores each by itself.
         workers: processes, 0 for this one; on Ray tasks at a time, 0 for one per processor.
         ray: address of the Ray cluster to evaluate on, or None.
         score_source: what scores are, where no judge gave them.
+        finalists: how many the judge scores, beside the start network.
     """
 
     problem: Problem
@@ -60,6 +70,8 @@ class Search:
     workers: int
     ray: str | None = None
     score_source: str = "candidate score"
+    pooling: Pooling | None = None
+    finalists: int = FINALISTS
 
     def check(self) -> None:
         """Raise what the strategy refuses, before anything is scored or written.
@@ -103,6 +115,7 @@ class Search:
                 final,
                 source,
                 ahead,
+                progress.pool,
             )
             result = found.to_json(str(run.path))
             run.write("search.json", result)
@@ -112,9 +125,12 @@ class Search:
         self, ledger: Ledger, store_path: Path, reporter: Reporter, progress: _Progress
     ) -> Ahead:
         asking = self._asking(ledger)
+        evaluator = self.evaluator
+        if self.pooling is not None:
+            evaluator = self._fill(self.pooling, store_path, reporter, progress)
         total = self.max_evaluations or 4 * len(self.problem.space.elements(self.problem.start()))
         with (
-            self._scorer(self.evaluator, store_path) as scorer,
+            self._scorer(evaluator, store_path) as scorer,
             reporter.task("scoring networks", total) as advance,
         ):
 
@@ -126,8 +142,20 @@ class Search:
             drive(asking, ledger, evaluate)
             return scorer.ahead
 
+    def _fill(
+        self, pooling: Pooling, store_path: Path, reporter: Reporter, progress: _Progress
+    ) -> Evaluator:
+        with (
+            self._scorer(self.evaluator, store_path) as scorer,
+            reporter.task("training the pool", pooling.networks) as advance,
+        ):
+            filled, progress.pool = pooling.fill(self.problem, self.evaluator, scorer, advance)
+            return filled
+
     def _scorer(self, evaluator: Evaluator, path: Path) -> AbstractContextManager[Scorer]:
         space, on_ray = self.problem.space, self.ray is not None
+        if isinstance(evaluator, INSTANT):
+            return open_scorer(space, evaluator, 0, path)
         return open_scorer(space, evaluator, self.workers, path, ray=on_ray)
 
     def _judge(
@@ -137,7 +165,7 @@ class Search:
         if self.judge is None:
             return {}
         scored = ledger.scored
-        best = sorted(scored, key=lambda arch: -scored[arch])[:FINALISTS]
+        best = sorted(scored, key=lambda arch: -scored[arch])[: self.finalists]
         start = self.problem.space.canonical(self.problem.start())
         chosen = [(arch, 0) for arch in dict.fromkeys([*best, start])]
         with (
@@ -155,6 +183,7 @@ class _Progress:
     problem: Problem
     reporter: Reporter
     seen: dict[Job, Evaluation] = field(default_factory=dict)
+    pool: dict[Job, Evaluation] = field(default_factory=dict)
     _steps: dict[str, int] = field(default_factory=dict)
 
     def accept(self, step: Step) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hwnas.search.bound import bound_on_optimum
@@ -33,6 +33,7 @@ class SearchResult:
         score_source: what the winner's score is.
         ahead: what idle workers evaluated before it was needed. Of all content this alone depends
             on the number of workers.
+        pool: trainings that candidates' scores rest on, where these are a model's.
     """
 
     problem: Problem
@@ -43,6 +44,7 @@ class SearchResult:
     final: Mapping[Arch, Evaluation]
     score_source: str
     ahead: Ahead
+    pool: Mapping[Job, Evaluation] = field(default_factory=dict)
 
     @property
     def winner(self) -> Arch:
@@ -66,6 +68,7 @@ class SearchResult:
             **_scores(self._evaluation(winner)),
             "score_source": self.score_source,
             "evaluations": self.ledger.evaluations,
+            "trained": self._trained(),
             "complete": self.ledger.complete,
             "ahead": self.ahead._asdict(),
             "costs": self._costs(winner),
@@ -80,10 +83,15 @@ class SearchResult:
             "networks": self._networks(),
             "failed": {
                 space.format(arch): evaluation.failed
-                for (arch, _), evaluation in self.seen.items()
+                for (arch, _), evaluation in [*self.seen.items(), *self.pool.items()]
                 if evaluation.failed is not None
             },
         }
+
+    def _trained(self) -> dict[str, int]:
+        """Return how many trainings candidates' scores took, and on how many images in all."""
+        images = [e.images for e in [*self.seen.values(), *self.pool.values()] if e.images]
+        return {"networks": len(images), "images": sum(images)}
 
     def _evaluation(self, arch: Arch) -> Evaluation:
         return self.final.get(arch) or self.seen[arch, 0]

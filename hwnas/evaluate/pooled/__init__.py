@@ -1,0 +1,1 @@
+"""Scores that rest on all trainings together, not on one training each."""

@@ -1,0 +1,93 @@
+"""From the name of an evaluator to what scores the candidates of a search, and its finalists."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from hwnas.evaluate.fake import FakeEvaluator
+from hwnas.evaluate.proxy import proxy_space
+from hwnas.workflows.search import FINALISTS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hwnas.evaluate.evaluation import Evaluator
+    from hwnas.spaces import RcnetSpace
+    from hwnas.workflows.pooling import Pooling
+
+JUDGE_FACTOR = 3
+"""Finalists of `train` are trained on so many times the images of a candidate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What decides a score.
+
+    Attributes:
+        name: of the evaluator, one of `defaults.EVALUATORS`.
+        space: of the deployed networks.
+        dataset: data that is trained and scored on.
+        data_dir: where it lies.
+        images: training images per network, or None for the recipe's own number.
+        networks: size of the pool; of no meaning to other evaluators.
+        seed: of weights, batches and the pool.
+        time_limit_s: of one training, or None.
+    """
+
+    name: str
+    space: RcnetSpace
+    dataset: str
+    data_dir: Path | None
+    images: int | None
+    networks: int
+    seed: int
+    time_limit_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """Who scores.
+
+    Attributes:
+        evaluator: scores candidates, or the networks of the pool.
+        judge: scores finalists, on other images; None where scores are exact.
+        pooling: how the pool is filled; None without one.
+        finalists: how many the judge scores, beside the start network.
+    """
+
+    evaluator: Evaluator
+    judge: Evaluator | None = None
+    pooling: Pooling | None = None
+    finalists: int = FINALISTS
+
+
+def scoring(asked: Asked) -> Scoring:
+    """Return who scores; data is loaded.
+
+    Raises:
+        UserError: the data set is unknown or cannot be read.
+    """
+    if asked.name == "fake":
+        return Scoring(FakeEvaluator(asked.seed))
+    from hwnas.data.catalog import find_dataset
+    from hwnas.evaluate.setting import Setting
+    from hwnas.evaluate.trainer import TrainEvaluator
+    from hwnas.evaluate.zero_cost import ZeroCostEvaluator
+    from hwnas.train import recipe
+    from hwnas.workflows.pooling import Pooling
+
+    classes = len(find_dataset(asked.dataset, asked.data_dir).images.labels)
+    setting = Setting(proxy_space(asked.space, classes), asked.dataset, asked.data_dir)
+    own = recipe.POOLED if asked.name == "pooled" else recipe.QUICK
+    short = replace(own, images=asked.images or own.images)
+    candidates = TrainEvaluator(setting, short, asked.seed, time_limit_s=asked.time_limit_s)
+    longer = replace(short, images=JUDGE_FACTOR * short.images)
+    if asked.name == "pooled":
+        # All near the top are alike to the model, and one training could not tell them apart.
+        pooling = Pooling(setting.space, asked.networks, asked.seed)
+        return Scoring(candidates, replace(candidates, split="final"), pooling, finalists=1)
+    judge = replace(candidates, recipe=longer, split="final", time_limit_s=None)
+    if asked.name == "zero-cost":
+        return Scoring(ZeroCostEvaluator(setting.space), judge)
+    return Scoring(candidates, judge)
