@@ -74,9 +74,10 @@ def search(
     evaluator: Annotated[
         str | None,
         typer.Option(
-            help="train: each candidate for a short while; pooled: by a model of trainings that "
-            "are chosen for it; zero-cost: by the volume of activations, no training; fake (free "
-            "scores, for tests); tabular is implied by a table.",
+            help="train: each candidate for a short while; distill: by how well its stages "
+            "imitate a teacher's; pooled: by a model of trainings that are chosen for it; "
+            "zero-cost: by the volume of activations, no training; fake (free scores, for tests); "
+            "tabular is implied by a table.",
             show_default=defaults.EVALUATOR,
         ),
     ] = None,

@@ -1,6 +1,6 @@
 """Defaults of a search with trained scores, in a module that costs nothing to import."""
 
-EVALUATORS = ("train", "pooled", "zero-cost", "fake")
+EVALUATORS = ("train", "distill", "pooled", "zero-cost", "fake")
 EVALUATOR = "train"
 
 MAX_EVALUATIONS = 90

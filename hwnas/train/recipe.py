@@ -75,6 +75,12 @@ QUICK = Recipe("quick", images=6_000, batch_size=32, peak_lr=0.1, ema=0.98, vali
 POOLED = Recipe("pooled", images=16_384, batch_size=32, peak_lr=0.2, ema=0.98, validation=4_000)
 """Trains a network of a pool: long enough that what helps then helps later too."""
 
+TEACHER = Recipe("teacher", images=81_920, batch_size=64, peak_lr=0.2, ema=0.98, validation=4_000)
+"""Trains what candidates imitate, once for all of them."""
+
+UNIT = Recipe("unit", 2_048, batch_size=32, peak_lr=0.2, warmup=0.1, ema=0.95, validation=2_000)
+"""Trains one unit to imitate the teacher's."""
+
 PAPER_SEARCH = Recipe(
     "paper-search",
     images=10 * 50_000,

@@ -12,7 +12,9 @@ from hwnas.workflows.search import FINALISTS
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hwnas.evaluate.evaluation import Evaluator
+    from hwnas.evaluate.distill.teacher import Teacher
+    from hwnas.evaluate.evaluation import Composed, Evaluator
+    from hwnas.evaluate.setting import Setting
     from hwnas.spaces import RcnetSpace
     from hwnas.workflows.pooling import Pooling
 
@@ -33,6 +35,7 @@ class Asked:
         networks: size of the pool; of no meaning to other evaluators.
         seed: of weights, batches and the pool.
         time_limit_s: of one training, or None.
+        teachers: folder of trained teachers.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Asked:
     networks: int
     seed: int
     time_limit_s: float | None
+    teachers: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +58,14 @@ class Scoring:
         judge: scores finalists, on other images; None where scores are exact.
         pooling: how the pool is filled; None without one.
         finalists: how many the judge scores, beside the start network.
+        teacher: what candidates imitate, to be trained first.
     """
 
-    evaluator: Evaluator
+    evaluator: Evaluator | Composed
     judge: Evaluator | None = None
     pooling: Pooling | None = None
     finalists: int = FINALISTS
+    teacher: Teacher | None = None
 
 
 def scoring(asked: Asked) -> Scoring:
@@ -80,7 +86,8 @@ def scoring(asked: Asked) -> Scoring:
     classes = len(find_dataset(asked.dataset, asked.data_dir).images.labels)
     setting = Setting(proxy_space(asked.space, classes), asked.dataset, asked.data_dir)
     own = recipe.POOLED if asked.name == "pooled" else recipe.QUICK
-    short = replace(own, images=asked.images or own.images)
+    images = own.images if asked.name == "distill" else asked.images or own.images
+    short = replace(own, images=images)
     candidates = TrainEvaluator(setting, short, asked.seed, time_limit_s=asked.time_limit_s)
     longer = replace(short, images=JUDGE_FACTOR * short.images)
     if asked.name == "pooled":
@@ -90,4 +97,18 @@ def scoring(asked: Asked) -> Scoring:
     judge = replace(candidates, recipe=longer, split="final", time_limit_s=None)
     if asked.name == "zero-cost":
         return Scoring(ZeroCostEvaluator(setting.space), judge)
+    if asked.name == "distill":
+        return _distill(asked, setting, judge)
     return Scoring(candidates, judge)
+
+
+def _distill(asked: Asked, setting: Setting, judge: Evaluator) -> Scoring:
+    from hwnas.evaluate.distill.evaluator import DistillEvaluator
+    from hwnas.evaluate.distill.teacher import Teacher
+    from hwnas.evaluate.distill.transplant import TransplantEvaluator
+    from hwnas.train import recipe
+
+    teacher = Teacher(setting, recipe.TEACHER, asked.seed, asked.teachers)
+    short = replace(recipe.UNIT, images=asked.images or recipe.UNIT.images)
+    part = TransplantEvaluator(teacher, short, asked.seed, time_limit_s=asked.time_limit_s)
+    return Scoring(DistillEvaluator(part), judge, teacher=teacher)

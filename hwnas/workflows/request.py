@@ -134,7 +134,7 @@ class Request:
             name: fingerprint([table.meta.get("created"), table.meta.get("table_sha256")])
             for name, table in tables.items()
         }
-        return Opened(problem, all_costs(space, problem, tables), files)
+        return Opened(problem, all_costs(space, problem, tables), files, workspace)
 
     def search(self, opened: Opened, workers: int | None) -> Search:
         """Return the search, its data loaded.
@@ -153,6 +153,7 @@ class Request:
             self.max_evaluations or defaults.POOL,
             self.seed,
             self.time_limit_s,
+            (opened.workspace / "runs" / "teachers").resolve(),
         )
         who = scoring(asked)
         return Search(
@@ -168,6 +169,7 @@ class Request:
             workers=workers or (0 if who.judge is None else usable_cores()),
             pooling=who.pooling,
             finalists=who.finalists,
+            teacher=who.teacher,
         )
 
     def within(self, quantities: Mapping[str, Sequence[str]], numbers: Sequence[str]) -> Request:
@@ -219,6 +221,8 @@ class Request:
             return self.max_evaluations or defaults.MAX_EVALUATIONS
         if self.evaluator == "pooled":
             return None if self.strategy in GREEDY else defaults.FREE_QUESTIONS
+        if self.evaluator == "distill" and self.strategy not in GREEDY:
+            return self.max_evaluations or defaults.MAX_EVALUATIONS
         return self.max_evaluations
 
     @property

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hwnas.errors import CheckFailed
+from hwnas.evaluate.evaluation import Composed
 from hwnas.evaluate.pooled.evaluator import PooledEvaluator
 from hwnas.evaluate.ray_pool import connected
 from hwnas.evaluate.zero_cost import ZeroCostEvaluator
 from hwnas.search.ledger import Ledger, Score
 from hwnas.search.strategy import drive, find_strategy
+from hwnas.workflows.composing import ComposedScorer
 from hwnas.workflows.scoring import open_scorer
 from hwnas.workflows.search_result import JUDGED, SearchResult
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hwnas.cost import Cost, Problem
+    from hwnas.evaluate.distill.teacher import Teacher
     from hwnas.evaluate.evaluation import Evaluation, Evaluator
     from hwnas.progress import Reporter
     from hwnas.runs import Run
@@ -48,7 +51,8 @@ class Search:
         costs: what is reported of every network.
         strategy: name of the strategy.
         options: what it is told.
-        evaluator: scores candidates; with a pool, the networks of the pool.
+        evaluator: scores candidates, or composes their scores from those of parts; with a pool,
+            scores the networks of the pool.
         judge: scores the finalists, on other held-out images and with more training; None
             takes the candidates' scores as they are.
         max_evaluations: limit on candidates, or None.
@@ -58,13 +62,14 @@ class Search:
         ray: address of the Ray cluster to evaluate on, or None.
         score_source: what scores are, where no judge gave them.
         finalists: how many the judge scores, beside the start network.
+        teacher: what candidates imitate, trained before anything else; None where there is none.
     """
 
     problem: Problem
     costs: Sequence[Cost]
     strategy: str
     options: Options
-    evaluator: Evaluator
+    evaluator: Evaluator | Composed
     judge: Evaluator | None
     max_evaluations: int | None
     workers: int
@@ -72,6 +77,7 @@ class Search:
     score_source: str = "candidate score"
     pooling: Pooling | None = None
     finalists: int = FINALISTS
+    teacher: Teacher | None = None
 
     def check(self) -> None:
         """Raise what the strategy refuses, before anything is scored or written.
@@ -98,6 +104,9 @@ class Search:
         progress = _Progress(self.problem, reporter)
         ledger = Ledger(self.problem, self.max_evaluations, progress.accept)
         with run.lock(), connected(self.ray):
+            if self.teacher is not None:
+                reporter.info(f"training the teacher on {self.teacher.recipe.images:,} images")
+                self.teacher.train(reporter)
             ahead = self._ask(ledger, store_path, reporter, progress)
             if ledger.best is None:
                 raise CheckFailed(
@@ -116,6 +125,7 @@ class Search:
                 source,
                 ahead,
                 progress.pool,
+                0 if self.teacher is None else self.teacher.recipe.images,
             )
             result = found.to_json(str(run.path))
             run.write("search.json", result)
@@ -125,14 +135,17 @@ class Search:
         self, ledger: Ledger, store_path: Path, reporter: Reporter, progress: _Progress
     ) -> Ahead:
         asking = self._asking(ledger)
-        evaluator = self.evaluator
+        composed, evaluator = None, self.evaluator
+        if isinstance(evaluator, Composed):
+            composed, evaluator = evaluator, evaluator.part
         if self.pooling is not None:
-            evaluator = self._fill(self.pooling, store_path, reporter, progress)
+            evaluator = self._fill(self.pooling, evaluator, store_path, reporter, progress)
         total = self.max_evaluations or 4 * len(self.problem.space.elements(self.problem.start()))
         with (
-            self._scorer(evaluator, store_path) as scorer,
+            self._scorer(evaluator, store_path) as whole,
             reporter.task("scoring networks", total) as advance,
         ):
+            scorer = ComposedScorer(composed, whole, progress.pool) if composed else whole
 
             def evaluate(ask: Ask) -> dict[Job, Score | None]:
                 found = scorer.score(ask.needed, advance, ask.ahead)
@@ -143,13 +156,18 @@ class Search:
             return scorer.ahead
 
     def _fill(
-        self, pooling: Pooling, store_path: Path, reporter: Reporter, progress: _Progress
+        self,
+        pooling: Pooling,
+        trainer: Evaluator,
+        store_path: Path,
+        reporter: Reporter,
+        progress: _Progress,
     ) -> Evaluator:
         with (
-            self._scorer(self.evaluator, store_path) as scorer,
+            self._scorer(trainer, store_path) as scorer,
             reporter.task("training the pool", pooling.networks) as advance,
         ):
-            filled, progress.pool = pooling.fill(self.problem, self.evaluator, scorer, advance)
+            filled, progress.pool = pooling.fill(self.problem, trainer, scorer, advance)
             return filled
 
     def _scorer(self, evaluator: Evaluator, path: Path) -> AbstractContextManager[Scorer]:

@@ -33,7 +33,8 @@ class SearchResult:
         score_source: what the winner's score is.
         ahead: what idle workers evaluated before it was needed. Of all content this alone depends
             on the number of workers.
-        pool: trainings that candidates' scores rest on, where these are a model's.
+        pool: trainings that candidates' scores rest on, where these are not their own.
+        teacher_images: images that a teacher was trained on.
     """
 
     problem: Problem
@@ -45,6 +46,7 @@ class SearchResult:
     score_source: str
     ahead: Ahead
     pool: Mapping[Job, Evaluation] = field(default_factory=dict)
+    teacher_images: int = 0
 
     @property
     def winner(self) -> Arch:
@@ -91,7 +93,11 @@ class SearchResult:
     def _trained(self) -> dict[str, int]:
         """Return how many trainings candidates' scores took, and on how many images in all."""
         images = [e.images for e in [*self.seen.values(), *self.pool.values()] if e.images]
-        return {"networks": len(images), "images": sum(images)}
+        return {
+            "networks": len(images),
+            "images": sum(images),
+            "teacher_images": self.teacher_images,
+        }
 
     def _evaluation(self, arch: Arch) -> Evaluation:
         return self.final.get(arch) or self.seen[arch, 0]

@@ -1,0 +1,62 @@
+"""The evaluator that adds up what the units of a network lose against those of a teacher."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hwnas.evaluate.distill.teacher import TEACHER
+from hwnas.evaluate.distill.units import UNITS, swapped
+from hwnas.evaluate.evaluation import Evaluation
+from hwnas.spaces.fillings import STAGE_POSITIONS, STAGES, stage_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hwnas.evaluate.distill.transplant import TransplantEvaluator
+    from hwnas.spaces import Arch
+
+
+@dataclass(frozen=True)
+class DistillEvaluator:
+    """Scores a network by the sum of its units' divergences from the teacher.
+
+    A unit is trained once for all networks that have it, so that most networks of a search cost
+    nothing. In a unit the first block of a stage counts as such; the others in any order are one
+    unit, as residual blocks bear another order well.
+
+    Attributes:
+        part: scores one unit in the teacher.
+    """
+
+    part: TransplantEvaluator
+
+    def identity(self) -> dict[str, Any]:
+        """Return what decides the score."""
+        return {"evaluator": "distill", "version": 1, "part": self.part.identity()}
+
+    def parts(self, arch: Arch) -> list[Arch]:
+        """Return the teacher with each unit of `arch` in turn."""
+        guest = ordered(self.part.teacher.setting.space.canonical(arch))
+        return [swapped(TEACHER, guest, unit) for unit in range(len(UNITS))]
+
+    def compose(self, found: Sequence[Evaluation]) -> Evaluation:
+        """Return the evaluation of a network from those of its parts, in order."""
+        failed = next((part.failed for part in found if part.failed is not None), None)
+        if failed is not None:
+            return Evaluation.failure(failed)
+        divergence = -sum(math.log(part.score) for part in found)
+        relative = math.sqrt(sum((part.stderr / part.score) ** 2 for part in found))
+        score = math.exp(-divergence)
+        return Evaluation(score, None, None, score * relative, 0, 0.0)
+
+
+def ordered(arch: Arch) -> Arch:
+    """Return a canonical network with the blocks of every stage sorted, but for the first."""
+    stages = []
+    for stage in range(STAGES):
+        first, *others = [block for block in stage_of(arch, stage) if block] or [0]
+        blocks = [first, *sorted(others)]
+        stages += blocks + [0] * (STAGE_POSITIONS - len(blocks))
+    return tuple(stages)
