@@ -11,7 +11,7 @@ from hwnas.cli import found, options
 from hwnas.cli.console import TerminalReporter, print_json
 from hwnas.cli.lazy_help import STRATEGIES
 from hwnas.search import defaults
-from hwnas.train.recipe import POOLED, QUICK
+from hwnas.train.recipe import QUICK, UNIT
 
 if TYPE_CHECKING:
     from hwnas.workflows.asked import SearchRequest
@@ -75,9 +75,8 @@ def search(
         str | None,
         typer.Option(
             help="train: each candidate for a short while; distill: by how well its stages "
-            "imitate a teacher's; pooled: by a model of trainings that are chosen for it; "
-            "zero-cost: by the volume of activations, no training; fake (free scores, for tests); "
-            "tabular is implied by a table.",
+            "imitate a teacher's; zero-cost: by the volume of activations, no training; fake "
+            "(free scores, for tests); tabular is implied by a table.",
             show_default=defaults.EVALUATOR,
         ),
     ] = None,
@@ -85,15 +84,15 @@ def search(
         int | None,
         typer.Option(
             help="Training images per network.",
-            show_default=f"{QUICK.images}; {POOLED.images} for pooled",
+            show_default=f"{QUICK.images}; per unit {UNIT.images} for distill",
         ),
     ] = None,
     max_evaluations: Annotated[
         int | None,
         typer.Option(
-            help="Networks to score at most; of pooled, to train.",
-            show_default=f"{defaults.MAX_EVALUATIONS}; {defaults.POOL} for pooled; no limit where "
-            "scores are free: zero-cost, fake, table",
+            help="Networks to score at most.",
+            show_default=f"{defaults.MAX_EVALUATIONS}; no limit where scores are free (zero-cost, "
+            "fake, table), or mostly known (distill with greedy strategies)",
         ),
     ] = None,
     refreshes: Annotated[

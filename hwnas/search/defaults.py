@@ -1,16 +1,10 @@
 """Defaults of a search with trained scores, in a module that costs nothing to import."""
 
-EVALUATORS = ("train", "distill", "pooled", "zero-cost", "fake")
+EVALUATORS = ("train", "distill", "zero-cost", "fake")
 EVALUATOR = "train"
 
 MAX_EVALUATIONS = 90
 """Networks that `train` scores at most: keeps a search on a CPU within ten minutes on two cores."""
-
-POOL = 32
-"""Networks that `pooled` trains: on about as many images as `train`."""
-
-FREE_QUESTIONS = 2_000
-"""What strategies that do not end by themselves may ask a model that answers at once."""
 
 MAX_REFRESHES = 2
 """Old gains evaluated again per step: with noisy scores the largest of many is mostly luck."""

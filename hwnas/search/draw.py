@@ -54,26 +54,6 @@ def _excess(problem: Problem, arch: Arch) -> float:
     return sum(max(0.0, use - 1) for use in problem.uses(arch))
 
 
-def grow(problem: Problem, rng: np.random.Generator) -> Arch:
-    """Return the start network with random blocks more, within all budgets, canonical.
-
-    Stages are filled unevenly, often with one type alone, so that a few such networks tell apart
-    what stages and types are worth. How full it gets is random too.
-    """
-    space = problem.space
-    arch = space.canonical(problem.start())
-    for group in rng.permutation(len(space.groups)).tolist():
-        places = [place for place in space.groups[group] if not arch[place]]
-        types = [block for block in space.choices[places[0]] if block] if places else []
-        pure, only = rng.random() < 0.5, rng.integers(max(len(types), 1))
-        for place in places[: int(rng.integers(len(places) + 1) * (rng.random() < 0.5))]:
-            block = types[int(only if pure else rng.integers(len(types)))]
-            larger = space.canonical(space.add(arch, (place, block)))
-            if problem.feasible(larger):
-                arch = larger
-    return arch
-
-
 def draw_new(
     problem: Problem, rng: np.random.Generator, known: Callable[[Arch], bool]
 ) -> Arch | None:

@@ -72,9 +72,6 @@ class Recipe:
 QUICK = Recipe("quick", images=6_000, batch_size=32, peak_lr=0.1, ema=0.98, validation=2_000)
 """Scores candidates on one CPU thread in a few seconds."""
 
-POOLED = Recipe("pooled", images=16_384, batch_size=32, peak_lr=0.2, ema=0.98, validation=4_000)
-"""Trains a network of a pool: long enough that what helps then helps later too."""
-
 TEACHER = Recipe("teacher", images=81_920, batch_size=64, peak_lr=0.2, ema=0.98, validation=4_000)
 """Trains what candidates imitate, once for all of them."""
 

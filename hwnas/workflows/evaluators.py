@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from hwnas.evaluate.fake import FakeEvaluator
 from hwnas.evaluate.proxy import proxy_space
-from hwnas.workflows.search import FINALISTS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,10 +15,12 @@ if TYPE_CHECKING:
     from hwnas.evaluate.evaluation import Composed, Evaluator
     from hwnas.evaluate.setting import Setting
     from hwnas.spaces import RcnetSpace
-    from hwnas.workflows.pooling import Pooling
 
 JUDGE_FACTOR = 3
 """Finalists of `train` are trained on so many times the images of a candidate."""
+
+TEACHER_FACTOR = 40
+"""The teacher is trained on so many times the images of a unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,7 @@ class Asked:
         dataset: data that is trained and scored on.
         data_dir: where it lies.
         images: training images per network, or None for the recipe's own number.
-        networks: size of the pool; of no meaning to other evaluators.
-        seed: of weights, batches and the pool.
+        seed: of weights and batches.
         time_limit_s: of one training, or None.
         teachers: folder of trained teachers.
     """
@@ -43,7 +43,6 @@ class Asked:
     dataset: str
     data_dir: Path | None
     images: int | None
-    networks: int
     seed: int
     time_limit_s: float | None
     teachers: Path
@@ -54,17 +53,13 @@ class Scoring:
     """Who scores.
 
     Attributes:
-        evaluator: scores candidates, or the networks of the pool.
+        evaluator: scores candidates.
         judge: scores finalists, on other images; None where scores are exact.
-        pooling: how the pool is filled; None without one.
-        finalists: how many the judge scores, beside the start network.
         teacher: what candidates imitate, to be trained first.
     """
 
     evaluator: Evaluator | Composed
     judge: Evaluator | None = None
-    pooling: Pooling | None = None
-    finalists: int = FINALISTS
     teacher: Teacher | None = None
 
 
@@ -81,19 +76,13 @@ def scoring(asked: Asked) -> Scoring:
     from hwnas.evaluate.trainer import TrainEvaluator
     from hwnas.evaluate.zero_cost import ZeroCostEvaluator
     from hwnas.train import recipe
-    from hwnas.workflows.pooling import Pooling
 
     classes = len(find_dataset(asked.dataset, asked.data_dir).images.labels)
     setting = Setting(proxy_space(asked.space, classes), asked.dataset, asked.data_dir)
-    own = recipe.POOLED if asked.name == "pooled" else recipe.QUICK
-    images = own.images if asked.name == "distill" else asked.images or own.images
-    short = replace(own, images=images)
+    images = None if asked.name == "distill" else asked.images
+    short = replace(recipe.QUICK, images=images or recipe.QUICK.images)
     candidates = TrainEvaluator(setting, short, asked.seed, time_limit_s=asked.time_limit_s)
     longer = replace(short, images=JUDGE_FACTOR * short.images)
-    if asked.name == "pooled":
-        # All near the top are alike to the model, and one training could not tell them apart.
-        pooling = Pooling(setting.space, asked.networks, asked.seed)
-        return Scoring(candidates, replace(candidates, split="final"), pooling, finalists=1)
     judge = replace(candidates, recipe=longer, split="final", time_limit_s=None)
     if asked.name == "zero-cost":
         return Scoring(ZeroCostEvaluator(setting.space), judge)
@@ -108,7 +97,8 @@ def _distill(asked: Asked, setting: Setting, judge: Evaluator) -> Scoring:
     from hwnas.evaluate.distill.transplant import TransplantEvaluator
     from hwnas.train import recipe
 
-    teacher = Teacher(setting, recipe.TEACHER, asked.seed, asked.teachers)
     short = replace(recipe.UNIT, images=asked.images or recipe.UNIT.images)
+    longer = replace(recipe.TEACHER, images=TEACHER_FACTOR * short.images)
+    teacher = Teacher(setting, longer, asked.seed, asked.teachers)
     part = TransplantEvaluator(teacher, short, asked.seed, time_limit_s=asked.time_limit_s)
     return Scoring(DistillEvaluator(part), judge, teacher=teacher)

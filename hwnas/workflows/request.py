@@ -51,8 +51,7 @@ class Request:
         evaluator: one of `defaults.EVALUATORS`.
         images: training images per network, or None for the recipe's own number.
         rules: rule names, or empty for the default ones.
-        max_evaluations: limit on networks to train, or to score where nothing is trained; None
-            for the evaluator's own, or for no limit.
+        max_evaluations: limit on candidates; None for the evaluator's own, which may be no limit.
         max_refreshes: old gains to evaluate again per step and rule, or None for exact greedy.
         replicates: scores per network at most, where a choice hangs on noise.
         batch: networks that the surrogate chooses at a time.
@@ -85,11 +84,6 @@ class Request:
         if self.evaluator not in defaults.EVALUATORS:
             remedy = "tabular comes with --space tabular:FILE.csv."
             raise one_of("evaluator", self.evaluator, list(defaults.EVALUATORS), remedy)
-        if self.evaluator == "pooled" and self.strategy == "surrogate":
-            raise UserError(
-                "--strategy surrogate is a model of scores, and so is --evaluator pooled: take "
-                "--evaluator train with it."
-            )
 
     def to_json(self, opened: Opened) -> dict[str, Any]:
         """Return the request with the identity of its tables, as JSON."""
@@ -150,7 +144,6 @@ class Request:
             self.dataset,
             self.data_dir,
             self.images,
-            self.max_evaluations or defaults.POOL,
             self.seed,
             self.time_limit_s,
             (opened.workspace / "runs" / "teachers").resolve(),
@@ -167,8 +160,6 @@ class Request:
             judge=who.judge,
             max_evaluations=self._limit,
             workers=workers or (0 if who.judge is None else usable_cores()),
-            pooling=who.pooling,
-            finalists=who.finalists,
             teacher=who.teacher,
         )
 
@@ -219,8 +210,6 @@ class Request:
         """Networks that a strategy may ask for."""
         if self.evaluator == "train":
             return self.max_evaluations or defaults.MAX_EVALUATIONS
-        if self.evaluator == "pooled":
-            return None if self.strategy in GREEDY else defaults.FREE_QUESTIONS
         if self.evaluator == "distill" and self.strategy not in GREEDY:
             return self.max_evaluations or defaults.MAX_EVALUATIONS
         return self.max_evaluations

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from hwnas.errors import CheckFailed
 from hwnas.evaluate.evaluation import Composed
-from hwnas.evaluate.pooled.evaluator import PooledEvaluator
 from hwnas.evaluate.ray_pool import connected
 from hwnas.evaluate.zero_cost import ZeroCostEvaluator
 from hwnas.search.ledger import Ledger, Score
@@ -29,14 +28,9 @@ if TYPE_CHECKING:
     from hwnas.search.ledger import Ask, Job, Step
     from hwnas.search.strategy import Asking, Options
     from hwnas.spaces import Arch
-    from hwnas.workflows.pooling import Pooling
     from hwnas.workflows.scoring import Ahead, Scorer
 
 FINALISTS = 3
-"""Candidates that a judge scores, beside the start network."""
-
-INSTANT = (PooledEvaluator, ZeroCostEvaluator)
-"""Evaluators that answer sooner than a worker process could be asked."""
 
 MOVES = ("start network", "another network")
 """The first step of a path, and a further one that is no added block."""
@@ -51,17 +45,13 @@ class Search:
         costs: what is reported of every network.
         strategy: name of the strategy.
         options: what it is told.
-        evaluator: scores candidates, or composes their scores from those of parts; with a pool,
-            scores the networks of the pool.
+        evaluator: scores candidates, or composes their scores from those of parts.
         judge: scores the finalists, on other held-out images and with more training; None
             takes the candidates' scores as they are.
         max_evaluations: limit on candidates, or None.
-        pooling: trains a pool of networks first, and lets a model of them score all candidates;
-            None scores each by itself.
         workers: processes, 0 for this one; on Ray tasks at a time, 0 for one per processor.
         ray: address of the Ray cluster to evaluate on, or None.
         score_source: what scores are, where no judge gave them.
-        finalists: how many the judge scores, beside the start network.
         teacher: what candidates imitate, trained before anything else; None where there is none.
     """
 
@@ -75,8 +65,6 @@ class Search:
     workers: int
     ray: str | None = None
     score_source: str = "candidate score"
-    pooling: Pooling | None = None
-    finalists: int = FINALISTS
     teacher: Teacher | None = None
 
     def check(self) -> None:
@@ -124,7 +112,7 @@ class Search:
                 final,
                 source,
                 ahead,
-                progress.pool,
+                progress.parts,
                 0 if self.teacher is None else self.teacher.recipe.images,
             )
             result = found.to_json(str(run.path))
@@ -138,14 +126,12 @@ class Search:
         composed, evaluator = None, self.evaluator
         if isinstance(evaluator, Composed):
             composed, evaluator = evaluator, evaluator.part
-        if self.pooling is not None:
-            evaluator = self._fill(self.pooling, evaluator, store_path, reporter, progress)
         total = self.max_evaluations or 4 * len(self.problem.space.elements(self.problem.start()))
         with (
             self._scorer(evaluator, store_path) as whole,
             reporter.task("scoring networks", total) as advance,
         ):
-            scorer = ComposedScorer(composed, whole, progress.pool) if composed else whole
+            scorer = ComposedScorer(composed, whole, progress.parts) if composed else whole
 
             def evaluate(ask: Ask) -> dict[Job, Score | None]:
                 found = scorer.score(ask.needed, advance, ask.ahead)
@@ -155,24 +141,10 @@ class Search:
             drive(asking, ledger, evaluate)
             return scorer.ahead
 
-    def _fill(
-        self,
-        pooling: Pooling,
-        trainer: Evaluator,
-        store_path: Path,
-        reporter: Reporter,
-        progress: _Progress,
-    ) -> Evaluator:
-        with (
-            self._scorer(trainer, store_path) as scorer,
-            reporter.task("training the pool", pooling.networks) as advance,
-        ):
-            filled, progress.pool = pooling.fill(self.problem, trainer, scorer, advance)
-            return filled
-
     def _scorer(self, evaluator: Evaluator, path: Path) -> AbstractContextManager[Scorer]:
         space, on_ray = self.problem.space, self.ray is not None
-        if isinstance(evaluator, INSTANT):
+        if isinstance(evaluator, ZeroCostEvaluator):
+            # It answers sooner than a worker could be asked.
             return open_scorer(space, evaluator, 0, path)
         return open_scorer(space, evaluator, self.workers, path, ray=on_ray)
 
@@ -183,7 +155,7 @@ class Search:
         if self.judge is None:
             return {}
         scored = ledger.scored
-        best = sorted(scored, key=lambda arch: -scored[arch])[: self.finalists]
+        best = sorted(scored, key=lambda arch: -scored[arch])[:FINALISTS]
         start = self.problem.space.canonical(self.problem.start())
         chosen = [(arch, 0) for arch in dict.fromkeys([*best, start])]
         with (
@@ -201,7 +173,7 @@ class _Progress:
     problem: Problem
     reporter: Reporter
     seen: dict[Job, Evaluation] = field(default_factory=dict)
-    pool: dict[Job, Evaluation] = field(default_factory=dict)
+    parts: dict[Job, Evaluation] = field(default_factory=dict)
     _steps: dict[str, int] = field(default_factory=dict)
 
     def accept(self, step: Step) -> None:

@@ -33,7 +33,7 @@ class SearchResult:
         score_source: what the winner's score is.
         ahead: what idle workers evaluated before it was needed. Of all content this alone depends
             on the number of workers.
-        pool: trainings that candidates' scores rest on, where these are not their own.
+        parts: evaluations that candidates' scores are composed of, where they are.
         teacher_images: images that a teacher was trained on.
     """
 
@@ -45,7 +45,7 @@ class SearchResult:
     final: Mapping[Arch, Evaluation]
     score_source: str
     ahead: Ahead
-    pool: Mapping[Job, Evaluation] = field(default_factory=dict)
+    parts: Mapping[Job, Evaluation] = field(default_factory=dict)
     teacher_images: int = 0
 
     @property
@@ -85,14 +85,14 @@ class SearchResult:
             "networks": self._networks(),
             "failed": {
                 space.format(arch): evaluation.failed
-                for (arch, _), evaluation in [*self.seen.items(), *self.pool.items()]
+                for (arch, _), evaluation in [*self.seen.items(), *self.parts.items()]
                 if evaluation.failed is not None
             },
         }
 
     def _trained(self) -> dict[str, int]:
         """Return how many trainings candidates' scores took, and on how many images in all."""
-        images = [e.images for e in [*self.seen.values(), *self.pool.values()] if e.images]
+        images = [e.images for e in [*self.seen.values(), *self.parts.values()] if e.images]
         return {
             "networks": len(images),
             "images": sum(images),

@@ -88,8 +88,6 @@ def _announce(search: Search, request: SearchRequest, folder: Path, reporter: Re
     budgets = "; ".join(str(budget) for budget in search.problem.budgets)
     limit = search.max_evaluations
     count = f"at most {limit} networks" if limit else "networks until the strategy ends"
-    if search.pooling is not None:
-        count = f"networks by a model of {search.pooling.networks} trainings"
     reporter.info(f"searching {search.problem.space.name} within {budgets}")
     many = f"{search.workers or 1} at a time"
     if search.ray is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from hwnas.evaluate.distill.teacher import TEACHER
@@ -41,6 +42,16 @@ class DistillEvaluator:
         guest = ordered(self.part.teacher.setting.space.canonical(arch))
         return [swapped(TEACHER, guest, unit) for unit in range(len(UNITS))]
 
+    def evaluate(self, arch: Arch, replicate: int = 0) -> Evaluation:
+        """Return the score of a network by itself; a process trains a unit once.
+
+        Raises:
+            EvaluationFailed: training of a unit diverged, or took longer than the limit.
+            UserError: there is no trained teacher.
+        """
+        parts = self.parts(arch)
+        return self.compose([_evaluated(self.part, part, replicate) for part in parts])
+
     def compose(self, found: Sequence[Evaluation]) -> Evaluation:
         """Return the evaluation of a network from those of its parts, in order."""
         failed = next((part.failed for part in found if part.failed is not None), None)
@@ -50,6 +61,11 @@ class DistillEvaluator:
         relative = math.sqrt(sum((part.stderr / part.score) ** 2 for part in found))
         score = math.exp(-divergence)
         return Evaluation(score, None, None, score * relative, 0, 0.0)
+
+
+@lru_cache(maxsize=1 << 12)
+def _evaluated(evaluator: TransplantEvaluator, part: Arch, replicate: int) -> Evaluation:
+    return evaluator.evaluate(part, replicate)
 
 
 def ordered(arch: Arch) -> Arch:

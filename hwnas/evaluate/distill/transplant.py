@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import math
+import re
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -61,6 +62,7 @@ class TransplantEvaluator:
         recipe: training of a unit.
         seed: of weights and batches.
         split: held-out images that score.
+        inherit: start the first block of a stage from the teacher's, where it is of the same type.
         time_limit_s: a unit that takes longer is recorded as failed; None for no limit.
     """
 
@@ -68,6 +70,7 @@ class TransplantEvaluator:
     recipe: Recipe
     seed: int = 0
     split: Split = "search"
+    inherit: bool = True
     time_limit_s: float | None = None
 
     def identity(self) -> dict[str, Any]:
@@ -79,6 +82,7 @@ class TransplantEvaluator:
             "recipe": self.recipe.as_dict(),
             "seed": self.seed,
             "split": self.split,
+            "inherit": self.inherit,
             **({} if self.time_limit_s is None else {"time_limit_s": self.time_limit_s}),
         }
 
@@ -116,6 +120,8 @@ class _Trainee:
         self._part: Part = parts_of(network.graph)[unit + 1]
         names = [module_name(node.name) for node in self._part]
         self._layers = nn.ModuleDict({name: network.layers[name] for name in names})
+        if evaluator.inherit:
+            _take_first_blocks(self._layers, trained(evaluator.teacher))
         device = evaluator.teacher.setting.torch_device
         self._layers.to(device).to(memory_format=torch.channels_last).train()
         self._average = copy.deepcopy(self._layers)
@@ -166,6 +172,20 @@ class _Trainee:
         return found
 
 
+def _take_first_blocks(layers: nn.ModuleDict, teacher: Network) -> None:
+    """Start the first block of a stage from the teacher's, as far as types and shapes agree.
+
+    What comes behind it starts as the identity, so that luck at the start hardly counts. Stages
+    that may be empty start afresh: there every type has to be a candidate like the others.
+    """
+    for name, layer in layers.items():
+        if FIRST_BLOCK.match(name) and name in teacher.layers:
+            theirs = teacher.layers[name].state_dict()
+            own = layer.state_dict()
+            if all(own[key].shape == value.shape for key, value in theirs.items()):
+                layer.load_state_dict(theirs)
+
+
 def _distance(part: int, lesson: Lesson) -> Callable[[Tensor, list[Tensor]], Tensor]:
     """Return the mean squared difference, each channel in its own standard deviation."""
     first = torch.cat([batch[part] for batch in lesson.features[:STANDARD_BATCHES]])
@@ -177,6 +197,9 @@ def _divergence(value: Tensor, batch: list[Tensor]) -> Tensor:
     """Return the cross-entropy with the teacher's probabilities."""
     return functional.cross_entropy(value, batch[-1].softmax(1))
 
+
+FIRST_BLOCK = re.compile(r"stage[0124]__0__")
+"""Modules of the first block of a stage that is never empty."""
 
 STANDARD_BATCHES = 20
 """Batches whose features tell the standard deviation of each channel."""

@@ -1,1 +1,0 @@
-"""Scores that rest on all trainings together, not on one training each."""
