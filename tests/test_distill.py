@@ -157,7 +157,7 @@ def test_a_search_trains_a_unit_once_and_repeats_exactly(shell: Shell) -> None:
     search = ("search", *options, "--images", "32", "--json")
     first = shell(*search, "--workers", "2").must().json
     trained = first["trained"]
-    assert trained["teacher_images"] == 40 * 32
+    assert trained["teacher_images"] == 20 * 32
     assert 0 < trained["networks"] < 5 * first["evaluations"]
     assert trained["images"] == 32 * trained["networks"]
     assert first["accuracy"] is not None

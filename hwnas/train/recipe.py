@@ -75,7 +75,7 @@ QUICK = Recipe("quick", images=6_000, batch_size=32, peak_lr=0.1, ema=0.98, vali
 TEACHER = Recipe("teacher", images=81_920, batch_size=64, peak_lr=0.2, ema=0.98, validation=4_000)
 """Trains what candidates imitate, once for all of them."""
 
-UNIT = Recipe("unit", 2_048, batch_size=32, peak_lr=0.2, warmup=0.1, ema=0.95, validation=2_000)
+UNIT = Recipe("unit", 4_096, batch_size=32, peak_lr=0.2, warmup=0.1, ema=0.95, validation=2_000)
 """Trains one unit to imitate the teacher's."""
 
 PAPER_SEARCH = Recipe(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 JUDGE_FACTOR = 3
 """Finalists of `train` are trained on so many times the images of a candidate."""
 
-TEACHER_FACTOR = 40
+TEACHER_FACTOR = 20
 """The teacher is trained on so many times the images of a unit."""
 
 
@@ -79,8 +79,11 @@ def scoring(asked: Asked) -> Scoring:
 
     classes = len(find_dataset(asked.dataset, asked.data_dir).images.labels)
     setting = Setting(proxy_space(asked.space, classes), asked.dataset, asked.data_dir)
-    images = None if asked.name == "distill" else asked.images
-    short = replace(recipe.QUICK, images=images or recipe.QUICK.images)
+    images = asked.images or recipe.QUICK.images
+    if asked.name == "distill" and asked.images is not None:
+        # All trainings become longer or shorter alike.
+        images = max(1, round(recipe.QUICK.images * asked.images / recipe.UNIT.images))
+    short = replace(recipe.QUICK, images=images)
     candidates = TrainEvaluator(setting, short, asked.seed, time_limit_s=asked.time_limit_s)
     longer = replace(short, images=JUDGE_FACTOR * short.images)
     judge = replace(candidates, recipe=longer, split="final", time_limit_s=None)
