@@ -56,12 +56,14 @@ def _distill(images: int, teacher_images: int) -> Callable[[Setting, int], Evalu
     def make(setting: Setting, seed: int) -> Evaluator:
         folder = Path(tempfile.gettempdir()) / "hwnas-teachers"
         recipe = replace(recipes.TEACHER, images=teacher_images)
-        teacher = Teacher(setting, recipe, seed, folder)
+        teacher = Teacher(setting, recipe, seed - FIRST_SEED, folder)
         teacher.train(Silent())
         return DistillEvaluator(TransplantEvaluator(teacher, replace(UNIT, images=images), seed))
 
     return make
 
+
+FIRST_SEED = 500
 
 EVALUATORS = {
     "distill-1024": _distill(1_024, 81_920),
@@ -87,7 +89,7 @@ def run(job: tuple[str, str, int, int, str | None]) -> dict:
     name, dataset, seed, part, data_dir = job
     setting = Setting(SPACE, dataset, None if data_dir is None else Path(data_dir))
     began, scores = time.perf_counter(), {}
-    evaluator = EVALUATORS[name](setting, 500 + seed)
+    evaluator = EVALUATORS[name](setting, FIRST_SEED + seed)
     archs = list(dict.fromkeys([*one_block_additions(), *path()]))
     for arch in archs[part::PARTS] if part >= 0 else archs:
         started = time.perf_counter()
@@ -125,7 +127,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=9.0)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seeds", type=int, default=4)
-    parser.add_argument("--machine", help="as it is to be named in the results")
+    parser.add_argument("--machine", help="as it is to be named beside new results")
     parser.add_argument("--only", help="evaluators, separated by commas")
     options = parser.parse_args()
     if options.out is None:
@@ -134,8 +136,6 @@ def main() -> None:
     began = time.monotonic()
     content = json.loads(options.out.read_text()) if options.out.exists() else {"jobs": []}
     content["hwnas"] = __version__
-    if options.machine:
-        content["machine"] = options.machine
     done = {(j["evaluator"], j["dataset"], j["seed"], j["part"]) for j in content["jobs"]}
     names = options.only.split(",") if options.only else list(EVALUATORS)
     folder = str(options.data_dir) if options.data_dir else None
@@ -153,9 +153,9 @@ def main() -> None:
         results = pool.imap_unordered(run, jobs)
         try:
             for _ in jobs:
-                content["jobs"].append(
-                    results.next(began + 60 * options.minutes - time.monotonic())
-                )
+                left = began + 60 * options.minutes - time.monotonic()
+                named = {"machine": options.machine} if options.machine else {}
+                content["jobs"].append(results.next(left) | named)
                 options.out.write_text(json.dumps(content))
                 last = content["jobs"][-1]
                 print(
