@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import multiprocessing
 import tempfile
 import time
@@ -94,7 +93,7 @@ def run(job: tuple[str, str, int, int, str | None]) -> dict:
     for arch in archs[part::PARTS] if part >= 0 else archs:
         started = time.perf_counter()
         found: Evaluation = evaluator.evaluate(arch)
-        loss = -math.log(found.score)
+        loss = -found.score if found.cross_entropy is None else found.cross_entropy
         scores[SPACE.format(arch)] = [found.accuracy, loss, time.perf_counter() - started]
     images, shared = _images(evaluator, found, archs)
     return {

@@ -1,4 +1,4 @@
-"""Scores by imitation: units cover a network, a teacher's own lose nothing, searches repeat."""
+"""Scores by imitation: units cover a network, better ones score higher, searches repeat."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hwnas.errors import UserError
 from hwnas.evaluate.distill.evaluator import DistillEvaluator, ordered
 from hwnas.evaluate.distill.teacher import TEACHER, Teacher
 from hwnas.evaluate.distill.transplant import TransplantEvaluator
-from hwnas.evaluate.distill.units import UNITS, differing_units, parts_of, run_part, swapped
+from hwnas.evaluate.distill.units import FRAME, UNITS, differing_units, parts_of, run_part, swapped
 from hwnas.evaluate.evaluation import Composed, Evaluation
 from hwnas.evaluate.pool import open_pool
 from hwnas.evaluate.setting import Setting
@@ -87,16 +87,24 @@ def test_the_order_behind_the_first_block_of_a_stage_does_not_matter(arch: Arch)
         assert sorted(same[first : first + 6]) == sorted(arch[first : first + 6])
 
 
-def test_the_teacher_itself_loses_nothing(teacher: Teacher) -> None:
-    assert SPACE.contains(TEACHER)
-    evaluation = TransplantEvaluator(teacher, SHORT).evaluate(TEACHER)
-    assert evaluation.score == pytest.approx(1.0)
-    assert evaluation.images == 0
+@given(archs)
+def test_no_unit_of_a_network_is_the_frames_own(arch: Arch) -> None:
+    guest = ordered(SPACE.canonical(arch))
+    assert list(differing_units(FRAME, guest)) == list(range(len(UNITS)))
+    assert SPACE.canonical(FRAME) == FRAME
+
+
+def test_the_teachers_own_units_are_trained_like_any_other(teacher: Teacher) -> None:
+    parts = DistillEvaluator(TransplantEvaluator(teacher, SHORT)).parts(TEACHER)
+    found = [TransplantEvaluator(teacher, SHORT).evaluate(part) for part in parts]
+    assert all(0 < evaluation.score < 1 and evaluation.images == 128 for evaluation in found)
+    with pytest.raises(ValueError, match="not one unit"):
+        TransplantEvaluator(teacher, SHORT).evaluate(SPACE.start())
 
 
 def test_training_brings_a_unit_nearer_to_the_teacher(teacher: Teacher) -> None:
     evaluator = TransplantEvaluator(teacher, SHORT, inherit=False)
-    guest = swapped(TEACHER, SPACE.start(), 4)
+    guest = swapped(FRAME, SPACE.start(), 4)
     hardly = replace(evaluator, recipe=replace(SHORT, images=32))
     longer = replace(evaluator, recipe=replace(SHORT, images=4096))
     assert longer.evaluate(guest).score > hardly.evaluate(guest).score
@@ -104,7 +112,7 @@ def test_training_brings_a_unit_nearer_to_the_teacher(teacher: Teacher) -> None:
 
 def test_scores_are_the_same_in_every_process(teacher: Teacher) -> None:
     evaluator = TransplantEvaluator(teacher, SHORT)
-    jobs = [(swapped(TEACHER, SPACE.start(), unit), 0) for unit in range(len(UNITS))]
+    jobs = [(swapped(FRAME, SPACE.start(), unit), 0) for unit in range(len(UNITS))]
     here = {job: evaluator.evaluate(*job) for job in jobs}
     with open_pool(evaluator, 2) as pool:
         assert dict(pool.results(jobs)) == here
@@ -115,7 +123,7 @@ def test_scores_are_the_same_in_every_process(teacher: Teacher) -> None:
 
 def test_a_unit_that_takes_too_long_fails_and_a_missing_teacher_is_told(teacher: Teacher) -> None:
     evaluator = TransplantEvaluator(teacher, SHORT, time_limit_s=1e-9)
-    guest = swapped(TEACHER, SPACE.start(), 0)
+    guest = swapped(FRAME, SPACE.start(), 0)
     with open_pool(evaluator) as pool:
         ((_, evaluation),) = pool.results([(guest, 0)])
     assert "timed out" in (evaluation.failed or "")
@@ -145,9 +153,14 @@ def test_a_network_loses_what_its_units_lose_together(teacher: Teacher) -> None:
     assert isinstance(evaluator, Composed)
     parts = evaluator.parts(SPACE.start())
     assert len(parts) == len(UNITS)
-    assert all(len(differing_units(TEACHER, part)) == 1 for part in parts)
-    found = [Evaluation(math.exp(-0.1 * n), 0.5, 1.0, 0.01, 10, 1.0) for n in range(len(UNITS))]
-    assert evaluator.compose(found).score == pytest.approx(math.exp(-1.0))
+    assert all(len(differing_units(FRAME, part)) == 1 for part in parts)
+    losses = [0.1 * 2**unit for unit in range(len(UNITS))]
+    found = [Evaluation(math.exp(-loss), 0.5, 1.0, 0.01, 10, 1.0) for loss in losses]
+    assert evaluator.compose(found).score == pytest.approx(-math.log(0.4))
+    better = [replace(found[0], score=math.exp(-0.05)), *found[1:]]
+    gain = evaluator.compose(better).score - evaluator.compose(found).score
+    assert gain == pytest.approx(math.log(2) / len(UNITS))
+    assert evaluator.compose(found).stderr > 0
     failed = evaluator.compose([*found[:-1], Evaluation.failure("diverged")])
     assert failed.failed == "diverged"
 

@@ -1,4 +1,4 @@
-"""The evaluator that adds up what the units of a network lose against those of a teacher."""
+"""The evaluator that puts together what the units of a network lose against those of a teacher."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from hwnas.evaluate.distill.teacher import TEACHER
-from hwnas.evaluate.distill.units import UNITS, swapped
+from hwnas.evaluate.distill.units import FRAME, UNITS, swapped
 from hwnas.evaluate.evaluation import Evaluation
 from hwnas.spaces.fillings import STAGE_POSITIONS, STAGES, stage_of
+
+SMALLEST = 1e-6
+"""Divergence below which units are alike, nats."""
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DistillEvaluator:
-    """Scores a network by the sum of its units' divergences from the teacher.
+    """Scores a network by minus the mean logarithm of its units' divergences from the teacher.
+
+    So what counts is by which share a unit comes nearer: what a divergence is worth in a network
+    that is trained as a whole differs between units far more than what a share of it is worth.
 
     A unit is trained once for all networks that have it, so that most networks of a search cost
     nothing. In a unit the first block of a stage counts as such; the others in any order are one
@@ -38,9 +43,9 @@ class DistillEvaluator:
         return {"evaluator": "distill", "version": 1, "part": self.part.identity()}
 
     def parts(self, arch: Arch) -> list[Arch]:
-        """Return the teacher with each unit of `arch` in turn."""
+        """Return each unit of `arch` in turn, as transplants are written."""
         guest = ordered(self.part.teacher.setting.space.canonical(arch))
-        return [swapped(TEACHER, guest, unit) for unit in range(len(UNITS))]
+        return [swapped(FRAME, guest, unit) for unit in range(len(UNITS))]
 
     def evaluate(self, arch: Arch, replicate: int = 0) -> Evaluation:
         """Return the score of a network by itself; a process trains a unit once.
@@ -57,10 +62,12 @@ class DistillEvaluator:
         failed = next((part.failed for part in found if part.failed is not None), None)
         if failed is not None:
             return Evaluation.failure(failed)
-        divergence = -sum(math.log(part.score) for part in found)
-        relative = math.sqrt(sum((part.stderr / part.score) ** 2 for part in found))
-        score = math.exp(-divergence)
-        return Evaluation(score, None, None, score * relative, 0, 0.0)
+        divergences = [max(-math.log(part.score), SMALLEST) for part in found]
+        score = -sum(map(math.log, divergences)) / len(found)
+        pairs = zip(found, divergences, strict=True)
+        relative = (part.stderr / part.score / divergence for part, divergence in pairs)
+        stderr = math.sqrt(sum(value**2 for value in relative)) / len(found)
+        return Evaluation(score, None, None, stderr, 0, 0.0)
 
 
 @lru_cache(maxsize=1 << 12)

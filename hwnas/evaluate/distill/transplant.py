@@ -21,14 +21,13 @@ from torch.nn import functional
 
 from hwnas.errors import EvaluationFailed
 from hwnas.evaluate.distill.teacher import (
-    TEACHER,
     Lesson,
     Teacher,
     held_out_lesson,
     trained,
     training_lesson,
 )
-from hwnas.evaluate.distill.units import UNITS, differing_units, parts_of, run_part
+from hwnas.evaluate.distill.units import FRAME, UNITS, differing_units, parts_of, run_part
 from hwnas.evaluate.evaluation import Evaluation
 from hwnas.evaluate.trainer import memory_errors
 from hwnas.models.network import Network, initialise, module_name
@@ -52,10 +51,10 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class TransplantEvaluator:
-    """Scores networks that differ from the teacher in one unit, by how little that changes.
+    """Scores a unit, written as the frame with that unit, by how little it changes the teacher.
 
-    The score is exp(-KL), the divergence of the network's class probabilities from the teacher's.
-    Accuracy and cross-entropy are those of the teacher with the transplanted unit.
+    The score is exp(-KL), the divergence of class probabilities from the teacher's. Accuracy and
+    cross-entropy are those of the teacher with the transplanted unit.
 
     Attributes:
         teacher: trained beforehand.
@@ -87,7 +86,7 @@ class TransplantEvaluator:
         }
 
     def evaluate(self, arch: Arch, replicate: int = 0) -> Evaluation:
-        """Train the unit in which `arch` differs from the teacher; return how well it does there.
+        """Train the unit in which `arch` differs from the frame; return how well it does.
 
         Raises:
             EvaluationFailed: training diverged, or took longer than the limit.
@@ -95,16 +94,13 @@ class TransplantEvaluator:
             UserError: there is no trained teacher.
         """
         began = time.perf_counter()
-        differing = differing_units(TEACHER, self.teacher.setting.space.canonical(arch))
-        if len(differing) > 1:
-            raise ValueError(f"more than one unit differs from the teacher: {arch}")
+        differing = differing_units(FRAME, self.teacher.setting.space.canonical(arch))
+        if len(differing) != 1:
+            raise ValueError(f"not one unit, but {len(differing)} differ from the frame: {arch}")
         seed = derive(self.seed, "replicate", replicate)
         held_out = held_out_lesson(self.teacher, self.split, self.recipe.validation)
         with memory_errors():
-            if not differing:
-                return _judge([batch[-1] for batch in held_out.features], held_out, 0, began)
-            unit = differing[0]
-            trainee = _Trainee(self, arch, unit, seed)
+            trainee = _Trainee(self, arch, differing[0], seed)
             trainee.train(seed, began)
             logits = trainee.logits(held_out, trained(self.teacher))
         return _judge(logits, held_out, self.recipe.images, began)
@@ -175,8 +171,8 @@ class _Trainee:
 def _take_first_blocks(layers: nn.ModuleDict, teacher: Network) -> None:
     """Start the first block of a stage from the teacher's, as far as types and shapes agree.
 
-    What comes behind it starts as the identity, so that luck at the start hardly counts. Stages
-    that may be empty start afresh: there every type has to be a candidate like the others.
+    What comes behind it starts as the identity, so that luck at the start hardly counts. Units
+    with a stage that may be empty start afresh: whether it is empty decides which shapes agree.
     """
     for name, layer in layers.items():
         if FIRST_BLOCK.match(name) and name in teacher.layers:
@@ -198,8 +194,8 @@ def _divergence(value: Tensor, batch: list[Tensor]) -> Tensor:
     return functional.cross_entropy(value, batch[-1].softmax(1))
 
 
-FIRST_BLOCK = re.compile(r"stage[0124]__0__")
-"""Modules of the first block of a stage that is never empty."""
+FIRST_BLOCK = re.compile(r"stage[012]__0__")
+"""Modules of the first block of a unit that holds one stage, never empty."""
 
 STANDARD_BATCHES = 20
 """Batches whose features tell the standard deviation of each channel."""

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, TypeAlias
 
 from hwnas.models.network import module_name
-from hwnas.spaces.fillings import STAGE_POSITIONS
+from hwnas.spaces.fillings import STAGE_POSITIONS, STAGES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 UNITS = ((0,), (1,), (2,), (3, 4), (5,))
 """The stages of each unit; the head belongs to the last one, and the stem is a part of its own."""
+
+FRAME: Arch = (5, 6, 5, 0, 0, 0) * STAGES
+"""What a unit is written into, to be written as an architecture. Blocks behind the first one of a
+stage are sorted in every unit that is scored, so that none is the frame's own."""
 
 Part: TypeAlias = "tuple[Node, ...]"
 
