@@ -1,8 +1,8 @@
 """What a search finds with each evaluator: its winner against S0, both trained long.
 
-RCAS within the same budgets on cluttered digits, once per evaluator and seed; winners and S0 are
-then trained on ten times a candidate's images from several seeds, and scored on images that
-no search sees. One thread throughout.
+RCAS within the same budgets on cluttered digits, once per evaluator and seed. The best candidates
+by the evaluators' own scores, and S0, are then trained on ten times a candidate's images from
+several seeds, and scored on images that no search sees. One thread throughout.
 
     python benchmarks/evaluator_searches.py --out FILE.json --minutes 9
 
@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,12 +25,12 @@ from hwnas import __version__
 from hwnas.evaluate.setting import Setting
 from hwnas.evaluate.trainer import TrainEvaluator
 from hwnas.progress import Silent
+from hwnas.runs import run_for
 from hwnas.search import defaults
 from hwnas.spaces import find_space
 from hwnas.train.recipe import Recipe
 from hwnas.workflows.budgets import parse_limits
 from hwnas.workflows.request import Request
-from hwnas.workflows.start_search import start_search
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +55,11 @@ def search(evaluator: str, seed: int, workspace: Path) -> dict:
         seed=seed,
     )
     began = time.perf_counter()
-    found = start_search(workspace, request, Silent(), workers=1)
+    opened = request.open(workspace, Silent())
+    # Without the judge: what is compared are evaluators.
+    wanted = replace(request.search(opened, 1), judge=None)
+    run = run_for(workspace, evaluator, request.to_json(opened), None)
+    found = wanted.run(run, workspace / "runs" / "evaluations.sqlite", Silent())
     return {
         "evaluator": evaluator,
         "seed": seed,
@@ -93,6 +98,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="JSON; nothing is measured without it")
     parser.add_argument("--workspace", type=Path, default=Path("runs/evaluator-searches"))
     parser.add_argument("--minutes", type=float, default=9.0)
+    parser.add_argument("--only", default=",".join(EVALUATORS), help="evaluators")
     parser.add_argument("--searches", type=int, default=1, help="seeds per evaluator")
     parser.add_argument("--seeds", type=int, default=3, help="of the long trainings")
     parser.add_argument("--machine", default="", help="as it is to be named in the results")
@@ -107,7 +113,7 @@ def main() -> None:
     content |= {"hwnas": __version__, "machine": options.machine, "torch": torch.__version__}
     content |= {"space": SPACE, "budgets": BUDGETS, "recipe": LONG.as_dict()}
     for seed in range(options.searches):
-        for name in EVALUATORS:
+        for name in options.only.split(","):
             done = {(s["evaluator"], s["seed"]) for s in searches}
             if (name, seed) not in done and time.monotonic() < end:
                 searches.append(search(name, seed, options.workspace))
