@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 from evaluator_truth import SPACE, one_block_additions, path
-from pooled_effects import predict
+from pooled_effects import RECIPE, predict
 from scipy.stats import kendalltau
 
 from hwnas.evaluate.zero_cost import activations
@@ -109,7 +109,7 @@ def pooled() -> Scores:
     pool = [SPACE.parse(network["arch"]) for network in content["pool"]]
     losses = [network["cross_entropy"] for network in content["pool"]]
     predicted, _ = predict(pool, losses, [SPACE.parse(text) for text in ALL])
-    images = len(pool) * content["recipe"]["images"] / len(ALL)
+    images = len(pool) * RECIPE.images / len(ALL)
     seconds = sum(network["seconds"] for network in content["pool"]) / len(ALL)
     return Scores({0: dict(zip(ALL, predicted, strict=True))}, [seconds], images)
 
@@ -172,7 +172,10 @@ def rows_of(dataset: str, kind: str, evaluators: dict[str, Scores]) -> list[dict
 
 def search_rows() -> list[dict]:
     """Return and print what `evaluator_searches.py` found."""
-    content = json.loads((RESULTS / "evaluator_searches.json").read_text())
+    file = RESULTS / "evaluator_searches.json"
+    if not file.exists():
+        return []
+    content = json.loads(file.read_text())
     long: dict[str, list[dict]] = defaultdict(list)
     for training in content["trainings"]:
         long[training["arch"]].append(training)
@@ -181,6 +184,8 @@ def search_rows() -> list[dict]:
     print(f"searches within {content['budgets']}")
     for found in [{"evaluator": "S0", "arch": start}, *content["searches"]]:
         trainings = long[found["arch"]]
+        if len(trainings) < 2:
+            continue
         losses = [training["cross_entropy"] for training in trainings]
         accuracies = [training["accuracy"] for training in trainings]
         images = found.get("images", 0) + found.get("teacher_images", 0)
