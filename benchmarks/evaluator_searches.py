@@ -1,7 +1,7 @@
 """What a search finds with each evaluator: its winner against S0, both trained long.
 
 RCAS within the same budgets on cluttered digits, once per evaluator and seed. The best candidates
-by the evaluators' own scores, and S0, are then trained on ten times a candidate's images from
+by the evaluators' own scores, and S0, are then trained on three times a candidate's images from
 several seeds, and scored on images that no search sees. One thread throughout.
 
     python benchmarks/evaluator_searches.py --out FILE.json --minutes 9
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 SPACE = "rcnet-digits"
 BUDGETS = {"madds": ["1.4M"], "params": ["0.06M"]}
-LONG = Recipe("long", 60_032, 64, 0.2, ema=0.99)
+LONG = Recipe("long", 19_968, 64, 0.2, ema=0.98)
 EVALUATORS = ("distill", "train", "zero-cost")
 
 

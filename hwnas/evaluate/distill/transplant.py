@@ -93,15 +93,18 @@ class TransplantEvaluator:
             MemoryError: the unit is too large for this machine.
             UserError: there is no trained teacher.
         """
-        began = time.perf_counter()
         differing = differing_units(FRAME, self.teacher.setting.space.canonical(arch))
         if len(differing) != 1:
             raise ValueError(f"not one unit, but {len(differing)} differ from the frame: {arch}")
         seed = derive(self.seed, "replicate", replicate)
-        held_out = held_out_lesson(self.teacher, self.split, self.recipe.validation)
         with memory_errors():
+            # The first unit of a process makes them for all: that is not its own time.
+            held_out = held_out_lesson(self.teacher, self.split, self.recipe.validation)
+            recipe = self.recipe
+            lesson = training_lesson(self.teacher, recipe.images, recipe.batch_size, seed)
+            began = time.perf_counter()
             trainee = _Trainee(self, arch, differing[0], seed)
-            trainee.train(seed, began)
+            trainee.train(lesson, began)
             logits = trainee.logits(held_out, trained(self.teacher))
         return _judge(logits, held_out, self.recipe.images, began)
 
@@ -122,14 +125,17 @@ class _Trainee:
         self._layers.to(device).to(memory_format=torch.channels_last).train()
         self._average = copy.deepcopy(self._layers)
 
-    def train(self, seed: int, began: float) -> None:
-        """Imitate the teacher's unit on training images.
+    def train(self, lesson: Lesson, began: float) -> None:
+        """Imitate the teacher's unit.
+
+        Args:
+            lesson: training images.
+            began: when the evaluation did, by `time.perf_counter`.
 
         Raises:
             EvaluationFailed: the loss is not a finite number, or the time is over.
         """
         evaluator, recipe = self._evaluator, self._evaluator.recipe
-        lesson = training_lesson(evaluator.teacher, recipe.images, recipe.batch_size, seed)
         params = list(self._layers.parameters())
         optimiser = Nesterov(params, recipe.momentum, recipe.weight_decay)
         current, average = _numbers(self._layers), _numbers(self._average)
