@@ -102,6 +102,7 @@ def test_options_that_cannot_be_are_one_line(shell: Shell, tmp_path: Path) -> No
     for options, reason in {
         ("--new-token",): "need --listen",
         ("--listen", "nonsense"): "is not PORT, HOST:PORT",
+        ("--listen", "0", "--emit", "b"): "give one of them",
     }.items():
         done = shell(*base, *options)
         assert reason in done.must(2).err
