@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -20,15 +21,21 @@ from typing import TYPE_CHECKING
 from evaluator_truth import SPACE, one_block_additions, path
 
 from hwnas import __version__
+from hwnas.evaluate.distill.evaluator import DistillEvaluator
+from hwnas.evaluate.distill.teacher import TEACHER, Teacher
+from hwnas.evaluate.distill.transplant import TransplantEvaluator
 from hwnas.evaluate.setting import Setting
 from hwnas.evaluate.supernet import SupernetEvaluator
 from hwnas.evaluate.trainer import TrainEvaluator
-from hwnas.train.recipe import QUICK, Recipe
+from hwnas.progress import Silent
+from hwnas.train import recipe as recipes
+from hwnas.train.recipe import QUICK, UNIT, Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hwnas.evaluate.evaluation import Evaluation, Evaluator
+    from hwnas.spaces import Arch
 
 TUNE = Recipe("tune", 960, 32, 0.03, warmup=0.0, validation=2_000)
 
@@ -44,7 +51,23 @@ def _supernet(images: int, blocks: int, tune: int = 960) -> Callable[[Setting, i
     return lambda setting, seed: SupernetEvaluator(setting, recipe, tuning, warm, blocks, seed)
 
 
+def _distill(images: int, teacher_images: int) -> Callable[[Setting, int], Evaluator]:
+    def make(setting: Setting, seed: int) -> Evaluator:
+        folder = Path(tempfile.gettempdir()) / "hwnas-teachers"
+        recipe = replace(recipes.TEACHER, images=teacher_images)
+        teacher = Teacher(setting, recipe, seed - FIRST_SEED, folder)
+        teacher.train(Silent())
+        return DistillEvaluator(TransplantEvaluator(teacher, replace(UNIT, images=images), seed))
+
+    return make
+
+
+FIRST_SEED = 500
+
 EVALUATORS = {
+    "distill-1024": _distill(1_024, 81_920),
+    "distill-2048": _distill(2_048, 81_920),
+    "distill-4096": _distill(4_096, 81_920),
     "supernet-48k-12": _supernet(48_000, 12),
     "train-1536": _train(1_536),
     "supernet-48k-4": _supernet(48_000, 4),
@@ -64,22 +87,35 @@ def run(job: tuple[str, str, int, int, str | None]) -> dict:
     torch.set_num_threads(1)
     name, dataset, seed, part, data_dir = job
     setting = Setting(SPACE, dataset, None if data_dir is None else Path(data_dir))
-    evaluator = EVALUATORS[name](setting, 500 + seed)
-    archs = list(dict.fromkeys([*one_block_additions(), *path()]))
     began, scores = time.perf_counter(), {}
+    evaluator = EVALUATORS[name](setting, FIRST_SEED + seed)
+    archs = list(dict.fromkeys([*one_block_additions(), *path()]))
     for arch in archs[part::PARTS] if part >= 0 else archs:
+        started = time.perf_counter()
         found: Evaluation = evaluator.evaluate(arch)
-        scores[SPACE.format(arch)] = [found.accuracy, found.cross_entropy, found.seconds]
+        loss = -found.score if found.cross_entropy is None else found.cross_entropy
+        scores[SPACE.format(arch)] = [found.accuracy, loss, time.perf_counter() - started]
+    images, shared = _images(evaluator, found, archs)
     return {
         "evaluator": name,
         "dataset": dataset,
         "seed": seed,
         "part": part,
-        "images": found.images,
-        "shared_images": evaluator.recipe.images if name[:5] != "train" else 0,
+        "images": images,
+        "shared_images": shared,
         "seconds": time.perf_counter() - began,
         "scores": scores,
     }
+
+
+def _images(evaluator: Evaluator, last: Evaluation, archs: list[Arch]) -> tuple[float, int]:
+    """Return training images per network, and those that serve all networks."""
+    if isinstance(evaluator, DistillEvaluator):
+        units = {part for arch in archs for part in evaluator.parts(arch)} - {TEACHER}
+        teacher = evaluator.part.teacher.recipe.images
+        return len(units) * evaluator.part.recipe.images / len(archs), teacher
+    shared = evaluator.recipe.images if isinstance(evaluator, SupernetEvaluator) else 0
+    return last.images, shared
 
 
 def main() -> None:
@@ -90,6 +126,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=9.0)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seeds", type=int, default=4)
+    parser.add_argument("--machine", help="as it is to be named beside new results")
     parser.add_argument("--only", help="evaluators, separated by commas")
     options = parser.parse_args()
     if options.out is None:
@@ -115,9 +152,9 @@ def main() -> None:
         results = pool.imap_unordered(run, jobs)
         try:
             for _ in jobs:
-                content["jobs"].append(
-                    results.next(began + 60 * options.minutes - time.monotonic())
-                )
+                left = began + 60 * options.minutes - time.monotonic()
+                named = {"machine": options.machine} if options.machine else {}
+                content["jobs"].append(results.next(left) | named)
                 options.out.write_text(json.dumps(content))
                 last = content["jobs"][-1]
                 print(

@@ -25,14 +25,13 @@ from torch.nn import functional
 
 from hwnas import __version__
 from hwnas.evaluate.setting import Setting
-from hwnas.evaluate.trainer import train
 from hwnas.models.network import Network, initialise
 from hwnas.models.stacked import StackedNetwork, stack_images
 from hwnas.seeds import derive
 from hwnas.spaces import PUBLISHED, Arch, find_space
 from hwnas.spaces.fillings import STAGES
 from hwnas.train.lanes import side_by_side
-from hwnas.train.loop import Training
+from hwnas.train.loop import GPU_CHECK_STEPS, Training
 from hwnas.train.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -121,7 +120,9 @@ def long_training(job: Job, setting: Setting, recipe: Recipe) -> Work[list[Metri
         networks.append(Network(SPACE.graph(job.arch)))
         initialise(networks[-1], derive(1000, job.group, copy), still_branches=True)
     training = Training(StackedNetwork(networks), recipe, setting.torch_device)
-    yield from train(training, batches(setting, recipe, job.copies, job.group))
+    for _ in training.run(batches(setting, recipe, job.copies, job.group)):
+        if training.step % GPU_CHECK_STEPS == 0:
+            yield
     return scores(training.result.eval(), setting.held_out("final", 10_000), job.copies)
 
 

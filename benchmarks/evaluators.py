@@ -1,33 +1,40 @@
-"""Which evaluator orders candidates as the truth does? One table, from two files of results.
+"""Which evaluator orders candidates as the truth does, and what does a search with it find?
 
 For each evaluator and set of networks: Kendall's tau with the truth (mean over seeds) by
-cross-entropy and by accuracy, the share of the pairs that the truth separates by two standard
+cross-entropy, with its standard error (bootstrap over networks), the same on the half of the
+networks that nothing was chosen by, the share of the pairs that the truth separates by two standard
 errors and the evaluator orders rightly, training images per network (what is trained once for all
 is shared out over the 40) and seconds. "ceiling" is the tau that the truth, repeated with its own
-standard errors, would have with itself.
+standard errors, would have with itself. For a search: images per network that it asked for, and the
+held-out accuracy and cross-entropy of its winner, trained long.
 
-    python benchmarks/evaluators.py        reads benchmarks/results/evaluator_{truth,scores}.json
+    python benchmarks/evaluators.py        reads files of benchmarks/results
 
-`evaluator_truth.py` (a GPU) and `evaluator_scores.py` (CPU processes) make these files.
+`evaluator_truth.py` (a GPU), `evaluator_scores.py`, `zero_cost_scores.py`, `pooled_effects.py` and
+`evaluator_searches.py` (CPU) make them.
 """
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
+from dataclasses import dataclass, field
 from itertools import combinations
-from math import prod
 from pathlib import Path
 
 import numpy as np
 from evaluator_truth import SPACE, one_block_additions, path
+from pooled_effects import RECIPE, predict
 from scipy.stats import kendalltau
+
+from hwnas.evaluate.zero_cost import activations
 
 RESULTS = Path(__file__).parent / "results"
 SETS = {
     "one block": [SPACE.format(arch) for arch in one_block_additions()],
     "path": [SPACE.format(arch) for arch in path()],
 }
+ALL = list(dict.fromkeys(text for some in SETS.values() for text in some))
 
 
 def tau(left: list[float], right: list[float]) -> float:
@@ -55,71 +62,173 @@ def ordered_rightly(mean: np.ndarray, error: np.ndarray, losses: list[float]) ->
     return float(np.mean(pairs)) if pairs else float("nan")
 
 
-def size_scores() -> dict[str, dict[str, list[float]]]:
-    """Return scores that need no training: counts, as (accuracy, cross-entropy, seconds)."""
-    found: dict[str, dict[str, list[float]]] = defaultdict(dict)
-    for text in {text for some in SETS.values() for text in some}:
+def spread(truth: np.ndarray, by_seed: list[list[float]]) -> float:
+    """Return the standard error of the mean tau, from resampling networks."""
+    rng = np.random.default_rng(0)
+    drawn = [rng.integers(len(truth), size=len(truth)) for _ in range(200)]
+    means = [
+        np.mean([tau(truth[some], np.array(found)[some]) for found in by_seed]) for some in drawn
+    ]
+    return float(np.std(means))
+
+
+@dataclass
+class Scores:
+    """What one evaluator says of networks of one data set.
+
+    Attributes:
+        losses: per seed, by network; the smaller the better.
+        seconds: of one network.
+        images: trained per network.
+    """
+
+    losses: dict[int, dict[str, float]] = field(default_factory=dict)
+    seconds: list[float] = field(default_factory=list)
+    images: float = 0.0
+
+
+def without_training() -> dict[str, Scores]:
+    """Return scores that need no training: counts, and those of `zero_cost_scores.py`."""
+    found: dict[str, Scores] = defaultdict(lambda: Scores({0: {}}, [0.0]))
+    for text in ALL:
         graph = SPACE.graph(SPACE.parse(text))
-        values = {
-            "params": graph.params,
-            "madds": graph.madds,
-            "activations": sum(prod(node.shape) for node in graph),
-        }
-        for name, value in values.items():
-            found[name][text] = [value, -value, 0.0]
+        found["params"].losses[0][text] = -graph.params
+        found["madds"].losses[0][text] = -graph.madds
+        volume = activations(SPACE, SPACE.parse(text))
+        found["zero-cost (activations)"].losses[0][text] = -volume
+    measured = json.loads((RESULTS / "zero_cost_scores.json").read_text())["scores"]
+    for name, values in measured.items():
+        losses = {text: -score for text, score in values["networks"].items()}
+        found[name] = Scores({0: losses}, [values["seconds"]])
     return found
 
 
-def main() -> None:
-    """Print the table and write it."""
-    truth = json.loads((RESULTS / "evaluator_truth.json").read_text())
-    jobs = json.loads((RESULTS / "evaluator_scores.json").read_text())["jobs"]
-    losses: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for training in truth["trainings"]:
-        losses[training["dataset"], training["arch"]] += training["cross_entropy"]
-    scores: dict[tuple[str, str], dict[int, dict[str, list[float]]]] = defaultdict(dict)
-    images: dict[str, float] = dict.fromkeys(size_scores(), 0.0)
-    for job in jobs:
-        scores[job["evaluator"], job["dataset"]].setdefault(job["seed"], {}).update(job["scores"])
-        images[job["evaluator"]] = job["images"] + job["shared_images"] / 40
+def pooled() -> Scores:
+    """Return what the effects fitted to a pool of trainings predict."""
+    content = json.loads((RESULTS / "pooled_effects.json").read_text())
+    pool = [SPACE.parse(network["arch"]) for network in content["pool"]]
+    losses = [network["cross_entropy"] for network in content["pool"]]
+    predicted, _ = predict(pool, losses, [SPACE.parse(text) for text in ALL])
+    images = len(pool) * RECIPE.images / len(ALL)
+    seconds = sum(network["seconds"] for network in content["pool"]) / len(ALL)
+    return Scores({0: dict(zip(ALL, predicted, strict=True))}, [seconds], images)
+
+
+def trained() -> dict[str, dict[str, Scores]]:
+    """Return the scores of `evaluator_scores.py`, by data set and evaluator."""
+    found: dict[str, dict[str, Scores]] = defaultdict(lambda: defaultdict(Scores))
+    for job in json.loads((RESULTS / "evaluator_scores.json").read_text())["jobs"]:
+        scores = found[job["dataset"]][job["evaluator"]]
+        of_seed = scores.losses.setdefault(job["seed"], {})
+        of_seed |= {text: loss for text, (_, loss, _) in job["scores"].items()}
+        scores.seconds += [seconds for *_, seconds in job["scores"].values()]
+        scores.images = job["images"] + job["shared_images"] / len(ALL)
+    return found
+
+
+def truth_of(dataset: str) -> dict[str, list[float]]:
+    """Return the cross-entropies of every network's long trainings."""
+    losses: dict[str, list[float]] = defaultdict(list)
+    for training in json.loads((RESULTS / "evaluator_truth.json").read_text())["trainings"]:
+        if training["dataset"] == dataset:
+            losses[training["arch"]] += training["cross_entropy"]
+    return losses
+
+
+def rows_of(dataset: str, kind: str, evaluators: dict[str, Scores]) -> list[dict]:
+    """Return and print one row per evaluator."""
+    truth, archs = truth_of(dataset), SETS[kind]
+    mean = np.array([np.mean(truth[arch]) for arch in archs])
+    error = np.array([np.std(truth[arch], ddof=1) / len(truth[arch]) ** 0.5 for arch in archs])
+    limit, rows = ceiling(mean, error), []
+    print(f"{dataset}, {kind}: ceiling {limit:.2f}")
+    for name, scores in evaluators.items():
+        seeds = [[s[a] for a in archs] for s in scores.losses.values() if set(archs) <= set(s)]
+        if not seeds:
+            continue
+        row = {
+            "dataset": dataset,
+            "networks": kind,
+            "evaluator": name,
+            "seeds": len(seeds),
+            "tau": float(np.mean([tau(mean, found) for found in seeds])),
+            "tau_stderr": spread(mean, seeds),
+            "tau_other_half": float(np.mean([tau(mean[1::2], found[1::2]) for found in seeds])),
+            "separated_pairs_right": float(
+                np.mean([ordered_rightly(mean, error, found) for found in seeds])
+            ),
+            "images": scores.images,
+            "seconds": float(np.mean(scores.seconds)),
+            "ceiling": limit,
+        }
+        rows.append(row)
+        print(
+            f"  {name:<24} tau {row['tau']:+.2f} +- {row['tau_stderr']:.2f} (other half "
+            f"{row['tau_other_half']:+.2f})  pairs {row['separated_pairs_right']:4.0%}  "
+            f"{row['images']:>6,.0f} images  {row['seconds']:5.1f} s  {row['seeds']} seeds"
+        )
+    return rows
+
+
+def search_rows() -> list[dict]:
+    """Return and print what `evaluator_searches.py` found."""
+    file = RESULTS / "evaluator_searches.json"
+    if not file.exists():
+        return []
+    content = json.loads(file.read_text())
+    long: dict[str, list[dict]] = defaultdict(list)
+    for training in content["trainings"]:
+        long[training["arch"]].append(training)
+    start = SPACE.format(SPACE.start())
     rows = []
-    for dataset in dict.fromkeys(name for name, _ in losses):
-        for name, values in size_scores().items():
-            scores[name, dataset][0] = values
-        for kind, archs in SETS.items():
-            mean = np.array([np.mean(losses[dataset, arch]) for arch in archs])
-            error = np.array(
-                [np.std(losses[dataset, a], ddof=1) / len(losses[dataset, a]) ** 0.5 for a in archs]
-            )
-            print(f"{dataset}, {kind}: ceiling {ceiling(mean, error):.2f}")
-            for name in images:
-                seeds = [s for s in scores[name, dataset].values() if set(archs) <= set(s)]
-                if not seeds:
-                    continue
-                by_loss = [[s[a][1] for a in archs] for s in seeds]
-                row = {
-                    "dataset": dataset,
-                    "networks": kind,
-                    "evaluator": name,
-                    "seeds": len(seeds),
-                    "tau_cross_entropy": np.mean([tau(mean, found) for found in by_loss]),
-                    "tau_accuracy": np.mean([tau(-mean, [s[a][0] for a in archs]) for s in seeds]),
-                    "separated_pairs_right": np.mean(
-                        [ordered_rightly(mean, error, found) for found in by_loss]
-                    ),
-                    "images": images[name],
-                    "seconds": np.mean([s[a][2] for s in seeds for a in archs]),
-                    "ceiling": ceiling(mean, error),
-                }
-                rows.append(
-                    {k: v if isinstance(v, str | int) else float(v) for k, v in row.items()}
-                )
-                print(
-                    f"  {name:<16} tau {row['tau_cross_entropy']:+.2f} (accuracy "
-                    f"{row['tau_accuracy']:+.2f})  pairs {row['separated_pairs_right']:4.0%}  "
-                    f"{row['images']:>6,.0f} images  {row['seconds']:5.1f} s  {row['seeds']} seeds"
-                )
-    (RESULTS / "evaluators.json").write_text(json.dumps(rows, indent=1) + "\n")
+    print(f"searches within {content['budgets']}")
+    for found in [{"evaluator": "S0", "arch": start}, *content["searches"]]:
+        trainings = long[found["arch"]]
+        if len(trainings) < 2:
+            continue
+        losses = [training["cross_entropy"] for training in trainings]
+        accuracies = [training["accuracy"] for training in trainings]
+        images = found.get("images", 0) + found.get("teacher_images", 0)
+        decisions = found.get("decisions", 0)
+        row = {
+            "evaluator": found["evaluator"],
+            "seed": found.get("seed"),
+            "arch": found["arch"],
+            "images": images,
+            "decisions": decisions,
+            "images_per_decision": images / decisions if decisions else 0.0,
+            "seconds": found.get("seconds", 0.0),
+            "trainings": len(losses),
+            "accuracy": float(np.mean(accuracies)),
+            "cross_entropy": float(np.mean(losses)),
+            "cross_entropy_stderr": float(np.std(losses, ddof=1) / len(losses) ** 0.5),
+        }
+        rows.append(row)
+        print(
+            f"  {row['evaluator']:<10} {images:>8,} images, {decisions:>4} decisions, "
+            f"{row['images_per_decision']:>6,.0f} each, {row['seconds']:5.0f} s: accuracy "
+            f"{row['accuracy']:.2%}, cross-entropy {row['cross_entropy']:.4f} +- "
+            f"{row['cross_entropy_stderr']:.4f} ({len(losses)} seeds)  {found['arch']}"
+        )
+    return rows
+
+
+def main() -> None:
+    """Print the tables and write them."""
+    by_dataset = trained()
+    rows = []
+    for dataset in by_dataset:
+        evaluators = without_training()
+        if dataset == "cluttered-digits":
+            evaluators["pooled"] = pooled()
+        else:
+            measured = json.loads((RESULTS / "zero_cost_scores.json").read_text())["scores"]
+            evaluators = {n: s for n, s in evaluators.items() if n not in measured}
+        evaluators |= by_dataset[dataset]
+        for kind in SETS:
+            rows += rows_of(dataset, kind, evaluators)
+    content = {"orders": rows, "searches": search_rows()}
+    (RESULTS / "evaluators.json").write_text(json.dumps(content, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -18,11 +18,10 @@ import torch
 
 from hwnas import __version__
 from hwnas.evaluate.setting import Setting
-from hwnas.evaluate.trainer import train
 from hwnas.models.network import Network, initialise
 from hwnas.spaces import PUBLISHED, find_space
 from hwnas.train.lanes import side_by_side
-from hwnas.train.loop import Training
+from hwnas.train.loop import GPU_CHECK_STEPS, Training
 from hwnas.train.metrics import measure
 from hwnas.train.recipe import Recipe
 
@@ -44,7 +43,9 @@ def seconds(setting: Setting, arch: str, recipe: Recipe, lanes: int, *, record: 
         initialise(network, 0, still_branches=True)
         training = Training(network, recipe, setting.torch_device, record=record)
         batches = setting.batches(recipe.images, recipe.batch_size, 0)
-        yield from train(training, batches)
+        for _ in training.run(batches):
+            if training.step % GPU_CHECK_STEPS == 0:
+                yield
         return training
 
     list(setting.batches(recipe.images, recipe.batch_size, 0))

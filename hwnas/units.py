@@ -81,6 +81,7 @@ def known_as(name: str, base: str) -> Dimension:
 LATENCY = Dimension("latency", "ms", {"ms": 1.0, "s": 1e3, "us": 1e-3, "µs": 1e-3}, ("ms", "us"))
 PARAMS = Dimension("params", "count", {"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9}, ("M", "k"))
 MADDS = Dimension("madds", "count", {"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9}, ("M", "k"))
+DURATION = Dimension("time", "s", {"s": 1.0, "min": 60.0, "h": 3600.0, "ms": 1e-3}, ("s", "ms"))
 ENERGY = Dimension("energy", "mJ", {"mJ": 1.0, "J": 1e3, "uJ": 1e-3, "µJ": 1e-3}, ("mJ", "uJ"))
 _BYTES = {
     "kB": 1e3,
@@ -93,5 +94,15 @@ _BYTES = {
 }
 MEMORY = Dimension("memory", "B", _BYTES, ("MB", "kB"))
 SIZE = Dimension("size", "B", _BYTES, ("MB", "kB"))
+
+
+def parse_seconds(text: str) -> float:
+    """Return the seconds of a text such as "60s" or "5min".
+
+    Raises:
+        UserError: no unit, unknown unit, not a number, or not positive.
+    """
+    return DURATION.parse(text)
+
 
 DIMENSIONS = {d.name: d for d in (LATENCY, PARAMS, MADDS, ENERGY, MEMORY, SIZE)}

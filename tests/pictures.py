@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from hwnas.progress import Silent
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -37,3 +39,15 @@ def write_classes(
             (root / name / f"{index:04}.png").write_bytes(data)
             first += 1
     return root
+
+
+class Told(Silent):
+    """Keeps what a reporter was told."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def info(self, message: str) -> None:
+        self.lines.append(message)
+
+    warn = info

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import errno
 import io
-import json
 import os
 import resource
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pytest
-from conftest import COMMAND, Shell, environment
-from pictures import encoded, pixels, write_classes
+from conftest import environment
+from pictures import Told, encoded, pixels, write_classes
 from PIL import Image
 
 from hwnas.cores import usable_cores
@@ -24,7 +24,9 @@ from hwnas.data.catalog import find_dataset
 from hwnas.data.decoding import fill as filling
 from hwnas.data.decoding.crew import crew
 from hwnas.data.decoding.decode import ORIENTATION, square
+from hwnas.data.decoding.decoded import Size, decoded
 from hwnas.data.decoding.unit import Unit
+from hwnas.data.sources.folder import FolderSource
 from hwnas.errors import UserError
 from hwnas.progress import Silent
 
@@ -150,6 +152,18 @@ def test_helpers_that_die_are_told(tmp_path: Path) -> None:
         list(together.decode([unit] * 8))
 
 
+def test_nobody_waits_for_helpers_after_an_interrupt(tmp_path: Path) -> None:
+    unit = Unit(0, 0, map(time.sleep, [600]), 8, False, tmp_path / "p", 0, tmp_path / "p")
+    (tmp_path / "p").touch()
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    signal.setitimer(signal.ITIMER_REAL, 2)
+    try:
+        with crew(2) as together, pytest.raises(KeyboardInterrupt):
+            list(together.decode([unit] * 4))
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
 def test_a_helper_that_cannot_write_tells_why(tmp_path: Path) -> None:
     unit = Unit(0, 0, [encoded(1)], 8, False, tmp_path / "none", 0, tmp_path / "none")
     with crew(2) as together, pytest.raises(OSError, match="No such file") as error:
@@ -170,38 +184,42 @@ def _runs(pid: int) -> bool:
     return found.stdout.strip()[:1] not in ("", "Z")
 
 
-def test_a_killed_decoding_goes_on_where_it_stopped(shell: Shell, tmp_path: Path) -> None:
-    root = write_classes(tmp_path / "d", {"a": 700, "b": 700})
-    command = ("data", "show", f"folder:{root}", "--check", "--input", "64")
-    own = {**environment(), "HWNAS_CACHE": str(tmp_path / "cache")}
-    process = subprocess.Popen([*COMMAND, *command], cwd=tmp_path, env=own, stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 60
-    while not (
-        done := [p for p in tmp_path.glob("cache/.*.partial/done.jsonl") if p.stat().st_size]
-    ):
-        assert process.poll() is None, process.stderr and process.stderr.read()
+DECODE = """
+from pathlib import Path
+from hwnas.data.decoding.decoded import Size, decoded
+from hwnas.data.sources.folder import FolderSource
+from hwnas.progress import Silent
+decoded(FolderSource(Path("d")), Size(64, own=False), Silent())
+"""
+
+
+def test_a_killed_decoding_goes_on_where_it_stopped(tmp_path: Path, cache: Path) -> None:
+    root = write_classes(tmp_path / "d", {"a": 500, "b": 600})
+    own = {**environment(), "HWNAS_CACHE": str(cache)}
+    process = subprocess.Popen([sys.executable, "-c", DECODE], cwd=tmp_path, env=own)
+    deadline = time.monotonic() + 200
+    while not (done := [p for p in cache.glob(".*.partial/done.jsonl") if p.stat().st_size]):
+        assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.01)
     helpers = _children(process.pid)
     assert len(helpers) == usable_cores() or usable_cores() == 1
     process.send_signal(signal.SIGKILL)
-    process.communicate()
+    process.wait()
     while any(_runs(helper) for helper in helpers):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     units = len(done[0].read_text().splitlines())
-    assert 0 < units < 6
-    again = subprocess.run(
-        [*COMMAND, *command, "--json"], cwd=tmp_path, env=own, capture_output=True, text=True
-    )
-    assert again.returncode == 0, again.stderr
-    assert "going on after" in again.stderr
-    assert json.loads(again.stdout)["damaged"] == 0
-    (resumed,) = tmp_path.glob("cache/*/pixels.npy")
-    content = np.load(resumed)
-    shutil.rmtree(tmp_path / "cache")
-    assert np.array_equal(content, _decoded(root, 64))
-    assert not list(tmp_path.glob("cache/.*.partial"))
+    assert 0 < units < 5
+    told = Told()
+    resumed = decoded(FolderSource(root), Size(64, own=False), told)
+    assert any("going on after" in line for line in told.lines)
+    content = resumed.pixels.copy()
+    assert not list(cache.glob(".*.partial"))
+    shutil.rmtree(cache)
+    fresh = decoded(FolderSource(root), Size(64, own=False), Silent())
+    assert np.array_equal(content, fresh.pixels)
+    assert resumed.files_digest == fresh.files_digest
 
 
 def test_a_line_that_was_cut_off_is_done_again(tmp_path: Path, cache: Path) -> None:

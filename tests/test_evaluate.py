@@ -116,6 +116,16 @@ def test_a_caller_that_stops_early_leaves_no_processes() -> None:
     assert not multiprocessing.active_children()
 
 
+def test_a_network_that_takes_too_long_is_recorded_as_failed() -> None:
+    hasty = replace(TINY, time_limit_s=1e-9)
+    with open_pool(hasty) as pool:
+        ((_, evaluation),) = pool.results([(START, 0)])
+    assert "timed out" in (evaluation.failed or "")
+    patient = replace(TINY, time_limit_s=600.0)
+    assert patient.evaluate(START) == TINY.evaluate(START)
+    assert patient.identity() != TINY.identity() != hasty.identity()
+
+
 def _tiny_parquet(path: Path, level: int) -> Path:
     stream = io.BytesIO()
     Image.new("RGB", (8, 8), (level, 0, 0)).save(stream, "PNG")

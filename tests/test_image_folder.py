@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from pictures import encoded, write_classes
+from pictures import Told, encoded, write_classes
 
 from hwnas.data.catalog import find_dataset
 from hwnas.data.selection import Selection
@@ -21,18 +21,6 @@ from hwnas.progress import Silent
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HWNAS_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
-
-
-class Told(Silent):
-    """Keeps what a reporter was told."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def info(self, message: str) -> None:
-        self.lines.append(message)
-
-    warn = info
 
 
 def _small(root: Path, **counts: int) -> Path:

@@ -3,6 +3,10 @@
 
     python3 BUNDLE/hwnas_bench.py
 
+Or, where the board reaches the machine that runs `hwnas profile --listen`, do without files:
+
+    python3 hwnas_bench.py --agent http://HOST:PORT --token TOKEN
+
 Needs Python 3.8 or later and the runtime that the bundle is for: onnxruntime, or ai-edge-litert
 (tflite-runtime where that is not to be had). Nothing else: copy this one file.
 
@@ -14,8 +18,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import fcntl
 import gc
 import hashlib
+import http.client
 import importlib
 import importlib.metadata
 import json
@@ -23,16 +29,22 @@ import math
 import os
 import platform
 import random
+import re
+import secrets
+import ssl
 import subprocess
 import sys
 import time
+import urllib.parse
 from pathlib import Path
 
 VERSION = "1"
-MANIFEST, RESULTS = "hwnas-manifest/1", "hwnas-results/1"
+MANIFEST, RESULTS, AGENT = "hwnas-manifest/1", "hwnas-results/1", "hwnas-agent/1"
 IDLE = "idle"
 POSITIONS = 64
 LONGEST_WAIT_S = 1800.0
+TIMEOUT_S, FIRST_PAUSE_S, LONGEST_PAUSE_S = 60.0, 0.2, 10.0
+LARGEST_ANSWER, BLOCK_BYTES, MOST_TRIES = 64 << 20, 256 << 10, 3
 BLOCK_SHORTEST_S, SAMPLE_EVERY_S, SETTLE = 0.5, 0.02, 0.1
 
 
@@ -190,6 +202,15 @@ def device_facts():
         "governor": text_of(
             "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "not readable"
         ),
+    }
+
+
+def runtime_facts(runtime):
+    """Return who runs the models."""
+    return {
+        "name": runtime.name,
+        "version": runtime.version,
+        "harness": f"linux {VERSION}",
     }
 
 
@@ -636,11 +657,7 @@ def run_bundle(folder, fresh=False, cores=None, sensor=None):
         "bundle": manifest["bundle"],
         "setup": setup,
         "device": device_facts(),
-        "runtime": {
-            "name": runtime.name,
-            "version": runtime.version,
-            "harness": f"linux {VERSION}",
-        },
+        "runtime": runtime_facts(runtime),
     }
     if (bundle.folder / "results.json").exists() and not fresh:
         raise Problem(
@@ -706,6 +723,417 @@ def measure_power(bundle, bench, records, counter):
     return {"counter": counter.name, "seconds": counter.block_s, "blocks": blocks}
 
 
+# Agent -----------------------------------------------------------------------------------------
+
+
+class Refusal(Exception):  # noqa: N818 - an answer rather than an error
+    """The host does not take a request, and asking again does not help."""
+
+    def __init__(self, status, code, reason):
+        super().__init__(reason)
+        self.status, self.code, self.reason = status, code, reason
+
+
+class Host:
+    """The machine that runs `hwnas profile --listen`.
+
+    Whatever fails on the way (no network, a host that restarts, a connection cut in the middle) is
+    asked again until it works: all requests may be repeated. No date is ever compared, so that a
+    board without a clock works too; with --pin that holds for the certificate as well.
+    """
+
+    def __init__(self, url, token, pin=None):
+        parts = urllib.parse.urlsplit(url if "//" in url else "http://" + url)
+        try:
+            port = parts.port
+        except ValueError:
+            port = None
+        if parts.scheme not in ("http", "https") or not parts.hostname or port is None:
+            raise Problem(f"--agent {url} is not http://HOST:PORT or https://HOST:PORT")
+        if pin and parts.scheme != "https":
+            raise Problem("--pin goes with https://")
+        if not all("!" <= letter <= "~" for letter in token):
+            raise Problem("--token is not the one that hwnas profile --listen showed")
+        self.url = f"{parts.scheme}://{parts.hostname}:{port}"
+        self._place, self._tls, self._pin = (parts.hostname, port), parts.scheme == "https", pin
+        self._headers = {"Authorization": "Bearer " + token}
+        self._connection = None
+        self._trouble = None
+
+    def ask(self, method, path, message=None):
+        """Return the JSON that answers a request."""
+        body = None if message is None else json.dumps(message).encode()
+        headers = {} if body is None else {"Content-Type": "application/json"}
+
+        def attempt():
+            response = self._request(method, path, headers, body)
+            return json.loads(response.read(LARGEST_ANSWER).decode())
+
+        return self._until_it_works(attempt)
+
+    def fetch(self, path, partial, size):
+        """Get a file to `partial`; go on where an earlier try was cut."""
+
+        def attempt():
+            offset = partial.stat().st_size if partial.exists() else 0
+            if offset < size:
+                headers = {"Range": f"bytes={offset}-"} if offset else {}
+                keep(self._request("GET", path, headers, None), partial, size)
+
+        self._until_it_works(attempt)
+
+    def _until_it_works(self, attempt):
+        pause = FIRST_PAUSE_S
+        while True:
+            reused = self._connection is not None
+            try:
+                answer = attempt()
+            except ssl.SSLCertVerificationError as error:
+                raise Problem(
+                    f"the certificate of {self.url} is not trusted ({error.verify_message}): "
+                    "give its SHA-256, which hwnas showed, with --pin"
+                ) from None
+            except Refusal as refusal:
+                if refusal.status < 500 and refusal.status not in (408, 429):
+                    self._better()
+                    raise
+                trouble = f"it answers {refusal.status}, {refusal.reason}"
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                trouble = getattr(error, "strerror", None) or str(error) or type(error).__name__
+                if reused:  # the host has closed it meanwhile
+                    self.close()
+                    continue
+            else:
+                self._better()
+                return answer
+            self.close()
+            self._worse(trouble)
+            time.sleep(pause * random.uniform(0.5, 1))
+            pause = min(2 * pause, LONGEST_PAUSE_S)
+
+    def _request(self, method, path, headers, body):
+        """Return the response; raises Refusal if it is one."""
+        if self._connection is None:
+            self._connection = self._connect()
+        self._connection.request(method, path, body, dict(self._headers, **headers))
+        response = self._connection.getresponse()
+        if response.status >= 300:
+            raise self._refusal(response)
+        return response
+
+    def _connect(self):
+        if self._tls:
+            context = ssl.create_default_context()
+            if self._pin:
+                context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            made = http.client.HTTPSConnection(*self._place, timeout=TIMEOUT_S, context=context)
+        else:
+            made = http.client.HTTPConnection(*self._place, timeout=TIMEOUT_S)
+        made.connect()
+        made.auto_open = 0  # a new connection is made here only, so that its pin is looked at
+        if self._pin:
+            self._require_pin(made)
+        return made
+
+    def _require_pin(self, made):
+        seen = hashlib.sha256(made.sock.getpeercert(binary_form=True)).hexdigest()
+        if seen != self._pin.lower().replace(":", ""):
+            made.close()
+            raise Problem(f"{self.url} has another certificate than --pin says: {seen}")
+
+    def _refusal(self, response):
+        body = response.read(LARGEST_ANSWER)
+        try:
+            told = json.loads(body.decode())
+            return Refusal(response.status, told["error"], told["reason"])
+        except (ValueError, KeyError, TypeError):
+            return Refusal(response.status, "unknown", response.reason)
+
+    def close(self):
+        """Drop the connection; the next request makes a new one."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _worse(self, trouble):
+        if trouble != self._trouble:
+            say(f"{self.url}: {trouble}; trying again until it works (Ctrl-C ends)")
+        self._trouble = trouble
+
+    def _better(self):
+        if self._trouble is not None:
+            say(f"{self.url}: it works again")
+        self._trouble = None
+
+
+def keep(response, partial, size):
+    """Append what comes to a file; raises OSError if it is not all."""
+    mode, room = ("ab", size - partial.stat().st_size) if response.status == 206 else ("wb", size)
+    with room_for(partial):
+        stream = partial.open(mode)
+    with stream:
+        while room > 0:
+            block = response.read(min(BLOCK_BYTES, room))
+            if not block:
+                raise OSError("the connection was cut in a file")
+            with room_for(partial):
+                stream.write(block)
+                stream.flush()
+            room -= len(block)
+    response.read(1)
+
+
+@contextlib.contextmanager
+def room_for(path):
+    """Turn a disk that is full or read-only into one line."""
+    try:
+        yield
+    except OSError as error:
+        raise Problem(
+            f"cannot write {path}: {error.strerror}. Name another folder with --cache"
+        ) from None
+
+
+class Store:
+    """What the agent keeps on this board: its name, models, and a result not yet delivered."""
+
+    def __init__(self, folder, most_bytes):
+        self._folder, self._most_bytes = Path(folder).expanduser(), most_bytes
+        self._models = self._folder / "models"
+        self._left = self._folder / "undelivered.json"
+        with room_for(self._folder):
+            self._models.mkdir(parents=True, exist_ok=True)
+            self._lock = (self._folder / "lock").open("a")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self.close()
+            raise Problem(
+                f"another hwnas_bench.py is at work with {self._folder}: two would disturb each "
+                "other's times"
+            ) from None
+        self.device_id = self._own_id()
+
+    def close(self):
+        """Let another harness have the folder."""
+        self._lock.close()
+
+    def _own_id(self):
+        path = self._folder / "device_id"
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            text = path.read_text(encoding="ascii").strip()
+            if re.fullmatch("[0-9a-f]{32}", text):
+                return text
+        self._write(path, secrets.token_hex(16))
+        return path.read_text(encoding="ascii").strip()
+
+    def model(self, host, name, entry):
+        """Return (name, content, entry) of a model, from here or else from the host."""
+        digest = entry["sha256"]
+        if not re.fullmatch("[0-9a-f]{64}", digest):
+            raise Problem(f"the host names no SHA-256 of {name}")
+        path = self._models / digest
+        for _ in range(MOST_TRIES):
+            if not path.exists():
+                self._make_room(entry["size_bytes"])
+                partial = self._models / (digest + ".part")
+                host.fetch("/v1/models/" + digest, partial, entry["size_bytes"])
+                partial.replace(path)
+            content = path.read_bytes()
+            if hashlib.sha256(content).hexdigest() == digest:
+                os.utime(path)
+                return name, content, entry
+            path.unlink()
+        raise Problem(f"{name} arrives damaged again and again: check network and memory")
+
+    def _make_room(self, size):
+        kept = sorted(self._models.glob("*"), key=lambda path: path.stat().st_mtime)
+        used = sum(path.stat().st_size for path in kept)
+        while kept and used + size > self._most_bytes:
+            used -= kept[0].stat().st_size
+            kept.pop(0).unlink()
+
+    def put_aside(self, path, message):
+        """Keep a result until the host has it."""
+        self._write(self._left, json.dumps({"path": path, "message": message}))
+
+    def deliver(self, host):
+        """Deliver what was put aside, if anything was."""
+        try:
+            left = json.loads(self._left.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return
+        except ValueError:
+            left = None
+        if left is not None:
+            self._deliver(host, left["path"], left["message"])
+        self._left.unlink()
+
+    def _deliver(self, host, path, message):
+        try:
+            receipt = host.ask("POST", path, message)
+            if receipt["status"] == "duplicate":
+                say("the host has this result already")
+        except Refusal as refusal:
+            if refusal.status in (401, 403):
+                raise
+            say(f"the host does not take the result: {refusal.reason}; it is dropped")
+
+    def _write(self, path, text):
+        temporary = path.with_name(f".{path.name}.tmp")
+        with room_for(path):
+            with temporary.open("w", encoding="utf-8") as stream:
+                stream.write(text)
+                stream.flush()
+                os.fsync(stream.fileno())
+            temporary.replace(path)
+
+
+class Agent:
+    """Pulls jobs from a host, does them, and delivers what comes out."""
+
+    def __init__(self, host, store, cores=None, sensor=None):
+        self._host, self._store, self._cores = host, store, cores
+        self._counter = power_counter(sensor)
+        self._bench = self._session = None
+        self._done = 0
+
+    def run(self):
+        """Do jobs until the host has no more."""
+        self._store.deliver(self._host)
+        while not self._serve():
+            say(f"{self._host.url} has forgotten this board, and is told of it again")
+
+    def _serve(self):
+        """Offer this board and do jobs; return whether all is done."""
+        setup = self._wanted()
+        runtime = runtime_for(setup["runtime"])
+        with pinned(self._cores or fastest_cores(setup["threads"])):
+            welcome = self._host.ask("POST", "/v1/session", self._hello(runtime))
+            say(f"paired with {self._host.url}: {setup['space']} on {setup['target']}")
+            self._session = welcome["session"]
+            self._bench = Bench(runtime, setup, welcome["protocol"])
+            self._bench.load_panel(self._models(welcome["panel"]))
+            return self._work()
+
+    def _wanted(self):
+        try:
+            answer = self._host.ask("GET", "/v1/session")
+        except Refusal as refusal:
+            if refusal.status != 404:
+                raise
+            raise Problem(
+                f"{self._host.url} does not speak {AGENT}: use the hwnas_bench.py of its hwnas"
+            ) from None
+        if answer.get("schema") != AGENT:
+            raise Problem(
+                f"{self._host.url} speaks {answer.get('schema')}, this harness {AGENT}: use the "
+                "hwnas_bench.py of its hwnas"
+            )
+        return answer["setup"]
+
+    def _hello(self, runtime):
+        return {
+            "schema": AGENT,
+            "device_id": self._store.device_id,
+            "device": device_facts(),
+            "runtime": runtime_facts(runtime),
+        }
+
+    def _work(self):
+        """Do jobs; return False if the host has forgotten this board, and wants a new hello."""
+        asked = {"device_id": self._store.device_id, "session": self._session}
+        while True:
+            try:
+                offer = self._host.ask("POST", "/v1/jobs/next", asked)
+            except Refusal as refusal:
+                if refusal.code == "not-paired":
+                    return False
+                raise
+            if offer["status"] == "done":
+                say(f"done: {self._done} jobs")
+                return True
+            try:
+                self._follow(offer)
+            except Refusal as refusal:
+                if refusal.code != "no-model":
+                    raise
+                say("the host was started anew, and makes its models again")
+                time.sleep(10 * FIRST_PAUSE_S)
+
+    def _follow(self, offer):
+        if offer["status"] == "job":
+            self._do(offer)
+        elif offer["status"] == "power":
+            self._measure_power(offer)
+        else:
+            time.sleep(FIRST_PAUSE_S)
+
+    def _models(self, entries):
+        for name, entry in entries.items():
+            yield self._store.model(self._host, name, entry)
+
+    def _do(self, offer):
+        job = offer["job"]
+        if self._done:
+            time.sleep(self._bench.protocol["cool_down_s"])
+        result, ran = self._bench.do(job, self._models(offer["models"]))
+        delivery = {
+            "device_id": self._store.device_id,
+            "lease": offer["lease"],
+            "result": result,
+            "models": ran,
+        }
+        self._store.put_aside("/v1/results", delivery)
+        self._store.deliver(self._host)
+        self._done += 1
+        say(f"job {job['number']}: {job['rounds']} rounds in {result['seconds']:.1f} s")
+        gc.collect()
+
+    def _measure_power(self, offer):
+        order, power = offer["order"], None
+        if self._counter is not None:
+            say(f"measuring power with {self._counter.name}: {len(order)} blocks")
+            runs = dict(self._bench.panel)
+            for name, content, entry in self._models(offer["models"]):
+                runs[name] = self._bench.load(name, content, entry)
+            blocks = self._bench.power(self._counter, order, runs, [], lambda _: None)
+            if len(blocks) == len(order):
+                seconds = self._counter.block_s
+                power = {"counter": self._counter.name, "seconds": seconds, "blocks": blocks}
+            else:
+                say(f"{self._counter.name} does not move: power is not measured")
+        delivery = {
+            "device_id": self._store.device_id,
+            "session": self._session,
+            "power": power,
+        }
+        self._store.put_aside("/v1/power", delivery)
+        self._store.deliver(self._host)
+
+
+def say(text):
+    """Tell the person at the keyboard."""
+    sys.stderr.write(f"hwnas_bench: {text}\n")
+    sys.stderr.flush()
+
+
+def run_agent(asked):
+    """Work for a host until it has nothing more to do."""
+    token = asked.token or os.environ.get("HWNAS_TOKEN")
+    if not token:
+        raise Problem("--agent needs --token, or HWNAS_TOKEN in the environment")
+    host = Host(asked.agent, token, asked.pin)
+    store = Store(asked.cache, asked.cache_mb * 10**6)
+    try:
+        Agent(host, store, asked.cores, asked.power_sensor).run()
+    except Refusal as refusal:
+        raise Problem(f"{host.url} refuses: {refusal.reason}") from None
+    finally:
+        host.close()
+        store.close()
+
+
 def cores_of(text):
     """Return the cores of "4-7" or "2,3"."""
     found = set()
@@ -734,6 +1162,19 @@ def arguments(given_arguments=None):
     parser.add_argument(
         "--power-sensor", metavar="CHIP/RAIL", help="hwmon sensor of the whole board's power"
     )
+    agent = parser.add_argument_group("instead of a bundle, jobs from `hwnas profile --listen`")
+    agent.add_argument("--agent", metavar="URL", help="http://HOST:PORT or https://HOST:PORT")
+    agent.add_argument("--token", help="as the host showed it (default: $HWNAS_TOKEN)")
+    agent.add_argument("--pin", metavar="SHA256", help="of the host's certificate")
+    agent.add_argument(
+        "--cache",
+        metavar="DIR",
+        default="~/.cache/hwnas",
+        help="keeps models, and a result that is not delivered yet (default: %(default)s)",
+    )
+    agent.add_argument(
+        "--cache-mb", type=int, default=2000, help="of models at most (default: %(default)s)"
+    )
     return parser.parse_args(given_arguments)
 
 
@@ -741,6 +1182,9 @@ def main():
     """Run, and turn problems into one line."""
     asked = arguments()
     try:
+        if asked.agent:
+            run_agent(asked)
+            return 0
         path = run_bundle(asked.bundle, asked.fresh, asked.cores, asked.power_sensor)
     except Problem as problem:
         sys.stderr.write(f"hwnas_bench: {problem}.\n")

@@ -9,7 +9,7 @@ import typer
 
 from hwnas.cli import options
 from hwnas.cli.console import TerminalReporter, print_json, stdout
-from hwnas.errors import Interrupted
+from hwnas.errors import Interrupted, UserError
 
 if TYPE_CHECKING:
     from hwnas.device import DeviceProfile
@@ -68,10 +68,27 @@ def profile(
         Path | None,
         typer.Option("--ingest", metavar="FILE", help="Take in the results.json of a device."),
     ] = None,
+    listen: Annotated[
+        str | None,
+        typer.Option(
+            "--listen",
+            metavar="[HOST:]PORT",
+            help="Let a device pull what it times, over HTTP; PORT alone: from this machine only.",
+        ),
+    ] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(metavar="PEM", help="With --listen: certificate, for HTTPS.")
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option(metavar="PEM", help="With --listen: key of the certificate.")
+    ] = None,
+    new_token: Annotated[
+        bool, typer.Option("--new-token", help="With --listen: a new pairing token.")
+    ] = False,
     networks: Annotated[
         int | None,
         typer.Option(
-            help="With --emit: whole networks in all; fewer need less room and time.",
+            help="With --emit or --listen: whole networks in all; fewer need less room and time.",
             show_default="as many as here",
         ),
     ] = None,
@@ -84,15 +101,16 @@ def profile(
     by a meter whose log is given; the log may be saved while this runs or after it.
 
     A device that is another machine is measured there: --emit DIR writes what it needs,
-    export/ holds what runs it, and --ingest DIR/results.json makes the table.
+    export/ holds what runs it, and --ingest DIR/results.json makes the table. Where the device
+    reaches this machine, --listen does it in one go.
 
     Example: hwnas profile --target onnx-cpu --space rcnet-cifar10
     """
     from hwnas.device import find_target
-    from hwnas.errors import UserError
     from hwnas.spaces import find_space
     from hwnas.workflows.profile import MeterLog, profile_target
 
+    _require_one_way(emit, ingest, listen)
     if ingest is not None:
         _ingest(ingest, workspace, target, fresh=fresh, json=json)
         return
@@ -107,8 +125,13 @@ def profile(
     if emit is not None:
         _emit(device, chosen, emit, workspace, networks, json=json)
         return
-    if networks is not None:
-        raise UserError("--networks needs --emit DIR.")
+    if listen is not None:
+        if power_log is not None:
+            raise UserError("--power-log is for parts that run on this machine, not for --listen.")
+        door = (listen, tls_cert, tls_key, new_token)
+        _listen(device, chosen, workspace, door, networks, fresh=fresh, json=json)
+        return
+    _require_none(networks, tls_cert, tls_key, new_token)
     reporter = TerminalReporter()
     if power_log is None and (power_offset or power_block):
         raise UserError("--power-offset and --power-block need --power-log CSV.")
@@ -124,15 +147,58 @@ def profile(
             meter_log=meter_log,
         )
     except KeyboardInterrupt:
-        if not fresh:
-            raise
-        raise Interrupted(
-            "interrupted; the same command without --fresh goes on where it stopped."
-        ) from None
+        raise _interrupted(fresh=fresh) from None
     if json:
         print_json(_to_json(done))
         return
     show(done)
+
+
+def _require_one_way(emit: object, ingest: object, listen: object) -> None:
+    """Refuse two of the ways to measure on a device at once."""
+    if sum(way is not None for way in (emit, ingest, listen)) > 1:
+        raise UserError("--emit, --ingest and --listen are three ways: give one of them.")
+
+
+def _require_none(networks: object, cert: object, key: object, new_token: object) -> None:
+    """Refuse options that say nothing about a profile by this machine."""
+    if networks is not None:
+        raise UserError("--networks needs --emit DIR or --listen.")
+    if cert or key or new_token:
+        raise UserError("--tls-cert, --tls-key and --new-token need --listen.")
+
+
+def _interrupted(*, fresh: bool) -> BaseException:
+    """Return what Ctrl-C becomes: how to go on differs after --fresh."""
+    if not fresh:
+        return KeyboardInterrupt()
+    return Interrupted("interrupted; the same command without --fresh goes on where it stopped.")
+
+
+def _listen(
+    device: DeviceProfile,
+    space: RcnetSpace,
+    workspace: Path,
+    door: tuple[str, Path | None, Path | None, bool],
+    networks: int | None,
+    *,
+    fresh: bool,
+    json: bool,
+) -> None:
+    from hwnas.profiler.bundled import sized_plan
+    from hwnas.workflows.agent import Door, profile_by_agent
+
+    plan, reporter = sized_plan(space, networks), TerminalReporter()
+    try:
+        done = profile_by_agent(
+            device, space, workspace, reporter, Door(*door), fresh=fresh, plan=plan
+        )
+    except KeyboardInterrupt:
+        raise _interrupted(fresh=fresh) from None
+    if json:
+        print_json(_to_json(done))
+    else:
+        show(done)
 
 
 def _emit(
@@ -164,7 +230,7 @@ def _emit(
         f"{done.folder}: {len(done.manifest.models)} models, {len(done.manifest.jobs)} jobs, "
         f"{done.size_bytes / 1e6:,.0f} MB (bundle {done.manifest.bundle})\n"
         f"next, on the device: {done.hint}\n"
-        f"then, here: hwnas profile --ingest {done.folder / 'results.json'}"
+        f"then, here: hwnas profile --ingest {done.results}"
     )
 
 

@@ -11,7 +11,7 @@ from hwnas.cli import found, options
 from hwnas.cli.console import TerminalReporter, print_json
 from hwnas.cli.lazy_help import STRATEGIES
 from hwnas.search import defaults
-from hwnas.train.recipe import QUICK
+from hwnas.train.recipe import QUICK, UNIT
 
 if TYPE_CHECKING:
     from hwnas.workflows.asked import SearchRequest
@@ -76,19 +76,25 @@ def search(
     evaluator: Annotated[
         str | None,
         typer.Option(
-            help="train, or fake (free scores, for tests); tabular is implied by a table.",
-            show_default="train",
+            help="train: each candidate for a short while; distill: by how well its stages "
+            "imitate a teacher's; zero-cost: by the volume of activations, no training; fake "
+            "(free scores, for tests); tabular is implied by a table.",
+            show_default=defaults.EVALUATOR,
         ),
     ] = None,
     images: Annotated[
         int | None,
-        typer.Option(help="Training images per candidate.", show_default=str(QUICK.images)),
+        typer.Option(
+            help="Training images per network.",
+            show_default=f"{QUICK.images}; per unit {UNIT.images} for distill",
+        ),
     ] = None,
     max_evaluations: Annotated[
         int | None,
         typer.Option(
             help="Networks to score at most.",
-            show_default=f"{defaults.MAX_EVALUATIONS}; no limit where scores are free: fake, table",
+            show_default=f"{defaults.MAX_EVALUATIONS}; no limit where scores are free (zero-cost, "
+            "fake, table), or mostly known (distill with greedy strategies)",
         ),
     ] = None,
     refreshes: Annotated[
@@ -115,6 +121,14 @@ def search(
             help="Networks that surrogate chooses at a time, to be scored side by side.",
             min=1,
             show_default=f"{defaults.BATCH}; 1 where scores are free",
+        ),
+    ] = None,
+    time_limit: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="A candidate whose training takes longer is recorded as failed, such as 60s.",
+            show_default="none",
         ),
     ] = None,
     workers: Annotated[
@@ -157,6 +171,7 @@ def search(
     from hwnas.data.selection import Selection
     from hwnas.lut.library import Library
     from hwnas.spaces import TABULAR
+    from hwnas.units import parse_seconds
     from hwnas.workflows.budgets import parse_limits
     from hwnas.workflows.predict import check_confidence, choose
     from hwnas.workflows.request import Request
@@ -185,6 +200,7 @@ def search(
         "--force": force or None,
         "--evaluator": None if evaluator == "tabular" else evaluator,
         "--replicates": replicates,
+        "--time-limit": time_limit,
     }
     common: dict[str, Any] = {
         "strategy": strategy,
@@ -209,7 +225,7 @@ def search(
         named = target or next((limit.target for limit in limits if limit.target), None)
         geometry = {"input_size": input_size, "classes": classes, "width": width}
         wanted, chosen = choose(Library(workspace), named, space, geometry)
-        noisy = evaluator != "fake"
+        noisy = (evaluator or defaults.EVALUATOR) == "train"
         refreshed = defaults.MAX_REFRESHES if refreshes is None else refreshes
         request = Request(
             space=chosen.name,
@@ -218,15 +234,14 @@ def search(
             dataset=dataset or defaults.DATASET,
             data_dir=data_dir,
             selection=Selection(held_out_per_class, skip_damaged),
-            evaluator=evaluator or "train",
+            evaluator=evaluator or defaults.EVALUATOR,
             images=images,
-            max_evaluations=defaults.MAX_EVALUATIONS
-            if max_evaluations is None and noisy
-            else max_evaluations,
+            max_evaluations=max_evaluations,
             max_refreshes=(refreshed or None) if noisy else None,
             replicates=replicates or (defaults.REPLICATES if noisy else 1),
             batch=batch or (defaults.BATCH if noisy else 1),
             confidence=check_confidence(confidence),
+            time_limit_s=None if time_limit is None else parse_seconds(time_limit),
             **common,
         )
     reporter = TerminalReporter()

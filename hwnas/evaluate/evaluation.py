@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Sequence
 
     from hwnas.spaces import Arch
 
@@ -97,6 +97,24 @@ class Evaluator(Protocol):
             EvaluationFailed: training diverged.
             MemoryError: the network is too large for this machine.
         """
+
+
+@runtime_checkable
+class Composed(Protocol):
+    """An evaluator whose scores follow from those of parts that many networks share."""
+
+    @property
+    def part(self) -> Evaluator:
+        """Scores one part; parts are written as archs too."""
+
+    def identity(self) -> dict[str, Any]:
+        """Return, as JSON, everything that decides a score."""
+
+    def parts(self, arch: Arch) -> list[Arch]:
+        """Return the parts of a network."""
+
+    def compose(self, found: Sequence[Evaluation]) -> Evaluation:
+        """Return the evaluation of a network from those of its parts, in order."""
 
 
 @runtime_checkable

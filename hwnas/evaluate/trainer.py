@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from hwnas.errors import EvaluationFailed
 from hwnas.evaluate.evaluation import Evaluation
 from hwnas.models.network import Network, initialise
 from hwnas.seeds import derive
@@ -42,6 +43,7 @@ class TrainEvaluator:
         seed: of weights and batches.
         split: held-out images that score.
         lanes: networks in training side by side on a GPU.
+        time_limit_s: a network that takes longer is recorded as failed; None for no limit.
     """
 
     setting: Setting
@@ -49,6 +51,7 @@ class TrainEvaluator:
     seed: int = 0
     split: Split = "search"
     lanes: int = 1
+    time_limit_s: float | None = None
 
     def identity(self) -> dict[str, Any]:
         """Return what decides the score."""
@@ -59,13 +62,15 @@ class TrainEvaluator:
             "recipe": self.recipe.as_dict(),
             "seed": self.seed,
             "split": self.split,
+            # Whether a network fails hangs on it; without one, older scores stay what they are.
+            **({} if self.time_limit_s is None else {"time_limit_s": self.time_limit_s}),
         }
 
     def evaluate(self, arch: Arch, replicate: int = 0) -> Evaluation:
         """Train and score one network.
 
         Raises:
-            EvaluationFailed: training diverged.
+            EvaluationFailed: training diverged, or took longer than the limit.
             MemoryError: the network is too large for this machine.
         """
         return finish(self.work(arch, replicate))
@@ -78,11 +83,21 @@ class TrainEvaluator:
             network = Network(self.setting.space.graph(arch))
             initialise(network, seed, still_branches=True)
             training = Training(network, self.recipe, self.setting.torch_device)
-            return (yield from train_and_score(self.setting, training, seed, self.split, began))
+            deadline = None if self.time_limit_s is None else began + self.time_limit_s
+            return (
+                yield from train_and_score(
+                    self.setting, training, seed, self.split, began, deadline
+                )
+            )
 
 
 def train_and_score(
-    setting: Setting, training: Training, seed: int, split: Split, began: float
+    setting: Setting,
+    training: Training,
+    seed: int,
+    split: Split,
+    began: float,
+    deadline: float | None = None,
 ) -> Work[Evaluation]:
     """Train to the end, giving way whenever a GPU has enough to do; return the score.
 
@@ -92,9 +107,17 @@ def train_and_score(
         seed: of the batches.
         split: held-out images that score.
         began: when the evaluation did, by `time.perf_counter`.
+        deadline: when it has to be over, by the same clock; None for never.
+
+    Raises:
+        EvaluationFailed: training diverged, or the deadline passed.
     """
     recipe = training.recipe
     for _ in training.run(setting.batches(recipe.images, recipe.batch_size, seed)):
+        if deadline is not None and time.perf_counter() > deadline:
+            raise EvaluationFailed(
+                f"timed out: step {training.step} of {recipe.steps} after {deadline - began:g} s"
+            )
         if training.step % GPU_CHECK_STEPS == 0:
             yield
     metrics = measure(training.result, setting.held_out(split, recipe.validation))

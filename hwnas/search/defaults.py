@@ -1,7 +1,10 @@
 """Defaults of a search with trained scores, in a module that costs nothing to import."""
 
+EVALUATORS = ("train", "distill", "zero-cost", "fake")
+EVALUATOR = "train"
+
 MAX_EVALUATIONS = 90
-"""Networks scored at most: keeps a search on a CPU within ten minutes on two cores."""
+"""Networks that `train` scores at most: keeps a search on a CPU within ten minutes on two cores."""
 
 MAX_REFRESHES = 2
 """Old gains evaluated again per step: with noisy scores the largest of many is mostly luck."""

@@ -24,11 +24,13 @@ class Opened:
         problem: space and budgets.
         costs: every cost that can be told of a network, the budgeted ones first.
         files: fingerprint of the content of every file that costs are from.
+        workspace: where tables and runs lie.
     """
 
     problem: Problem
     costs: Sequence[Cost]
     files: Mapping[str, str]
+    workspace: Path
 
 
 class SearchRequest(Protocol):

@@ -11,11 +11,10 @@ from hwnas.cores import usable_cores
 from hwnas.data.selection import USUAL, Selection
 from hwnas.device import find_target
 from hwnas.errors import UserError, one_of
-from hwnas.evaluate.fake import FakeEvaluator
-from hwnas.evaluate.proxy import proxy_resolution, proxy_space
 from hwnas.files import fingerprint
 from hwnas.lut.library import Library
 from hwnas.search import defaults
+from hwnas.search.rcas import GREEDY
 from hwnas.search.rules import default_rules, make_rules
 from hwnas.search.strategy import Options, find_strategy
 from hwnas.spaces import find_space
@@ -28,6 +27,7 @@ from hwnas.workflows.budgets import (
     make_problem,
     parse_limits,
 )
+from hwnas.workflows.evaluators import Asked, scoring
 from hwnas.workflows.search import Search
 from hwnas.workflows.winner import of_run
 
@@ -35,12 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Self
 
-    from hwnas.evaluate.evaluation import Evaluator
     from hwnas.progress import Reporter
     from hwnas.runs import Run
-    from hwnas.spaces import RcnetSpace
-
-EVALUATORS = ("train", "fake")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +51,16 @@ class Request:
         dataset: data that candidates are scored on.
         data_dir: where it lies.
         selection: what is held out or left out of it.
-        evaluator: "train" or "fake".
-        images: training images per candidate, or None for the recipe's own number.
+        evaluator: one of `defaults.EVALUATORS`.
+        images: training images per network, or None for the recipe's own number.
         rules: rule names, or empty for the default ones.
-        max_evaluations: limit on candidates, or None.
+        max_evaluations: limit on candidates; None for the evaluator's own, which may be no limit.
         max_refreshes: old gains to evaluate again per step and rule, or None for exact greedy.
         replicates: scores per network at most, where a choice hangs on noise.
         batch: networks that the surrogate chooses at a time.
         confidence: of latency bounds, or None for the default of the table.
         seed: of weights and batches.
+        time_limit_s: of the training of one candidate, or None.
     """
 
     space: str
@@ -73,23 +70,24 @@ class Request:
     dataset: str = defaults.DATASET
     data_dir: Path | None = None
     selection: Selection = USUAL
-    evaluator: str = "train"
+    evaluator: str = defaults.EVALUATOR
     images: int | None = None
     rules: tuple[str, ...] = ()
-    max_evaluations: int | None = defaults.MAX_EVALUATIONS
+    max_evaluations: int | None = None
     max_refreshes: int | None = defaults.MAX_REFRESHES
     replicates: int = defaults.REPLICATES
     batch: int = defaults.BATCH
     confidence: float | None = None
     seed: int = 0
+    time_limit_s: float | None = None
 
     def __post_init__(self) -> None:
         require_positive("--images", self.images)
         require_positive("--max-evaluations", self.max_evaluations)
         find_strategy(self.strategy)
-        if self.evaluator not in EVALUATORS:
+        if self.evaluator not in defaults.EVALUATORS:
             remedy = "tabular comes with --space tabular:FILE.csv."
-            raise one_of("evaluator", self.evaluator, list(EVALUATORS), remedy)
+            raise one_of("evaluator", self.evaluator, list(defaults.EVALUATORS), remedy)
 
     def to_json(self, opened: Opened) -> dict[str, Any]:
         """Return the request with the identity of its tables, as JSON."""
@@ -139,7 +137,7 @@ class Request:
             name: fingerprint([table.meta.get("created"), table.meta.get("table_sha256")])
             for name, table in tables.items()
         }
-        return Opened(problem, all_costs(space, problem, tables), files)
+        return Opened(problem, all_costs(space, problem, tables), files, workspace)
 
     def search(self, opened: Opened, workers: int | None, reporter: Reporter) -> Search:
         """Return the search, its data ready.
@@ -149,7 +147,18 @@ class Request:
         """
         problem = opened.problem
         rules = make_rules(problem, self.rules) if self.rules else default_rules(problem)
-        evaluator, judge = self._evaluators(find_space(self.space), reporter)
+        asked = Asked(
+            self.evaluator,
+            find_space(self.space),
+            self.dataset,
+            self.data_dir,
+            self.selection,
+            self.images,
+            self.seed,
+            self.time_limit_s,
+            (opened.workspace / "runs" / "teachers").resolve(),
+        )
+        who = scoring(asked, reporter)
         return Search(
             problem=problem,
             costs=opened.costs,
@@ -157,10 +166,11 @@ class Request:
             options=Options(
                 tuple(rules), self.seed, self.max_refreshes, self.replicates, self.batch
             ),
-            evaluator=evaluator,
-            judge=judge,
-            max_evaluations=self.max_evaluations,
-            workers=workers or (0 if judge is None else usable_cores()),
+            evaluator=who.evaluator,
+            judge=who.judge,
+            max_evaluations=self._limit,
+            workers=workers or (0 if who.judge is None else usable_cores()),
+            teacher=who.teacher,
         )
 
     def within(self, quantities: Mapping[str, Sequence[str]], numbers: Sequence[str]) -> Request:
@@ -206,32 +216,17 @@ class Request:
         )
 
     @property
+    def _limit(self) -> int | None:
+        """Networks that a strategy may ask for."""
+        if self.evaluator == "train":
+            return self.max_evaluations or defaults.MAX_EVALUATIONS
+        if self.evaluator == "distill" and self.strategy not in GREEDY:
+            return self.max_evaluations or defaults.MAX_EVALUATIONS
+        return self.max_evaluations
+
+    @property
     def _form(self) -> str:
         return find_target(self.target).export_format if self.target else "onnx"
-
-    def _evaluators(
-        self, space: RcnetSpace, reporter: Reporter
-    ) -> tuple[Evaluator, Evaluator | None]:
-        if self.evaluator == "fake":
-            return FakeEvaluator(self.seed), None
-        from hwnas.data.catalog import find_dataset
-
-        data = find_dataset(self.dataset, self.data_dir, self.selection, reporter)
-        from hwnas.evaluate.setting import Setting
-        from hwnas.evaluate.trainer import TrainEvaluator
-        from hwnas.train import recipe
-
-        data.prepare(proxy_resolution(space), reporter)
-        proxy = proxy_space(space, len(data.labels))
-        quick = replace(recipe.QUICK, images=self.images or recipe.QUICK.images)
-        setting = Setting(proxy, self.dataset, self.data_dir, selection=self.selection)
-        candidates = TrainEvaluator(setting, quick, self.seed)
-        longer = replace(quick, images=JUDGE_FACTOR * quick.images)
-        return candidates, replace(candidates, recipe=longer, split="final")
-
-
-JUDGE_FACTOR = 3
-"""Finalists are trained on so many times the images of a candidate."""
 
 
 def require_positive(name: str, value: int | None) -> int | None:

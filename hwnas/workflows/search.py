@@ -6,9 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hwnas.errors import CheckFailed
+from hwnas.evaluate.evaluation import Composed
 from hwnas.evaluate.ray_pool import connected
+from hwnas.evaluate.zero_cost import ZeroCostEvaluator
 from hwnas.search.ledger import Ledger, Score
 from hwnas.search.strategy import drive, find_strategy
+from hwnas.workflows.composing import ComposedScorer
 from hwnas.workflows.scoring import open_scorer
 from hwnas.workflows.search_result import JUDGED, SearchResult
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hwnas.cost import Cost, Problem
+    from hwnas.evaluate.distill.teacher import Teacher
     from hwnas.evaluate.evaluation import Evaluation, Evaluator
     from hwnas.progress import Reporter
     from hwnas.runs import Run
@@ -41,25 +45,27 @@ class Search:
         costs: what is reported of every network.
         strategy: name of the strategy.
         options: what it is told.
-        evaluator: scores candidates.
+        evaluator: scores candidates, or composes their scores from those of parts.
         judge: scores the finalists, on other held-out images and with more training; None
             takes the candidates' scores as they are.
         max_evaluations: limit on candidates, or None.
         workers: processes, 0 for this one; on Ray tasks at a time, 0 for one per processor.
         ray: address of the Ray cluster to evaluate on, or None.
         score_source: what scores are, where no judge gave them.
+        teacher: what candidates imitate, trained before anything else; None where there is none.
     """
 
     problem: Problem
     costs: Sequence[Cost]
     strategy: str
     options: Options
-    evaluator: Evaluator
+    evaluator: Evaluator | Composed
     judge: Evaluator | None
     max_evaluations: int | None
     workers: int
     ray: str | None = None
     score_source: str = "candidate score"
+    teacher: Teacher | None = None
 
     def check(self) -> None:
         """Raise what the strategy refuses, before anything is scored or written.
@@ -86,6 +92,9 @@ class Search:
         progress = _Progress(self.problem, reporter)
         ledger = Ledger(self.problem, self.max_evaluations, progress.accept)
         with run.lock(), connected(self.ray):
+            if self.teacher is not None:
+                reporter.info(f"training the teacher on {self.teacher.recipe.images:,} images")
+                self.teacher.train(reporter)
             ahead = self._ask(ledger, store_path, reporter, progress)
             if ledger.best is None:
                 raise CheckFailed(
@@ -103,6 +112,8 @@ class Search:
                 final,
                 source,
                 ahead,
+                progress.parts,
+                0 if self.teacher is None else self.teacher.recipe.images,
             )
             result = found.to_json(str(run.path))
             run.write("search.json", result)
@@ -112,11 +123,15 @@ class Search:
         self, ledger: Ledger, store_path: Path, reporter: Reporter, progress: _Progress
     ) -> Ahead:
         asking = self._asking(ledger)
+        composed, evaluator = None, self.evaluator
+        if isinstance(evaluator, Composed):
+            composed, evaluator = evaluator, evaluator.part
         total = self.max_evaluations or 4 * len(self.problem.space.elements(self.problem.start()))
         with (
-            self._scorer(self.evaluator, store_path) as scorer,
+            self._scorer(evaluator, store_path) as whole,
             reporter.task("scoring networks", total) as advance,
         ):
+            scorer = ComposedScorer(composed, whole, progress.parts) if composed else whole
 
             def evaluate(ask: Ask) -> dict[Job, Score | None]:
                 found = scorer.score(ask.needed, advance, ask.ahead)
@@ -128,6 +143,9 @@ class Search:
 
     def _scorer(self, evaluator: Evaluator, path: Path) -> AbstractContextManager[Scorer]:
         space, on_ray = self.problem.space, self.ray is not None
+        if isinstance(evaluator, ZeroCostEvaluator):
+            # It answers sooner than a worker could be asked.
+            return open_scorer(space, evaluator, 0, path)
         return open_scorer(space, evaluator, self.workers, path, ray=on_ray)
 
     def _judge(
@@ -155,6 +173,7 @@ class _Progress:
     problem: Problem
     reporter: Reporter
     seen: dict[Job, Evaluation] = field(default_factory=dict)
+    parts: dict[Job, Evaluation] = field(default_factory=dict)
     _steps: dict[str, int] = field(default_factory=dict)
 
     def accept(self, step: Step) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hwnas.search.bound import bound_on_optimum
@@ -33,6 +33,8 @@ class SearchResult:
         score_source: what the winner's score is.
         ahead: what idle workers evaluated before it was needed. Of all content this alone depends
             on the number of workers.
+        parts: evaluations that candidates' scores are composed of, where they are.
+        teacher_images: images that a teacher was trained on.
     """
 
     problem: Problem
@@ -43,6 +45,8 @@ class SearchResult:
     final: Mapping[Arch, Evaluation]
     score_source: str
     ahead: Ahead
+    parts: Mapping[Job, Evaluation] = field(default_factory=dict)
+    teacher_images: int = 0
 
     @property
     def winner(self) -> Arch:
@@ -66,6 +70,7 @@ class SearchResult:
             **_scores(self._evaluation(winner)),
             "score_source": self.score_source,
             "evaluations": self.ledger.evaluations,
+            "trained": self._trained(),
             "complete": self.ledger.complete,
             "ahead": self.ahead._asdict(),
             "costs": self._costs(winner),
@@ -80,9 +85,18 @@ class SearchResult:
             "networks": self._networks(),
             "failed": {
                 space.format(arch): evaluation.failed
-                for (arch, _), evaluation in self.seen.items()
+                for (arch, _), evaluation in [*self.seen.items(), *self.parts.items()]
                 if evaluation.failed is not None
             },
+        }
+
+    def _trained(self) -> dict[str, int]:
+        """Return how many trainings candidates' scores took, and on how many images in all."""
+        images = [e.images for e in [*self.seen.values(), *self.parts.values()] if e.images]
+        return {
+            "networks": len(images),
+            "images": sum(images),
+            "teacher_images": self.teacher_images,
         }
 
     def _evaluation(self, arch: Arch) -> Evaluation:

@@ -54,7 +54,7 @@ def start_search(
         search = replace(search, ray=ray, workers=workers or 0)
     search.check()
     if request.strategy in GREEDY:
-        _check_first_round(opened.problem, request, reporter)
+        _check_first_round(opened.problem, search, reporter)
     asked = request.to_json(opened)
     run = run_for(workspace, request.run_name, asked, folder)
     _announce(search, request, run.path, reporter)
@@ -63,18 +63,18 @@ def start_search(
     return result
 
 
-def _check_first_round(problem: Problem, request: SearchRequest, reporter: Reporter) -> None:
+def _check_first_round(problem: Problem, search: Search, reporter: Reporter) -> None:
     """Refuse a limit below the first round, without which no block can be chosen; tell of none.
 
     Raises:
         UserError: the limit is below the start network and what can be added to it.
     """
-    space, start, limit = problem.space, problem.start(), request.max_evaluations
+    space, start, limit = problem.space, problem.start(), search.max_evaluations
     networks = (space.add(start, element) for element in space.elements(start))
     count = 1 + len({space.canonical(arch) for arch in networks if problem.feasible(arch)})
     if count == 1:
         reporter.warn(
-            f"{request.strategy} ends at once, as nothing can be added to the start network: other "
+            f"{search.strategy} ends at once, as nothing can be added to the start network: other "
             "strategies look further, for instance --strategy evolution."
         )
     if limit is not None and limit < count:

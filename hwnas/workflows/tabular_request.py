@@ -113,7 +113,7 @@ class TabularRequest:
 
     def open(
         self,
-        workspace: Path,  # noqa: ARG002
+        workspace: Path,
         reporter: Reporter,  # noqa: ARG002
         *,
         force: bool = False,  # noqa: ARG002
@@ -129,7 +129,9 @@ class TabularRequest:
         # Sorted: the same options in another order are the same search, and the same run.
         budgets = tuple(Budget(costs[name], limit) for name, limit in sorted(self.budgets.items()))
         ordered = {name: costs[name] for name in (*sorted(self.budgets), *sorted(costs))}
-        return Opened(Problem(space, budgets), list(ordered.values()), {space.name: space.sha256})
+        return Opened(
+            Problem(space, budgets), list(ordered.values()), {space.name: space.sha256}, workspace
+        )
 
     def search(
         self,

@@ -39,7 +39,7 @@ class Crew:
     """Some helpers."""
 
     def __init__(self, helpers: list[_Helper]) -> None:
-        self._size = len(helpers)
+        self._helpers = helpers
         self._idle: SimpleQueue[_Helper] = SimpleQueue()
         for helper in helpers:
             self._idle.put(helper)
@@ -51,15 +51,19 @@ class Crew:
             UserError: an image cannot be read, or a helper died.
             OSError: the results cannot be written.
         """
-        threads = ThreadPoolExecutor(self._size)
+        threads = ThreadPoolExecutor(len(self._helpers))
         busy: dict[Future[Damaged], Unit] = {}
         try:
             for unit in units:
                 busy[threads.submit(self._decode, unit)] = unit
-                if len(busy) > self._size:
+                if len(busy) > len(self._helpers):
                     yield from _finished(busy)
             while busy:
                 yield from _finished(busy)
+        except BaseException:  # Ctrl-C too: nobody waits for what helpers are at
+            for helper in self._helpers:
+                helper.kill()
+            raise
         finally:
             threads.shutdown(cancel_futures=True)
 
@@ -111,8 +115,11 @@ class _Helper:
             raise outcome
         return outcome
 
-    def stop(self) -> None:
+    def kill(self) -> None:
         self._process.kill()
+
+    def stop(self) -> None:
+        self.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:

@@ -1,0 +1,173 @@
+"""The four routes, and how a request waits until the profiler has something to say."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import TYPE_CHECKING
+
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route, Router
+
+from hwnas.agent.limits import Limits, read_body
+from hwnas.agent.refusal import Refused
+from hwnas.agent.wire import Ask, Delivery, Hello, Message, PowerDelivery, Receipt, dump, parse
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
+
+    from hwnas.agent.models import ModelFiles
+    from hwnas.agent.session import Session
+
+BLOCK_BYTES = 256 << 10
+RANGE = re.compile(r"bytes=(\d{1,18})-")
+
+
+class Bell:
+    """Wakes requests that wait in the server's thread; may be rung from any thread."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop, self._next = loop, asyncio.Event()
+
+    def ring(self) -> None:
+        """Wake all that wait."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._ring)
+
+    def listen(self) -> asyncio.Event:
+        """Return what the next ring sets; to be taken before looking at what may change."""
+        return self._next
+
+    def _ring(self) -> None:
+        self._next.set()
+        self._next = asyncio.Event()
+
+
+class Application:
+    """Serves one session."""
+
+    def __init__(self, session: Session, models: ModelFiles, limits: Limits, bell: Bell) -> None:
+        """Serve a session.
+
+        Args:
+            session: what is asked and answered.
+            models: what may be fetched.
+            limits: what requests have to keep to.
+            bell: rung when the session changes.
+        """
+        self._session, self._models = session, models
+        self._limits, self._bell = limits, bell
+        self.closing = False
+        self._router = Router(
+            [
+                Route("/v1/session", self._wanted, methods=["GET"]),
+                Route("/v1/session", self._pair, methods=["POST"]),
+                Route("/v1/jobs/next", self._next, methods=["POST"]),
+                Route("/v1/results", self._deliver, methods=["POST"]),
+                Route("/v1/power", self._power, methods=["POST"]),
+                Route("/v1/models/{sha256}", self._model, methods=["GET"]),
+            ],
+            redirect_slashes=False,
+            default=_not_found,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; raises `Refused`."""
+        await self._router(scope, receive, send)
+
+    async def _wanted(self, _request: Request) -> Response:
+        return _answer(self._session.wanted())
+
+    async def _pair(self, request: Request) -> Response:
+        hello = parse(Hello, await read_body(request, self._limits, self._limits.body_bytes))
+        return _answer(self._session.pair(hello))
+
+    async def _next(self, request: Request) -> Response:
+        ask = parse(Ask, await read_body(request, self._limits, self._limits.body_bytes))
+        deadline = asyncio.get_running_loop().time() + self._limits.poll_s
+        while True:
+            changed = self._bell.listen()
+            offer = self._session.next(ask)
+            if offer.status != "wait" or not await self._waited(changed, deadline):
+                return _answer(offer)
+
+    async def _deliver(self, request: Request) -> Response:
+        most_bytes = self._session.largest_result
+        delivery = parse(Delivery, await read_body(request, self._limits, most_bytes))
+        deadline = asyncio.get_running_loop().time() + self._limits.poll_s
+        before = None
+        while True:
+            changed = self._bell.listen()
+            progress = self._session.deliver(delivery)
+            if progress == "done":
+                verified = before == "verified"
+                return _answer(Receipt(status="accepted" if verified else "duplicate"))
+            before = progress
+            if not await self._waited(changed, deadline):
+                raise Refused(503, "busy", "the host is not ready for this result: deliver again")
+
+    async def _power(self, request: Request) -> Response:
+        body = await read_body(request, self._limits, self._session.largest_power)
+        new = self._session.deliver_power(parse(PowerDelivery, body))
+        return _answer(Receipt(status="accepted" if new else "duplicate"))
+
+    async def _waited(self, changed: asyncio.Event, deadline: float) -> bool:
+        """Wait for a change; return whether there was one in time."""
+        if self.closing:
+            return False
+        try:
+            async with asyncio.timeout_at(deadline):
+                await changed.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _model(self, request: Request) -> Response:
+        path = self._models.find(request.path_params["sha256"])
+        if path is None:
+            raise Refused(404, "no-model", "no such model is needed now")
+        size = path.stat().st_size
+        start = _start(request, size)
+        headers = {"Content-Length": str(size - start), "Accept-Ranges": "bytes"}
+        if "range" in request.headers:
+            headers["Content-Range"] = f"bytes {start}-{size - 1}/{size}"
+        return StreamingResponse(
+            _blocks(path, start),
+            206 if "range" in request.headers else 200,
+            headers,
+            media_type="application/octet-stream",
+        )
+
+
+async def _not_found(_scope: Scope, _receive: Receive, _send: Send) -> None:
+    raise Refused(404, "no-path", "no such path: is the harness of another version?")
+
+
+def _answer(message: Message) -> Response:
+    return Response(dump(message), media_type="application/json")
+
+
+def _start(request: Request, size: int) -> int:
+    """Return the first byte that is wanted; a range of any other kind than "from here on" is none.
+
+    Raises:
+        Refused: the range is beyond the file.
+    """
+    asked = request.headers.get("range")
+    if asked is None:
+        return 0
+    found = RANGE.fullmatch(asked.strip())
+    if found is None or int(found[1]) >= size:
+        raise Refused(416, "range", f"the file has {size} bytes; only bytes=N- is served")
+    return int(found[1])
+
+
+async def _blocks(path: Path, start: int) -> AsyncIterator[bytes]:
+    with path.open("rb") as stream:
+        stream.seek(start)
+        while block := stream.read(BLOCK_BYTES):
+            yield block

@@ -1,0 +1,212 @@
+"""What the profiler holds: a device that is somewhere else, and does one job after the other."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hwnas.agent.address import is_private, url
+from hwnas.agent.auth import new_token, token_hash
+from hwnas.agent.limits import Limits
+from hwnas.agent.request_log import RequestLog
+from hwnas.agent.server import Server
+from hwnas.agent.session import Session
+from hwnas.agent.state import State, read_state, write_state
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from hwnas.agent.address import Certificate
+    from hwnas.agent.models import ModelFiles
+    from hwnas.agent.wire import Hello
+    from hwnas.agent.work import Brief, PowerWork, Work
+    from hwnas.bundle.schema import Conditions, JobResult, Power
+    from hwnas.progress import Reporter
+
+TICK_S = 0.5
+"""How often a wait looks up; Ctrl-C counts at once."""
+SILENT_S = 300.0
+"""A device that was not heard of for so long is told of, once."""
+FAREWELL_S = 10.0
+"""How long the device has to hear that all is done; it may be cut off at the moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Where a host keeps what it needs.
+
+    Attributes:
+        state: see `state.State`; removed when all is done.
+        models: folder; the same.
+        log: of requests; stays.
+    """
+
+    state: Path
+    models: Path
+    log: Path
+
+
+def open_state(path: Path, *, fresh: bool, renew: bool) -> tuple[State, str | None]:
+    """Return the state that an earlier host left, or a new one, and the token if it is new.
+
+    Args:
+        path: of the state.
+        fresh: forget everything.
+        renew: forget the token only.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    earlier = None if fresh else read_state(path)
+    if earlier is not None and not renew:
+        return earlier, None
+    token = new_token()
+    state = State(token=token_hash(token))
+    if earlier is not None:
+        state = earlier.but(token=state.token)
+    write_state(path, state)
+    return state, token
+
+
+class Host:
+    """One profile's side of the wire; see `listening`.
+
+    Attributes:
+        token: if it is new, to be shown now and never again.
+        url: what the device calls, while listening.
+    """
+
+    def __init__(
+        self,
+        files: Files,
+        brief: Brief,
+        models: ModelFiles,
+        reporter: Reporter,
+        *,
+        fresh: bool = False,
+        renew: bool = False,
+    ) -> None:
+        """Prepare a host.
+
+        Args:
+            files: what an earlier host left there is gone on with.
+            brief: what the device is told first; its models have to be in `models`.
+            models: what the device may fetch.
+            reporter: told what the user has to know.
+            fresh: forget device and token.
+            renew: forget the token only.
+
+        Raises:
+            UserError: a folder cannot be written.
+        """
+        state, self.token = open_state(files.state, fresh=fresh, renew=renew)
+        self.url = ""
+        self._files, self._models, self._reporter = files, models, reporter
+        self._session = Session(brief, state, lambda new: write_state(files.state, new))
+        self._told_silent = False
+
+    @contextmanager
+    def listening(
+        self,
+        bound: socket.socket,
+        certificate: Certificate | None = None,
+        limits: Limits | None = None,
+    ) -> Iterator[None]:
+        """Serve the device while the body runs.
+
+        Args:
+            bound: where.
+            certificate: for TLS.
+            limits: of requests, if not the usual ones.
+
+        Raises:
+            UserError: the log cannot be written, or the server does not start.
+        """
+        self.url = url(bound, tls=certificate is not None)
+        if not is_private(bound) and certificate is None:
+            self._reporter.warn(
+                "whoever can listen in this network reads the token and the timings: use "
+                "--tls-cert and --tls-key, or a network of your own."
+            )
+        log = RequestLog(self._files.log, self._reporter.warn)
+        server = Server(self._session, self._models, log, limits or Limits(), certificate)
+        try:
+            server.start(bound)
+            yield
+        finally:
+            server.stop()
+            log.close()
+
+    @property
+    def known(self) -> Hello | None:
+        """The device, if there is one yet."""
+        return self._session.state.paired
+
+    @property
+    def conditions(self) -> list[Conditions]:
+        """How the device was before and after every job that is on record."""
+        return [each for lease in self._session.state.leases for each in lease.conditions]
+
+    def device(self) -> Hello:
+        """Return the device, once there is one."""
+        while (hello := self.known) is None:
+            self._session.wait_for(lambda state: state.paired is not None, TICK_S)
+        return hello
+
+    def begin_anew(self) -> None:
+        """Forget what the device did: nothing is on record."""
+        self._session.begin_anew()
+
+    def announce(self, work: Work) -> None:
+        """Let the device begin a job before it is asked; it must be the next one that is."""
+        self._session.announce(work)
+
+    def ask(self, work: Work) -> None:
+        """Want a job done; see `result`."""
+        self._session.ask(work)
+
+    @contextmanager
+    def result(self) -> Iterator[JobResult]:
+        """Yield the rounds of the job that was asked, verified, once the device has done it.
+
+        If the body ends well, they are on record, and the device may forget them.
+
+        Raises:
+            UserError: the device keeps giving wrong results.
+        """
+        while (result := self._session.collect(TICK_S)) is None:
+            self._mind_silence()
+        self._told_silent = False
+        yield result
+        self._session.confirm()
+
+    def power(self, work: PowerWork) -> Power | None:
+        """Return the power of models, or None where the device has no counter."""
+        self._session.ask_power(work)
+        while not self._session.wait_for(lambda state: state.power_known, TICK_S):
+            self._mind_silence()
+        return self._session.state.power
+
+    def finish(self) -> None:
+        """Tell the device that all is done, and forget it."""
+        self._session.finish()
+        self._session.wait_until_told(FAREWELL_S)
+        self._models.remove()
+        self._files.state.unlink(missing_ok=True)
+        with suppress(OSError):  # others are at work there
+            self._files.state.parent.rmdir()
+
+    def _mind_silence(self) -> None:
+        heard = self._session.last_heard
+        if heard is None or self._told_silent or time.monotonic() - heard < SILENT_S:
+            return
+        self._told_silent = True
+        self._reporter.warn(
+            f"nothing was heard of the device for {SILENT_S / 60:.0f} minutes: it is at work on a "
+            "long job, or gone. Whenever it is back, it goes on; so does the same command after "
+            "Ctrl-C."
+        )

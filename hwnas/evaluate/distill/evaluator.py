@@ -1,0 +1,85 @@
+"""The evaluator that puts together what the units of a network lose against those of a teacher."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from hwnas.evaluate.distill.units import FRAME, UNITS, swapped
+from hwnas.evaluate.evaluation import Evaluation
+from hwnas.spaces.fillings import STAGE_POSITIONS, STAGES, stage_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hwnas.evaluate.distill.transplant import TransplantEvaluator
+    from hwnas.spaces import Arch
+
+SMALLEST = 1e-6
+"""Divergence below which units are alike, nats."""
+
+
+@dataclass(frozen=True)
+class DistillEvaluator:
+    """Scores a network by minus the mean logarithm of its units' divergences from the teacher.
+
+    So what counts is by which share a unit comes nearer to the teacher's: what a divergence of one
+    nat in one place is worth, once the whole network is trained, differs from unit to unit.
+
+    A unit is trained once for all networks that have it, so that most networks of a search cost
+    nothing. In a unit the first block of a stage counts as such; the others in any order are one
+    unit, as residual blocks bear another order well.
+
+    Attributes:
+        part: scores one unit in the teacher.
+    """
+
+    part: TransplantEvaluator
+
+    def identity(self) -> dict[str, Any]:
+        """Return what decides the score."""
+        return {"evaluator": "distill", "version": 1, "part": self.part.identity()}
+
+    def parts(self, arch: Arch) -> list[Arch]:
+        """Return each unit of `arch` in turn, as transplants are written."""
+        guest = ordered(self.part.teacher.setting.space.canonical(arch))
+        return [swapped(FRAME, guest, unit) for unit in range(len(UNITS))]
+
+    def evaluate(self, arch: Arch, replicate: int = 0) -> Evaluation:
+        """Return the score of a network by itself; a process trains a unit once.
+
+        Raises:
+            EvaluationFailed: training of a unit diverged, or took longer than the limit.
+            UserError: there is no trained teacher.
+        """
+        parts = self.parts(arch)
+        return self.compose([_evaluated(self.part, part, replicate) for part in parts])
+
+    def compose(self, found: Sequence[Evaluation]) -> Evaluation:
+        """Return the evaluation of a network from those of its parts, in order."""
+        failed = next((part.failed for part in found if part.failed is not None), None)
+        if failed is not None:
+            return Evaluation.failure(failed)
+        divergences = [max(-math.log(part.score), SMALLEST) for part in found]
+        score = -sum(map(math.log, divergences)) / len(found)
+        pairs = zip(found, divergences, strict=True)
+        relative = (part.stderr / part.score / divergence for part, divergence in pairs)
+        stderr = math.sqrt(sum(value**2 for value in relative)) / len(found)
+        return Evaluation(score, None, None, stderr, 0, 0.0)
+
+
+@lru_cache(maxsize=1 << 12)
+def _evaluated(evaluator: TransplantEvaluator, part: Arch, replicate: int) -> Evaluation:
+    return evaluator.evaluate(part, replicate)
+
+
+def ordered(arch: Arch) -> Arch:
+    """Return a canonical network with the blocks of every stage sorted, but for the first."""
+    stages = []
+    for stage in range(STAGES):
+        first, *others = [block for block in stage_of(arch, stage) if block] or [0]
+        blocks = [first, *sorted(others)]
+        stages += blocks + [0] * (STAGE_POSITIONS - len(blocks))
+    return tuple(stages)

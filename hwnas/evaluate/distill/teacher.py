@@ -1,0 +1,136 @@
+"""The teacher: a deep network of the space, trained once for all candidates of a workspace."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from hwnas.evaluate.distill.units import parts_of, run_part
+from hwnas.files import fingerprint
+from hwnas.spaces.fillings import STAGE_POSITIONS, STAGES
+from hwnas.train.checkpoint import load_trained
+from hwnas.train.final import train_final
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from hwnas.data.dataset import Split
+    from hwnas.evaluate.setting import Setting
+    from hwnas.models.network import Network
+    from hwnas.progress import Reporter
+    from hwnas.spaces import Arch
+    from hwnas.train.recipe import Recipe
+
+DEPTH, TYPE = 3, 5
+"""The teacher has so many blocks of this type in every stage."""
+
+TEACHER: Arch = tuple(TYPE * (place < DEPTH) for place in range(STAGE_POSITIONS)) * STAGES
+
+BATCH = 500
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """How the teacher is trained, and where it lies.
+
+    Attributes:
+        setting: geometry, data and device.
+        recipe: of its training.
+        seed: of its training.
+        folder: holds one checkpoint per teacher.
+    """
+
+    setting: Setting
+    recipe: Recipe
+    seed: int
+    folder: Path
+
+    def identity(self) -> dict[str, Any]:
+        """Return what decides its weights."""
+        return {
+            "arch": list(TEACHER),
+            "recipe": self.recipe.as_dict(),
+            "seed": self.seed,
+            **self.setting.identity(),
+        }
+
+    @property
+    def checkpoint(self) -> Path:
+        """The file of its weights."""
+        return self.folder / f"{fingerprint(self.identity())[:16]}.pt"
+
+    def train(self, reporter: Reporter) -> None:
+        """Train it, or go on where that was stopped; a trained one is taken as it is.
+
+        Raises:
+            EvaluationFailed: training diverged.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        setting = self.setting
+        train_final(
+            setting.space.graph(TEACHER),
+            setting.data,
+            self.recipe,
+            self.seed,
+            self.checkpoint,
+            reporter,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """Images as the teacher sees them.
+
+    Attributes:
+        features: per batch, what the stem and every unit give; the last ones are the logits.
+        labels: per batch.
+    """
+
+    features: list[list[Tensor]]
+    labels: list[Tensor]
+
+
+@lru_cache(maxsize=2)
+def trained(teacher: Teacher) -> Network:
+    """Return the trained teacher, read once per process.
+
+    Raises:
+        UserError: its file is missing or damaged.
+    """
+    graph = teacher.setting.space.graph(TEACHER)
+    network = load_trained(graph, teacher.checkpoint).to(teacher.setting.torch_device)
+    return network.to(memory_format=torch.channels_last)
+
+
+@lru_cache(maxsize=2)
+def training_lesson(teacher: Teacher, images: int, batch_size: int, seed: int) -> Lesson:
+    """Return training images, kept for the next candidate."""
+    batches = list(teacher.setting.batches(images, batch_size, seed))
+    features = [_features(trained(teacher), pixels) for pixels, _ in batches]
+    return Lesson(features, [labels for _, labels in batches])
+
+
+@lru_cache(maxsize=2)
+def held_out_lesson(teacher: Teacher, split: Split, count: int) -> Lesson:
+    """Return held-out images, kept for the next candidate."""
+    features, found = [], []
+    for pixels, labels in teacher.setting.held_out(split, count):
+        pairs = zip(torch.split(pixels, BATCH), torch.split(labels, BATCH), strict=True)
+        for some_pixels, some_labels in pairs:
+            features.append(_features(trained(teacher), some_pixels))
+            found.append(some_labels)
+    return Lesson(features, found)
+
+
+@torch.no_grad()
+def _features(network: Network, pixels: Tensor) -> list[Tensor]:
+    features, value = [], pixels
+    for part in parts_of(network.graph):
+        value = run_part(part, network.layers, value)
+        features.append(value.clone())
+    return features

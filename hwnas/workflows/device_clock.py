@@ -1,0 +1,68 @@
+"""A clock of the profiler that is a device somewhere else."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from hwnas.agent.work import Work
+from hwnas.bundle.schema import Job
+from hwnas.profiler.bundled import device_place
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from concurrent.futures import Future
+
+    from hwnas.agent.host import Host
+    from hwnas.agent.workshop import Workshop
+    from hwnas.bundle.schema import TimedModel
+    from hwnas.measure import Round
+    from hwnas.profiler.clock import Batch, Place
+    from hwnas.spaces import RcnetSpace
+
+
+class DeviceClock:
+    """Has batches timed by the device of a host; one batch is made ahead of need."""
+
+    def __init__(self, host: Host, workshop: Workshop, space: RcnetSpace) -> None:
+        """Time the networks of `space`, whose panel the host has told the device."""
+        self._host, self._workshop, self._space = host, workshop, space
+        self._coming: list[Batch] = []
+        self._ahead: dict[Batch, Future[Work]] = {}
+
+    @property
+    def place(self) -> Place:
+        """The device, once it is paired."""
+        hello = self._host.device()
+        return device_place(hello.device, hello.runtime, self._host.conditions)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Do nothing: the device loads the panel when it is paired."""
+        yield
+
+    def announce(self, batches: Sequence[Batch]) -> None:
+        """Take note of what will be asked, in this order."""
+        self._coming = list(batches)
+
+    def rounds(self, batch: Batch) -> Iterator[Round]:
+        """Yield the rounds of a batch once the device has done it."""
+        future = self._ahead.pop(batch, None) or self._make(batch)
+        self._host.ask(future.result())
+        self._coming = [each for each in self._coming if each != batch]
+        for following in self._coming[:1]:
+            self._ahead[following] = self._make(following)
+        with self._host.result() as result:
+            yield from result.rounds
+
+    def _make(self, batch: Batch) -> Future[Work]:
+        names = tuple(self._space.format(arch) for arch in batch.networks)
+        job = Job(number=batch.number, networks=names, rounds=batch.rounds)
+
+        def announce(models: dict[str, TimedModel]) -> Work:
+            work = Work(job, models)
+            self._host.announce(work)
+            return work
+
+        graphs = {self._space.format(arch): self._space.graph(arch) for arch in batch.networks}
+        return self._workshop.make_ahead(graphs, announce)

@@ -1,0 +1,177 @@
+"""A profile by a device over HTTP: the command, the real harness beside it, and the table."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from agent_server import Told
+from bundles import HARNESS, SPACE, WITHOUT_HWNAS, small_plan
+
+from hwnas.agent.address import Certificate, Listen, is_private, url
+from hwnas.device import describe_host, find_target
+from hwnas.errors import UserError
+from hwnas.lut.storage import load
+from hwnas.workflows.agent import Door, profile_by_agent
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import Shell
+
+
+class Board(Told):
+    """Reads what is to be done on the device, and does it."""
+
+    def __init__(self, cache: Path) -> None:
+        super().__init__()
+        self.cache = cache
+        self.harness: subprocess.Popen[str] | None = None
+
+    def info(self, message: str) -> None:
+        super().info(message)
+        if (found := re.search(r"python3 hwnas_bench.py (--agent .*)", message)) is not None:
+            options = [*shlex.split(found[1]), "--cache", str(self.cache)]
+            command = [sys.executable, "-c", WITHOUT_HWNAS, str(HARNESS), *options]
+            self.harness = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+    def ended(self) -> str:
+        """Return what the harness said, once it has ended well."""
+        assert self.harness is not None
+        _, said = self.harness.communicate(timeout=30)
+        assert self.harness.returncode == 0, said
+        return said
+
+
+@pytest.mark.parametrize("target", ["onnx-cpu", "tflite"])
+def test_what_is_shown_is_run_on_the_device_and_the_table_is_written(
+    target: str, tmp_path: Path
+) -> None:
+    profile, plan, board = find_target(target), small_plan(), Board(tmp_path / "cache")
+    done = profile_by_agent(profile, SPACE, tmp_path, board, Door("0"), plan=plan)
+    said = board.ended()
+    assert "done: " in said
+    table = load(done.folder)
+    rounds = len(plan.batches) * plan.rounds
+    assert set(table.rows) == set(SPACE.lookup_keys())
+    assert {row.source for row in table.rows.values()} == {"measured"}
+    assert all(rounds <= row.samples < 1.5 * rounds + 3 for row in table.rows.values())
+    assert table.meta["validation"]["networks"] == 30
+    assert table.meta["device"]["cpu"] == describe_host()["cpu"]
+    assert table.meta["harness"] == "linux 1"
+    assert table.meta["runtime"]["version"]
+    assert not (tmp_path / "lut" / ".partial").exists()
+    text = (tmp_path / "lut" / "agent.log").read_text()
+    assert '"status": 200' in text
+    token = re.search(r"--token ([0-9a-f]{40})", "\n".join(board.lines))
+    assert token is not None
+    assert token[1] not in text
+
+
+def test_ctrl_c_and_the_same_command_again(shell: Shell) -> None:
+    command = ["profile", "--target", "onnx-cpu", "--space", "rcnet-digits", "--listen", "0"]
+    shown = []
+    for _ in range(2):
+        running = shell.start(*command)
+        assert running.stderr is not None
+        lines = []
+        while "listening" not in "".join(lines):
+            lines.append(running.stderr.readline())
+            assert lines[-1]
+        if not shown:
+            lines.append(running.stderr.readline())
+        shown.append("".join(lines))
+        running.send_signal(signal.SIGINT)
+        _, rest = running.communicate(timeout=30)
+        assert running.returncode == 130
+        assert "the same command goes on" in rest
+        assert "Traceback" not in rest
+    assert "--token" in shown[0]
+    assert "--token" not in shown[1]
+    assert "--new-token shows a new one" in shown[1]
+
+
+def test_options_that_cannot_be_are_one_line(shell: Shell, tmp_path: Path) -> None:
+    base = ("profile", "--target", "onnx-cpu", "--space", "rcnet-digits")
+    for options, reason in {
+        ("--new-token",): "need --listen",
+        ("--listen", "nonsense"): "is not PORT, HOST:PORT",
+        ("--listen", "0", "--emit", "b"): "give one of them",
+    }.items():
+        done = shell(*base, *options)
+        assert reason in done.must(2).err
+        assert len(done.err.strip().splitlines()) == 1
+
+
+def test_what_stands_in_the_way_is_told_before_anything_is_made(tmp_path: Path) -> None:
+    def start(target: str, door: Door) -> None:
+        profile_by_agent(find_target(target), SPACE, tmp_path, Told(), door, plan=small_plan())
+
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        pytest.raises(UserError, match="Address already in use"),
+    ):
+        start("onnx-cpu", Door(str(taken.getsockname()[1])))
+    with pytest.raises(UserError, match="go together"):
+        start("onnx-cpu", Door("0", cert=tmp_path / "c.pem"))
+    for target in ("iphone5s", "android"):
+        with pytest.raises(UserError, match=f"{target} is measured through a cable"):
+            start(target, Door("0"))
+    with pytest.raises(UserError, match="cannot listen on no-such-host"):
+        start("onnx-cpu", Door("no-such-host.invalid:1"))
+
+
+def test_without_the_server_the_package_is_named(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules['uvicorn'] = None; from hwnas.cli import main; sys.argv[1:] = "
+        "['profile', '--target', 'onnx-cpu', '--space', 'rcnet-digits', '--listen', '0']; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr == 'hwnas: --listen needs uvicorn: pip install "hwnas[agent]"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [
+        ("8765", "127.0.0.1", 8765),
+        ("0.0.0.0:80", "0.0.0.0", 80),  # noqa: S104 - only read
+        ("board.local:8765", "board.local", 8765),
+        ("[::1]:8765", "::1", 8765),
+        ("[fe80::1%eth0]:1", "fe80::1%eth0", 1),
+    ],
+)
+def test_where_to_listen(text: str, host: str, port: int) -> None:
+    assert Listen.parse(text) == Listen(host, port)
+
+
+@pytest.mark.parametrize("text", ["", "host", "host:", ":80", "1:2:3", "::1:80", "h:99999", "h:-1"])
+def test_where_not_to_listen(text: str) -> None:
+    with pytest.raises(UserError, match="for example 8765"):
+        Listen.parse(text)
+
+
+def test_only_loopback_is_private_and_the_device_is_told_an_address_it_can_reach() -> None:
+    with Listen.parse("0").bind() as bound:
+        assert is_private(bound)
+        assert url(bound, tls=False) == f"http://127.0.0.1:{bound.getsockname()[1]}"
+    with Listen.parse("0.0.0.0:0").bind() as bound:
+        assert not is_private(bound)
+        assert "0.0.0.0" not in url(bound, tls=True)  # noqa: S104 - only compared
+        assert url(bound, tls=True).startswith("https://")
+
+
+def test_what_is_no_certificate_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "a.pem").write_text("none")
+    with pytest.raises(UserError, match="not a certificate and its key"):
+        Certificate(tmp_path / "a.pem", tmp_path / "a.pem").check()
+    with pytest.raises(UserError, match="No such file"):
+        Certificate(tmp_path / "b.pem", tmp_path / "b.pem").check()

@@ -1,0 +1,191 @@
+"""Scores by imitation: units cover a network, better ones score higher, searches repeat."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hwnas.errors import UserError
+from hwnas.evaluate.distill.evaluator import DistillEvaluator, ordered
+from hwnas.evaluate.distill.teacher import TEACHER, Teacher
+from hwnas.evaluate.distill.transplant import TransplantEvaluator
+from hwnas.evaluate.distill.units import FRAME, UNITS, differing_units, parts_of, run_part, swapped
+from hwnas.evaluate.evaluation import Composed, Evaluation
+from hwnas.evaluate.pool import open_pool
+from hwnas.evaluate.setting import Setting
+from hwnas.models.network import Network, initialise
+from hwnas.progress import Silent
+from hwnas.spaces import find_space
+from hwnas.train.recipe import TEACHER as TEACHER_RECIPE
+from hwnas.train.recipe import UNIT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import Shell
+
+    from hwnas.spaces import Arch
+
+SPACE = find_space("rcnet", input_size="8", classes=10, width=0.25)
+SETTING = Setting(SPACE, "cluttered-digits")
+SHORT = replace(UNIT, images=128, validation=100)
+
+archs = st.integers(0, 2**32 - 1).map(lambda seed: SPACE.sample(np.random.default_rng(seed)))
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Teacher:
+    recipe = replace(TEACHER_RECIPE, images=256, validation=100)
+    made = Teacher(SETTING, recipe, 0, tmp_path_factory.mktemp("teachers"))
+    made.train(Silent())
+    return made
+
+
+@settings(max_examples=20, deadline=None)
+@given(archs)
+def test_parts_one_after_the_other_are_the_network(arch: Arch) -> None:
+    network = Network(SPACE.graph(arch)).eval()
+    initialise(network, 0)
+    value = images = torch.randn(2, 3, 8, 8)
+    parts = parts_of(network.graph)
+    assert [node for part in parts for node in part] == list(network.graph)
+    with torch.inference_mode():
+        for part in parts:
+            value = run_part(part, network.layers, value)
+        assert torch.equal(value, network(images))
+
+
+@settings(deadline=None)
+@given(archs, archs)
+def test_units_can_be_swapped_one_by_one(host: Arch, guest: Arch) -> None:
+    for unit in range(len(UNITS)):
+        both = swapped(host, guest, unit)
+        assert SPACE.contains(both)
+        assert set(differing_units(host, both)) <= {unit}
+        assert unit not in differing_units(guest, both)
+        host_parts, guest_parts = (parts_of(SPACE.graph(arch)) for arch in (host, guest))
+        mixed = parts_of(SPACE.graph(both))
+        for index, part in enumerate(mixed):
+            own = guest_parts if index == unit + 1 else host_parts
+            assert part[-1].shape == own[index][-1].shape
+
+
+@given(archs)
+def test_the_order_behind_the_first_block_of_a_stage_does_not_matter(arch: Arch) -> None:
+    same = ordered(arch)
+    assert ordered(same) == same
+    assert SPACE.canonical(same) == same
+    for first in range(0, 36, 6):
+        assert same[first] == arch[first]
+        assert sorted(same[first : first + 6]) == sorted(arch[first : first + 6])
+
+
+@given(archs)
+def test_no_unit_of_a_network_is_the_frames_own(arch: Arch) -> None:
+    guest = ordered(SPACE.canonical(arch))
+    assert list(differing_units(FRAME, guest)) == list(range(len(UNITS)))
+    assert SPACE.canonical(FRAME) == FRAME
+
+
+def test_the_teachers_own_units_are_trained_like_any_other(teacher: Teacher) -> None:
+    parts = DistillEvaluator(TransplantEvaluator(teacher, SHORT)).parts(TEACHER)
+    found = [TransplantEvaluator(teacher, SHORT).evaluate(part) for part in parts]
+    assert all(0 < evaluation.score < 1 and evaluation.images == 128 for evaluation in found)
+    with pytest.raises(ValueError, match="not one unit"):
+        TransplantEvaluator(teacher, SHORT).evaluate(SPACE.start())
+
+
+def test_training_brings_a_unit_nearer_to_the_teacher(teacher: Teacher) -> None:
+    evaluator = TransplantEvaluator(teacher, SHORT, inherit=False)
+    guest = swapped(FRAME, SPACE.start(), 4)
+    hardly = replace(evaluator, recipe=replace(SHORT, images=32))
+    longer = replace(evaluator, recipe=replace(SHORT, images=4096))
+    assert longer.evaluate(guest).score > hardly.evaluate(guest).score
+
+
+def test_scores_are_the_same_in_every_process(teacher: Teacher) -> None:
+    evaluator = TransplantEvaluator(teacher, SHORT)
+    jobs = [(swapped(FRAME, SPACE.start(), unit), 0) for unit in range(len(UNITS))]
+    here = {job: evaluator.evaluate(*job) for job in jobs}
+    with open_pool(evaluator, 2) as pool:
+        assert dict(pool.results(jobs)) == here
+    other = evaluator.evaluate(jobs[0][0], 1)
+    assert other.score != here[jobs[0]].score
+    assert all(0 < e.score < 1 and e.stderr > 0 and e.images == 128 for e in here.values())
+
+
+def test_a_unit_that_takes_too_long_fails_and_a_missing_teacher_is_told(teacher: Teacher) -> None:
+    evaluator = TransplantEvaluator(teacher, SHORT, time_limit_s=1e-9)
+    guest = swapped(FRAME, SPACE.start(), 0)
+    with open_pool(evaluator) as pool:
+        ((_, evaluation),) = pool.results([(guest, 0)])
+    assert "timed out" in (evaluation.failed or "")
+    untrained = replace(teacher, seed=9)
+    with pytest.raises(UserError, match="missing"):
+        TransplantEvaluator(untrained, SHORT).evaluate(guest)
+
+
+def test_everything_that_decides_a_score_is_in_its_identity(teacher: Teacher) -> None:
+    evaluator = DistillEvaluator(TransplantEvaluator(teacher, SHORT))
+    others = [
+        replace(evaluator.part, teacher=replace(teacher, seed=1)),
+        replace(evaluator.part, recipe=replace(SHORT, images=64)),
+        replace(evaluator.part, seed=1),
+        replace(evaluator.part, split="final"),
+        replace(evaluator.part, inherit=False),
+        replace(evaluator.part, time_limit_s=5.0),
+    ]
+    identities = {str(replace(evaluator, part=part).identity()) for part in others}
+    assert len({*identities, str(evaluator.identity())}) == len(others) + 1
+    moved = replace(evaluator.part, teacher=replace(teacher, folder=teacher.folder / "else"))
+    assert moved.identity() == evaluator.part.identity()
+
+
+def test_a_network_loses_what_its_units_lose_together(teacher: Teacher) -> None:
+    evaluator = DistillEvaluator(TransplantEvaluator(teacher, SHORT))
+    assert isinstance(evaluator, Composed)
+    parts = evaluator.parts(SPACE.start())
+    assert len(parts) == len(UNITS)
+    assert all(len(differing_units(FRAME, part)) == 1 for part in parts)
+    losses = [0.1 * 2**unit for unit in range(len(UNITS))]
+    found = [Evaluation(math.exp(-loss), 0.5, 1.0, 0.01, 10, 1.0) for loss in losses]
+    assert evaluator.compose(found).score == pytest.approx(-math.log(0.4))
+    better = [replace(found[0], score=math.exp(-0.05)), *found[1:]]
+    gain = evaluator.compose(better).score - evaluator.compose(found).score
+    assert gain == pytest.approx(math.log(2) / len(UNITS))
+    assert evaluator.compose(found).stderr > 0
+    hopeless = evaluator.compose([Evaluation(math.exp(-100.0), 0.1, 9.9, 0.0, 10, 1.0)] * 5)
+    assert hopeless.score == pytest.approx(-math.log(100.0))
+    failed = evaluator.compose([*found[:-1], Evaluation.failure("diverged")])
+    assert failed.failed == "diverged"
+
+
+def test_a_search_trains_a_unit_once_and_repeats_exactly(shell: Shell) -> None:
+    options = ("--space", "rcnet-digits", "--budget-madds", "0.76M", "--evaluator", "distill")
+    search = ("search", *options, "--images", "32", "--json")
+    first = shell(*search, "--workers", "2").must().json
+    trained = first["trained"]
+    assert trained["teacher_images"] == 20 * 32
+    assert 0 < trained["networks"] < 5 * first["evaluations"]
+    assert trained["images"] == 32 * trained["networks"]
+    assert first["accuracy"] is not None
+    checkpoints = list((shell.folder / "runs" / "teachers").glob("*.pt"))
+    assert len(checkpoints) == 1
+    (shell.folder / first["run"] / "search.json").unlink()
+    again = shell(*search, "--workers", "1").must()
+    assert {**again.json, "ahead": 0} == {**first, "ahead": 0}
+
+
+def test_the_teacher_lies_in_one_file(teacher: Teacher, tmp_path: Path) -> None:
+    assert teacher.checkpoint.is_file()
+    before = teacher.checkpoint.stat().st_mtime_ns
+    teacher.train(Silent())
+    assert teacher.checkpoint.stat().st_mtime_ns == before
+    assert replace(teacher, folder=tmp_path).checkpoint.name == teacher.checkpoint.name
