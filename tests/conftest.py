@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from effort import VARIABLE, thorough
 from hypothesis.configuration import set_hypothesis_home_dir
 
 if TYPE_CHECKING:
@@ -31,12 +30,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="export 200 random architectures in every format, not 20",
     )
-    parser.addoption(
-        "--thorough",
-        action="store_true",
-        help="all examples: 10,000 searches within budgets, 1,000 comparisons of lazy with eager, "
-        "200 exported architectures, ...",
-    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -44,14 +37,12 @@ def pytest_configure(config: pytest.Config) -> None:
     # minutes for an instant's work. Libraries read this when they are first imported.
     for library in ("OMP", "OPENBLAS", "MKL"):
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")
-    if config.getoption("--thorough"):
-        os.environ[VARIABLE] = "1"
 
 
 @pytest.fixture
 def architectures(request: pytest.FixtureRequest) -> int:
     """How many random architectures are exported."""
-    return 200 if thorough() or request.config.getoption("--all-architectures") else 20
+    return 200 if request.config.getoption("--all-architectures") else 20
 
 
 COMMAND = [sys.executable, "-m", "hwnas"]

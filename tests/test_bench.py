@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import onnx
 import pytest
-from conftest import Done, Shell
+from conftest import Done
 from typer.testing import CliRunner
 
 from hwnas.cli.app import app
@@ -59,20 +59,10 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HWNAS_WORKSPACE", raising=False)
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace with a run for iphone5s (ESTIMATED) on bundled data, made once."""
-    shell = Shell(tmp_path_factory.mktemp("finished"))
-    shell("profile", "--target", "iphone5s", "--space", "rcnet-digits").must()
-    search = ("search", "--space", "rcnet-digits", "--budget-latency", "9ms")
-    shell(*search, "--evaluator", "fake", "--max-evaluations", "50").must()
-    return shell.folder
-
-
 @pytest.fixture
-def run(finished: Path, tmp_path: Path) -> Run:
-    """The run, for one test to change."""
-    shutil.copytree(finished, tmp_path / "w", symlinks=True)
+def run(searched_digits_once: Path, tmp_path: Path) -> Run:
+    """A run for iphone5s (ESTIMATED) on bundled data, for one test to change."""
+    shutil.copytree(searched_digits_once, tmp_path / "w", symlinks=True)
     name = (tmp_path / "w/runs/latest").resolve().name
     return Run(tmp_path / "w/runs" / name)
 

@@ -187,15 +187,21 @@ def test_tables_that_hold_no_timings_are_refused_with_what_to_do_instead() -> No
         require_own_timings(fitted)
 
 
-@pytest.fixture
-def workspace(
-    measured: Table, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> Path:
-    """A workspace with the table and a run searched by it."""
-    folder = tmp_path_factory.mktemp("workspace")
+@pytest.fixture(scope="module")
+def searched(measured: Table, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with the table and a run searched by it, made once."""
+    folder = tmp_path_factory.mktemp("searched")
     save(measured, Library(folder).folder("onnx-cpu", SPACE.name))
     search = ("search", "--space", "rcnet-digits", "--budget-latency", "1000ms", "--force")
     Shell(folder)(*search, "--evaluator", "fake", "--max-evaluations", "50").must()
+    return folder
+
+
+@pytest.fixture
+def workspace(searched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """That workspace, for one test to change."""
+    folder = tmp_path / "workspace"
+    shutil.copytree(searched, folder, symlinks=True)
     monkeypatch.setattr(benches, "ROUNDS", 20)
     monkeypatch.setattr(benches, "ATTEMPTS", 1)
     monkeypatch.setattr(benches, "BUSY", 1e9)

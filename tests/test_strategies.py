@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -70,7 +71,7 @@ def test_lazy_equals_eager_on_a_thousand_submodular_instances(kind: Callable) ->
     for seed in range(500):
         rng = np.random.default_rng(seed)
         space = SetSpace(10, 5)
-        problem, function = random_problem(space, rng), kind(space, rng)
+        problem, function = random_problem(space, rng), functools.cache(kind(space, rng))
         lazy, every = (
             search(strategy, problem, lambda arch, _: function(arch), Options(RULES))  # noqa: B023
             for strategy in (rcas, eager)
