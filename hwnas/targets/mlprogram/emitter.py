@@ -107,33 +107,40 @@ def emit_part(
         MissingPackage: coremltools is not installed.
     """
     require("converters")  # says so when coremltools is missing, and keeps it quiet
+    with quietly("coremltools", "an ML Program"), _young_garbage_only():
+        return _part(graph, weights, metadata, precision, arrays)
+
+
+def _part(
+    graph: Graph, weights: Weights, metadata: Mapping[str, str], precision: str, arrays: str
+) -> Artifact:
     import coremltools as tools
 
     later = precision == "int8" or arrays == "float16"
     target = tools.target.iOS16 if later else tools.target.iOS15
-    with quietly("coremltools", "an ML Program"), _young_garbage_only():
-        model = tools.convert(
-            _part_program(graph, weights, precision, arrays, target),
-            pass_pipeline=tools.PassPipeline(list(PASSES), "timed models"),
-            convert_to="mlprogram",
-            compute_precision=tools.precision.FLOAT32,  # as written: the writer chose the types
-            minimum_deployment_target=target,
-            skip_model_load=True,
-        )
-        return _saved(model, lambda spec: classifier.describe_origin(spec.description, metadata))
+    model = tools.convert(
+        _part_program(graph, weights, precision, arrays, target),
+        pass_pipeline=tools.PassPipeline(list(PASSES), "timed models"),
+        convert_to="mlprogram",
+        compute_precision=tools.precision.FLOAT32,  # as written: the writer chose the types
+        minimum_deployment_target=target,
+        skip_model_load=True,
+    )
+    return _saved(model, lambda spec: classifier.describe_origin(spec.description, metadata))
 
 
 @contextmanager
 def _young_garbage_only() -> Iterator[None]:
-    """Have garbage looked for among new objects only.
+    """Have garbage looked for among the objects of the body only, and at its end.
 
     coremltools collects after each conversion, which takes longer than the rest of it: torch and
-    coremltools alone are a million objects.
+    coremltools alone are a million objects. A program is garbage that only a collection frees.
     """
     gc.freeze()
     try:
         yield
     finally:
+        gc.collect()
         gc.unfreeze()
 
 
