@@ -25,7 +25,15 @@ if TYPE_CHECKING:
 
     from hwnas.agent.address import Certificate
 
-QUICK = Limits(headers_s=0.6, body_s=0.6, stall_s=1.0, linger_s=0.3, poll_s=0.3, connections=16)
+QUICK = Limits(
+    headers_s=0.6,
+    body_s=0.6,
+    stall_s=1.0,
+    linger_s=0.3,
+    poll_s=0.3,
+    handshake_s=0.6,
+    connections=16,
+)
 JSON = {"Content-Type": "application/json"}
 BEARER = {"Authorization": f"Bearer {agents.TOKEN}"}
 

@@ -102,6 +102,7 @@ def test_options_that_cannot_be_are_one_line(shell: Shell, tmp_path: Path) -> No
     for options, reason in {
         ("--new-token",): "need --listen",
         ("--listen", "nonsense"): "is not PORT, HOST:PORT",
+        ("--listen", "0", "--emit", "b"): "give one of them",
     }.items():
         done = shell(*base, *options)
         assert reason in done.must(2).err
@@ -119,8 +120,9 @@ def test_what_stands_in_the_way_is_told_before_anything_is_made(tmp_path: Path) 
         start("onnx-cpu", Door(str(taken.getsockname()[1])))
     with pytest.raises(UserError, match="go together"):
         start("onnx-cpu", Door("0", cert=tmp_path / "c.pem"))
-    with pytest.raises(UserError, match="iphone5s"):
-        start("iphone5s", Door("0"))
+    for target in ("iphone5s", "android"):
+        with pytest.raises(UserError, match=f"{target} is measured through a cable"):
+            start(target, Door("0"))
     with pytest.raises(UserError, match="cannot listen on no-such-host"):
         start("onnx-cpu", Door("no-such-host.invalid:1"))
 

@@ -426,7 +426,7 @@ def test_who_does_not_read_an_answer_is_cut(host: Served, offer: Offer) -> None:
     stream = host.connect()
     stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     stream.sendall(_head("GET", f"/v1/models/{digest}") + b"\r\n")
-    _wait_for(lambda: any(e["reason"] == "the answer was not read" for e in host.log()))
+    _wait_for(lambda: any(e.get("reason") == "the answer was not read" for e in host.log()))
     deliver(host, offer)
 
 
@@ -448,6 +448,12 @@ def test_nothing_a_stranger_sends_can_forge_a_line_or_steer_the_terminal(host: S
     _wait_for(lambda: len(host.log()) == 2)
     assert host.told.lines
     assert all(line.isprintable() for line in host.told.lines)
+
+
+def test_who_asked_is_told_by_the_connection_not_by_a_header(host: Served) -> None:
+    assert host.call("GET", "/v1/session", headers={"X-Forwarded-For": "6.6.6.6"})[0] == 200
+    _wait_for(host.log)
+    assert host.log()[0]["peer"].startswith("127.0.0.1:")
 
 
 def test_the_log_does_not_grow_without_end(tmp_path: Path) -> None:

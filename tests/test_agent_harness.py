@@ -216,26 +216,43 @@ def test_a_result_for_another_host_is_dropped(host: Served, side: Any, store: An
     assert [line["status"] for line in host.log() if line["path"] == "/v1/results"] == [409]
 
 
-def _certificate(folder: Path, days: int) -> Certificate:
+CA = """
+[ca]
+default_ca = own
+[own]
+database = index.txt
+serial = serial
+new_certs_dir = .
+default_md = sha256
+policy = any
+[any]
+commonName = supplied
+"""
+
+
+def _certificate(folder: Path) -> Certificate:
+    """Return a certificate of its own authority that was good in 1970 only."""
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not installed")
-    cert, key = folder / "cert.pem", folder / "key.pem"
-    command = f"openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=host -days {days}"
-    done = subprocess.run(
-        [*command.split(), "-keyout", str(key), "-out", str(cert)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return Certificate(cert, key)
+    (folder / "ca.cnf").write_text(CA)
+    (folder / "serial").write_text("01")
+    (folder / "index.txt").touch()
+    request = "req -new -newkey rsa:2048 -nodes -subj /CN=host -keyout key.pem -out request.pem"
+    sign = "ca -batch -notext -selfsign -config ca.cnf -keyfile key.pem -in request.pem"
+    dated = f"{sign} -out cert.pem -startdate 700101000000Z -enddate 710101000000Z"
+    for command in (request, dated):
+        done = subprocess.run(
+            ["openssl", *command.split()], cwd=folder, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    return Certificate(folder / "cert.pem", folder / "key.pem")
 
 
 def test_over_tls_the_pin_decides_and_the_token_is_shown_to_nobody_else(
     harness: Any, tmp_path: Path
 ) -> None:
-    """Also with a certificate that a board with a wrong clock would find expired."""
-    certificate = _certificate(tmp_path, days=1)
+    """Whatever the board's clock says: it would find this certificate long expired."""
+    certificate = _certificate(tmp_path)
     certificate.check()
     with serving(tmp_path / "host", certificate=certificate) as host:
         where = f"https://127.0.0.1:{host.port}"
@@ -245,8 +262,9 @@ def test_over_tls_the_pin_decides_and_the_token_is_shown_to_nobody_else(
         for pin, reason in ((None, "is not trusted"), ("0" * 64, "another certificate")):
             with pytest.raises(harness.Problem, match=reason):
                 harness.Host(where, agents.TOKEN, pin).ask("GET", "/v1/session")
-        stream = host.connect()  # and a handshake that never comes does no harm
-        stream.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        silent = host.connect()
+        silent.settimeout(5)
+        assert silent.recv(1) == b""  # a handshake that never comes is not waited for
         again = harness.Host(where, agents.TOKEN, certificate.fingerprint.upper())
         assert again.ask("GET", "/v1/session")
         again.close()
@@ -255,7 +273,7 @@ def test_over_tls_the_pin_decides_and_the_token_is_shown_to_nobody_else(
 
 def test_no_connection_is_made_behind_the_pins_back(harness: Any, tmp_path: Path) -> None:
     """A connection that ended is not opened again by the standard library, which knows no pin."""
-    certificate = _certificate(tmp_path, days=1)
+    certificate = _certificate(tmp_path)
     with serving(tmp_path / "host", certificate=certificate) as host:
         side = harness.Host(f"https://127.0.0.1:{host.port}", agents.TOKEN, certificate.fingerprint)
         side.ask("GET", "/v1/session")
@@ -266,7 +284,7 @@ def test_no_connection_is_made_behind_the_pins_back(harness: Any, tmp_path: Path
 
 
 def test_http_where_https_is_spoken_is_not_taken_for_the_host(tmp_path: Path) -> None:
-    certificate = _certificate(tmp_path, days=1)
+    certificate = _certificate(tmp_path)
     with serving(tmp_path / "host", certificate=certificate) as host:
         stream = host.connect()
         stream.sendall(b"GET /v1/session HTTP/1.1\r\nHost: x\r\n\r\n")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 BODY = (b"content-length", b"transfer-encoding")
 """Headers of a request that has a body."""
 CLOSE = (b"connection", b"close")
+STALLED = "the answer was not read"
 
 
 def refusal(refused: Refused) -> Response:
@@ -65,12 +66,10 @@ class Gate:
         entry = Entry(f"{peer[0]}:{peer[1]}", scope["method"], scope["path"])
         has_body = any(name in BODY for name, _ in scope["headers"])
         exchange = _Exchange(entry, receive, send, self._limits, has_body=has_body)
+        exchange.on_stall = lambda: self._connections.abort(peer, STALLED)
         self._connections.began(peer)
         try:
             await self._serve(scope, peer, exchange)
-        except TimeoutError:
-            entry.status, entry.reason = 0, "the answer was not read"
-            self._connections.abort(peer, entry.reason)
         finally:
             self._connections.ended(peer)
             self._log.write(entry)
@@ -94,6 +93,7 @@ class _Exchange:
         self.entry, self._limits = entry, limits
         self._receive, self._send = receive, send
         self._more = has_body
+        self.on_stall: Callable[[], None] = lambda: None
 
     async def receive(self) -> Message:
         message = await self._receive()
@@ -116,8 +116,12 @@ class _Exchange:
         await self._bounded_send(message)
 
     async def _bounded_send(self, message: Message) -> None:
-        async with asyncio.timeout(self._limits.stall_s):
-            await self._send(message)
+        try:
+            async with asyncio.timeout(self._limits.stall_s):
+                await self._send(message)
+        except TimeoutError:
+            self.entry.status, self.entry.reason = 0, STALLED
+            self.on_stall()  # from now on, sending does nothing
 
     async def _drop_body(self) -> None:
         most = self.entry.received + self._limits.linger_bytes

@@ -206,6 +206,7 @@ class Host:
             return
         self._told_silent = True
         self._reporter.warn(
-            f"nothing was heard of the device for {SILENT_S / 60:.0f} minutes; whenever it is "
-            "back, it goes on. Ctrl-C ends, and the same command goes on later."
+            f"nothing was heard of the device for {SILENT_S / 60:.0f} minutes: it is at work on a "
+            "long job, or gone. Whenever it is back, it goes on; so does the same command after "
+            "Ctrl-C."
         )

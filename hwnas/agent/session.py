@@ -159,11 +159,11 @@ class Session:
 
     @property
     def largest_result(self) -> int:
-        """Bytes that the JSON of a result may have, generously: of the job that is out."""
+        """Bytes that the JSON of a result may have, generously: of the largest job given."""
         with self._changed:
-            out = self._state.out
-            networks, rounds = (0, 0) if out is None else (len(out.job.networks), out.job.rounds)
-        models = len(self._brief.panel) + networks
+            given = [lease.job for lease in self._state.leases]
+        models = len(self._brief.panel) + max((len(job.networks) for job in given), default=0)
+        rounds = max((job.rounds for job in given), default=0)
         return RESULT_BYTES + models * (MODEL_BYTES + rounds * SAMPLE_BYTES)
 
     @property

@@ -110,6 +110,7 @@ def profile(
     from hwnas.spaces import find_space
     from hwnas.workflows.profile import MeterLog, profile_target
 
+    _require_one_way(emit, ingest, listen)
     if ingest is not None:
         _ingest(ingest, workspace, target, fresh=fresh, json=json)
         return
@@ -151,6 +152,12 @@ def profile(
         print_json(_to_json(done))
         return
     show(done)
+
+
+def _require_one_way(emit: object, ingest: object, listen: object) -> None:
+    """Refuse two of the ways to measure on a device at once."""
+    if sum(way is not None for way in (emit, ingest, listen)) > 1:
+        raise UserError("--emit, --ingest and --listen are three ways: give one of them.")
 
 
 def _require_none(networks: object, cert: object, key: object, new_token: object) -> None:

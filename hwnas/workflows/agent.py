@@ -14,6 +14,7 @@ from hwnas.agent.workshop import Workshop, require_room
 from hwnas.bundle.models import maker_of
 from hwnas.errors import MissingPackage, UserError
 from hwnas.files import require_writable
+from hwnas.harness import ASKING
 from hwnas.lut.library import Library
 from hwnas.lut.storage import save
 from hwnas.profiler.bundled import FromDevice, device_table, protocol_of, setup_of
@@ -45,8 +46,6 @@ if TYPE_CHECKING:
     from hwnas.spaces import Arch, RcnetSpace
 
 HARNESS = "linux/hwnas_bench.py"
-FORMATS = ("onnx", "tflite")
-"""Of what the harness for boards runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,16 +206,15 @@ def _maker(profile: DeviceProfile) -> Maker:
     """Return what makes the models.
 
     Raises:
-        UserError: the harness for boards does not run them.
+        UserError: the target's harness does not ask for models.
         MissingPackage: what makes or checks them is not installed.
     """
-    maker = maker_of(profile)
-    if maker.form not in FORMATS:
+    if profile.harness not in ASKING:
         raise UserError(
-            f"--listen serves boards with ONNX Runtime or LiteRT, and {profile.title} runs "
-            f"{maker.form}: use --emit DIR."
+            f"--listen is for devices that ask for models themselves, and {profile.name} is "
+            f"measured through a cable (export/{profile.harness}): use --emit DIR."
         )
-    return maker
+    return maker_of(profile)
 
 
 def _certificate(door: Door) -> Certificate | None:
