@@ -38,17 +38,23 @@ if TYPE_CHECKING:
 SPACE = "rcnet-digits"
 BUDGETS = {"madds": ["1.4M"], "params": ["0.06M"]}
 LONG = Recipe("long", 19_968, 64, 0.2, ema=0.98)
-EVALUATORS = ("distill", "train", "zero-cost")
+EVALUATORS: dict[str, dict] = {
+    "distill": {"evaluator": "distill"},
+    "train": {"evaluator": "train"},
+    "train-2048": {"evaluator": "train", "images": 2_048, "max_evaluations": 60},
+    "zero-cost": {"evaluator": "zero-cost"},
+}
+"""By name: options of the search."""
 
 
-def search(evaluator: str, seed: int, workspace: Path) -> dict:
+def search(name: str, seed: int, workspace: Path) -> dict:
     """Run one search; return what it found and what that took."""
-    noisy = evaluator == "train"
+    noisy = EVALUATORS[name]["evaluator"] == "train"
     request = Request(
         space=SPACE,
         target=None,
         limits=parse_limits(BUDGETS),
-        evaluator=evaluator,
+        **EVALUATORS[name],
         max_refreshes=defaults.MAX_REFRESHES if noisy else None,
         replicates=defaults.REPLICATES if noisy else 1,
         batch=1,
@@ -58,10 +64,10 @@ def search(evaluator: str, seed: int, workspace: Path) -> dict:
     opened = request.open(workspace, Silent())
     # Without the judge: what is compared are evaluators.
     wanted = replace(request.search(opened, 1), judge=None)
-    run = run_for(workspace, evaluator, request.to_json(opened), None)
+    run = run_for(workspace, name, request.to_json(opened), None)
     found = wanted.run(run, workspace / "runs" / "evaluations.sqlite", Silent())
     return {
-        "evaluator": evaluator,
+        "evaluator": name,
         "seed": seed,
         "arch": found["arch"],
         "decisions": found["evaluations"],

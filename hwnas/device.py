@@ -20,6 +20,7 @@ THREADS = re.compile(r"(.+)-t([1-9]\d*)")
 
 RUNTIMES = ("onnxruntime", "tflite", "tflite-runtime", "coreml")
 PRECISIONS = ("fp32", "fp16", "int8")
+COMPUTE_UNITS = ("cpu", "cpu_and_gpu", "cpu_and_neural_engine", "all")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,9 @@ class DeviceProfile:
         export_format: default of `hwnas export` for this target.
         precision: one of `PRECISIONS`.
         threads: threads that the runtime uses.
+        compute_units: of Core ML, one of `COMPUTE_UNITS`; None elsewhere.
+        networks_at_once: whole networks that a device is to hold in memory beside all parts, or
+            None where that is no matter.
         python: interpreter of the environment that the runtime lives in, if it is not hwnas's own.
         local: whether the target can be measured on the machine hwnas runs on.
         harness: what measures it where it is another machine, one of `HARNESSES`.
@@ -101,6 +105,8 @@ class DeviceProfile:
     default_space: str
     precision: str = "fp32"
     threads: int = 1
+    compute_units: str | None = None
+    networks_at_once: int | None = None
     python: str | None = None
     local: bool = False
     harness: str = "linux"
@@ -126,8 +132,10 @@ class DeviceProfile:
             raise one_of("runtime", self.runtime, list(RUNTIMES))
         if self.precision not in PRECISIONS:
             raise one_of("precision", self.precision, list(PRECISIONS))
-        if not isinstance(self.threads, int) or self.threads < 1:
-            raise UserError(f"threads must be at least 1, but got {self.threads!r}")
+        _require_count("threads", self.threads)
+        if self.networks_at_once is not None:
+            _require_count("networks_at_once", self.networks_at_once)
+        self._check_compute_units()
         if self.harness not in HARNESSES:
             raise one_of("harness", self.harness, list(HARNESSES))
         if self.runtime not in HARNESSES[self.harness]:
@@ -142,6 +150,19 @@ class DeviceProfile:
             _require_positive("watts", self.watts)
         if not all(isinstance(name, str) for name in self.power_sensors):
             raise UserError(f"power_sensors must be a list of names, but is {self.power_sensors}")
+
+    def _check_compute_units(self) -> None:
+        if self.compute_units is None:
+            return
+        if self.runtime != "coreml":
+            raise UserError(f"compute_units are of runtime coreml, not of {self.runtime}")
+        if self.compute_units not in COMPUTE_UNITS:
+            raise one_of("compute_units", self.compute_units, list(COMPUTE_UNITS))
+
+
+def _require_count(name: str, value: object) -> None:
+    if not isinstance(value, int) or value < 1:
+        raise UserError(f"{name} must be at least 1, but got {value!r}")
 
 
 def _require_positive(name: str, value: object) -> None:

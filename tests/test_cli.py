@@ -198,7 +198,7 @@ MISTAKES = [
     (("profile", "--target", "iphone6"), "unknown target 'iphone6'"),
     (("profile", "--target", "onnx-cpu", "--space", "resnet"), "unknown space 'resnet'"),
     (("profile", "--target", "onnx-cpu", "--space", "rcnet"), "--input"),
-    (("profile", "--target", "iphone5s", "--require-device"), "not attached"),
+    (("profile", "--target", "iphone5s", "--require-device"), "is another machine"),
     (("profile", "--target", "iphone5s", "--power-log", "m.csv"), "run on this machine"),
     (("profile", "--target", "onnx-cpu", "--power-offset", "3"), "need --power-log"),
     (("search", "--budget-latency", "190"), "has no unit"),

@@ -28,6 +28,14 @@ def test_shipped_profiles_load() -> None:
         assert find_target(name).name == name
 
 
+def test_the_iphones_say_what_core_ml_may_use() -> None:
+    old, recent = find_target("iphone5s"), find_target("iphone")
+    assert (old.export_format, recent.export_format) == ("coreml", "mlprogram")
+    assert {old.compute_units, recent.compute_units} == {"all"}
+    assert {old.harness, recent.harness} == {"ios"}
+    assert find_target("onnx-cpu").compute_units is None
+
+
 def test_a_profile_in_the_working_folder_is_a_target(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -75,6 +83,12 @@ def test_a_profile_of_hwnas_home_comes_after_the_working_folder(
         (GOOD + "threads = 'two'\n", "threads must be at least 1"),
         (GOOD + "watts = '3'\n", "watts must be a number above zero"),
         (GOOD + "watts = -1\n", "watts must be a number above zero"),
+        (GOOD + "compute_units = 'npu'\n", "unknown compute_units 'npu'"),
+        (
+            GOOD.replace("coreml", "tflite", 1) + "compute_units = 'all'\n",
+            "compute_units are of runtime coreml, not of tflite",
+        ),
+        (GOOD + "networks_at_once = 0\n", "networks_at_once must be at least 1"),
         (GOOD + "harness = 'mac'\n", "unknown harness 'mac'"),
         (GOOD + "harness = 'android'\n", "harness 'android' runs tflite, not 'coreml'"),
         (GOOD + "hottest_c = 500\n", "hottest_c must be a number from 20 to 150"),

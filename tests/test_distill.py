@@ -161,6 +161,8 @@ def test_a_network_loses_what_its_units_lose_together(teacher: Teacher) -> None:
     gain = evaluator.compose(better).score - evaluator.compose(found).score
     assert gain == pytest.approx(math.log(2) / len(UNITS))
     assert evaluator.compose(found).stderr > 0
+    hopeless = evaluator.compose([Evaluation(math.exp(-100.0), 0.1, 9.9, 0.0, 10, 1.0)] * 5)
+    assert hopeless.score == pytest.approx(-math.log(100.0))
     failed = evaluator.compose([*found[:-1], Evaluation.failure("diverged")])
     assert failed.failed == "diverged"
 

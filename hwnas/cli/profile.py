@@ -230,7 +230,7 @@ def _emit(
         f"{done.folder}: {len(done.manifest.models)} models, {len(done.manifest.jobs)} jobs, "
         f"{done.size_bytes / 1e6:,.0f} MB (bundle {done.manifest.bundle})\n"
         f"next, on the device: {done.hint}\n"
-        f"then, here: hwnas profile --ingest {done.folder / 'results.json'}"
+        f"then, here: hwnas profile --ingest {done.results}"
     )
 
 

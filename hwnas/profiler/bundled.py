@@ -34,12 +34,19 @@ CALIBRATION_SHARE = 0.56
 """Of the networks of a plan, as in the plans that `plan.EFFORTS` gives."""
 
 
-def sized_plan(space: RcnetSpace, networks: int | None) -> Plan:
-    """Return a plan of so many networks in all, or the usual one for None.
+def sized_plan(space: RcnetSpace, networks: int | None, at_once: int | None = None) -> Plan:
+    """Return a plan for a device.
+
+    Args:
+        space: what is timed.
+        networks: in all, or None for the usual number.
+        at_once: networks in memory at a time, or None for the usual number.
 
     Raises:
         UserError: too few for a held-out check.
     """
+    if at_once is not None:
+        return dataclasses.replace(sized_plan(space, networks), batch=at_once)
     if networks is None:
         return make_plan(space)
     calibration = round(CALIBRATION_SHARE * networks)
@@ -62,6 +69,7 @@ def setup_of(profile: DeviceProfile, space: RcnetSpace, form: str) -> Setup:
             "format": form,
             "precision": profile.precision,
             "threads": profile.threads,
+            "compute_units": profile.compute_units,
         }
     )
 

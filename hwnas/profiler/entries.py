@@ -64,6 +64,7 @@ def provenance(
         device: what identifies the machine or the device.
         version: of the runtime.
     """
+    units = {} if profile.compute_units is None else {"compute_units": profile.compute_units}
     return {
         "source": source,
         "created": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
@@ -72,5 +73,6 @@ def provenance(
         "runtime": {"name": profile.runtime, "version": version},
         "precision": profile.precision,
         "threads": profile.threads,
+        **units,
         "energy_source": profile.energy_source,
     }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from hwnas.bundle.check import read_manifest, read_results
 from hwnas.bundle.merge import check_results, merged
-from hwnas.bundle.schema import MANIFEST_FILE
+from hwnas.bundle.schema import MANIFEST_FILE, RESULTS_FILE
 from hwnas.device import find_target
 from hwnas.errors import UserError
 from hwnas.files import require_writable, write_text
@@ -43,12 +43,14 @@ class Emitted:
         manifest: what is in it.
         size_bytes: of all models.
         hint: what to do with it, in one line.
+        results: where the harness leaves its answer.
     """
 
     folder: Path
     manifest: Manifest
     size_bytes: int
     hint: str
+    results: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ def emit(
     from hwnas.profiler.bundled import emit_bundle, sized_plan
 
     require_writable(folder.absolute().parent)
-    plan = sized_plan(space, networks)
+    plan = sized_plan(space, networks, profile.networks_at_once)
     manifest = emit_bundle(folder, profile, space, plan, maker_of(profile), reporter)
     write_text(_kept(workspace, manifest.bundle), manifest.model_dump_json(by_alias=True))
     if (program := PROGRAMS.get(profile.harness)) is not None:
@@ -105,7 +107,10 @@ def emit(
         write_text(folder / harness.name, harness.read_text(encoding="utf-8"))
     size = sum({model.sha256: model.size_bytes for model in manifest.models.values()}.values())
     told = HINTS[profile.harness].format(folder=folder.name, export=shipped("export"))
-    return Emitted(folder, manifest, size, told)
+    # The app leaves them beside the folder, where Finder shows them without the models.
+    beside = folder.with_name(f"{folder.name}-{RESULTS_FILE}")
+    results = beside if profile.harness == "ios" else folder / RESULTS_FILE
+    return Emitted(folder, manifest, size, told, results)
 
 
 def ingest(
@@ -130,7 +135,7 @@ def ingest(
     Raises:
         UserError: the results cannot be read, or are not of what was asked.
     """
-    path = file / "results.json" if file.is_dir() else file
+    path = file / RESULTS_FILE if file.is_dir() else file
     results = read_results(path)
     manifest = _manifest_of(results, path, workspace)
     profile, space = _target_of(manifest, target), _space_of(manifest)
@@ -195,6 +200,7 @@ def _target_of(manifest: Manifest, target: str | None) -> DeviceProfile:
         "runtime": profile.runtime,
         "precision": profile.precision,
         "threads": profile.threads,
+        "compute_units": profile.compute_units,
     }
     asked = setup.model_dump()
     for name, value in now.items():

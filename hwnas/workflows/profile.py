@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -81,8 +82,8 @@ def profile_target(
             f"--power-log needs parts that run on this machine, but {profile.title} is another one."
         )
     elif require_device:
-        how = measure_command(profile.name, profile.harness)
-        raise UserError(f"{profile.title} is another machine. Measure it: {how}")
+        partial = partial_file(workspace, profile, space)
+        table = _attached(profile, space, reporter, partial, fresh=fresh)
     else:
         from hwnas.profiler.estimated import estimate_table
 
@@ -90,6 +91,38 @@ def profile_target(
         table = estimate_table(profile, space)
     save(table, folder)
     return Profiled(table, folder)
+
+
+def partial_file(workspace: Path, profile: DeviceProfile, space: RcnetSpace) -> Path:
+    """Return where the rounds of a profile are kept until it is complete."""
+    return workspace / "lut" / ".partial" / f"{profile.name}-{space.name}.jsonl"
+
+
+def _attached(
+    profile: DeviceProfile, space: RcnetSpace, reporter: Reporter, partial: Path, *, fresh: bool
+) -> Table:
+    """Measure a device that this machine itself reaches: an iPhone, from a Mac.
+
+    Raises:
+        UserError: there is none, or none of this kind is reached.
+    """
+    how = measure_command(profile.name, profile.harness)
+    if (profile.harness, profile.export_format) != ("ios", "mlprogram"):
+        raise UserError(f"{profile.title} is another machine. Measure it: {how}")
+    from hwnas.bundle.models import maker_of
+    from hwnas.profiler.measured import Profiler
+    from hwnas.profiler.phone_clock import PhoneClock
+    from hwnas.targets.apple.benchmarker import attached_phone
+
+    maker = maker_of(profile)
+    phone = attached_phone(profile.compute_units, how)
+    reporter.warn(
+        "a phone at the cable rests for seconds between two runs, which may make them slower than "
+        f"in an app, and a profile takes many hours. The app does it better: {how}"
+    )
+    with closing(phone):
+        clock = PhoneClock(space, maker, phone)
+        return Profiler(profile, space, clock, reporter).run(partial, fresh=fresh)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +158,7 @@ class _Measuring:
 
     @property
     def _partial(self) -> Path:
-        name = f"{self.profile.name}-{self.space.name}.jsonl"
-        return self.workspace / "lut" / ".partial" / name
+        return partial_file(self.workspace, self.profile, self.space)
 
     def _finished(self, folder: Path) -> Table | None:
         """Return the table that an earlier profile of the same set-up made, if there is one."""

@@ -46,6 +46,8 @@ def _require_same_setup(table: Table, profile: DeviceProfile) -> None:
         "precision": table.meta["precision"],
         "threads": table.meta["threads"],
     }
+    if "compute_units" in table.meta:
+        made["compute_units"] = table.meta["compute_units"]
     differences = [
         f"{name} {value}, not {getattr(profile, name)}"
         for name, value in made.items()

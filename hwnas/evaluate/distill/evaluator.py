@@ -11,22 +11,22 @@ from hwnas.evaluate.distill.units import FRAME, UNITS, swapped
 from hwnas.evaluate.evaluation import Evaluation
 from hwnas.spaces.fillings import STAGE_POSITIONS, STAGES, stage_of
 
-SMALLEST = 1e-6
-"""Divergence below which units are alike, nats."""
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hwnas.evaluate.distill.transplant import TransplantEvaluator
     from hwnas.spaces import Arch
 
+SMALLEST = 1e-6
+"""Divergence below which units are alike, nats."""
+
 
 @dataclass(frozen=True)
 class DistillEvaluator:
     """Scores a network by minus the mean logarithm of its units' divergences from the teacher.
 
-    So what counts is by which share a unit comes nearer: what a divergence is worth in a network
-    that is trained as a whole differs between units far more than what a share of it is worth.
+    So what counts is by which share a unit comes nearer to the teacher's: what a divergence of one
+    nat in one place is worth, once the whole network is trained, differs from unit to unit.
 
     A unit is trained once for all networks that have it, so that most networks of a search cost
     nothing. In a unit the first block of a stage counts as such; the others in any order are one

@@ -203,6 +203,9 @@ def _divergence(value: Tensor, batch: list[Tensor]) -> Tensor:
 FIRST_BLOCK = re.compile(r"stage[012]__0__")
 """Modules of the first block of a unit that holds one stage, never empty."""
 
+LARGEST = 100.0
+"""Divergence above which all are alike, nats: its exponential stays a number."""
+
 STANDARD_BATCHES = 20
 """Batches whose features tell the standard deviation of each channel."""
 
@@ -219,7 +222,7 @@ def _judge(logits: list[Tensor], held_out: Lesson, images: int, began: float) ->
     divergence = (teacher.exp() * (teacher - own)).sum(1)
     if not math.isfinite(mean := divergence.mean().item()):
         raise EvaluationFailed("training diverged: no finite class scores")
-    score = math.exp(-mean)
+    score = math.exp(-min(mean, LARGEST))
     return Evaluation(
         score,
         (own.argmax(1) == labels).double().mean().item(),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hwnas.graph import Graph, ImageInput, Shape, Weights
 
 PART_INPUT, PART_OUTPUT = "input", "output"
-"""Names of the arrays that a part of a network reads and writes."""
+"""Names of the arrays that a model of `emit_part` reads and writes."""
 
 
 def emit(
@@ -71,12 +71,21 @@ def as_stored(graph: Graph, weights: Weights, images: ImageInput, precision: str
     )
 
 
-def emit_part(graph: Graph, weights: Weights, metadata: Mapping[str, str]) -> bytes:
-    """Return a part of a network, float32 array "input" to float32 array "output".
+def emit_part(
+    graph: Graph, weights: Weights, metadata: Mapping[str, str], precision: str = "fp32"
+) -> bytes:
+    """Return any graph as a model of one float32 array "input" to one float32 array "output".
 
-    For timing on a device: any graph will do, there is no image, softmax or label.
+    For timing on a device: there is no image, softmax or label.
+
+    Args:
+        graph: a part of a network, or a whole one.
+        weights: weight and bias of every convolution and linear node.
+        metadata: provenance.
+        precision: how weights are stored, as in `emit`.
 
     Raises:
+        CheckFailed: a weight is beyond the range of float16.
         MissingPackage: coremltools is not installed.
     """
     shapes = {PART_INPUT: graph.input_shape}, {PART_OUTPUT: graph.output.shape}
@@ -84,6 +93,8 @@ def emit_part(graph: Graph, weights: Weights, metadata: Mapping[str, str]) -> by
     writer = Writer(builder, weights, {INPUT: PART_INPUT, graph.output.name: PART_OUTPUT})
     for node in graph:
         writer.add(node)
+    storage.store(builder.spec.neuralNetwork.layers, precision)
+    builder.spec.specificationVersion = versions.required_version(builder.spec)
     return _finished(builder, metadata)
 
 

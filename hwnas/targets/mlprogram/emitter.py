@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +18,19 @@ from hwnas.targets.mlprogram.writer import Writer
 from hwnas.targets.quiet import quietly
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from hwnas.graph import Graph, ImageInput, Weights
     from hwnas.targets.artifact import Artifact
 
 SCORES = "softmax"
 """Name of the probabilities inside the program."""
+PART_OUTPUT = "output"
+"""Name of the array that a model of `emit_part` writes; it reads "input"."""
+
+PASSES = ("common::noop_elimination", "common::cast_optimization", "common::dead_code_elimination")
+"""All that the programs of graphs need: coremltools' other 90 passes change nothing in them, and
+take three to ten times as long (`tests/test_device_models.py`)."""
 
 
 def emit(
@@ -75,6 +83,77 @@ def emit(
         return _packed(model, images, metadata)
 
 
+def emit_part(
+    graph: Graph,
+    weights: Weights,
+    metadata: Mapping[str, str],
+    precision: str = "fp16",
+    arrays: str = "float32",
+) -> Artifact:
+    """Return any graph as a program of one array "input" to one array "output", of batch 1.
+
+    For timing on a device: there is no image, softmax or label.
+
+    Args:
+        graph: a part of a network, or a whole one.
+        weights: weight and bias of every convolution and linear node.
+        metadata: provenance.
+        precision: of values and weights, as in `emit`.
+        arrays: type of both arrays, "float32", or "float16", which takes iOS 16. Where values are
+            in another type, the program converts.
+
+    Raises:
+        CheckFailed: a weight is beyond the range of float16.
+        MissingPackage: coremltools is not installed.
+    """
+    require("converters")  # says so when coremltools is missing, and keeps it quiet
+    import coremltools as tools
+
+    later = precision == "int8" or arrays == "float16"
+    target = tools.target.iOS16 if later else tools.target.iOS15
+    with quietly("coremltools", "an ML Program"), _young_garbage_only():
+        model = tools.convert(
+            _part_program(graph, weights, precision, arrays, target),
+            pass_pipeline=tools.PassPipeline(list(PASSES), "timed models"),
+            convert_to="mlprogram",
+            compute_precision=tools.precision.FLOAT32,  # as written: the writer chose the types
+            minimum_deployment_target=target,
+            skip_model_load=True,
+        )
+        return _saved(model, lambda spec: classifier.describe_origin(spec.description, metadata))
+
+
+@contextmanager
+def _young_garbage_only() -> Iterator[None]:
+    """Have garbage looked for among new objects only.
+
+    coremltools collects after each conversion, which takes longer than the rest of it: torch and
+    coremltools alone are a million objects.
+    """
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+def _part_program(graph: Graph, weights: Weights, precision: str, arrays: str, target: Any) -> Any:
+    """Return the MIL program from "input" to "output"; casts to the same type fall away later."""
+    builder, types = require("converters.mil").Builder, require("converters.mil.mil").types
+    writer = Writer(builder, weights, precision)
+    kind = "fp16" if arrays == "float16" else "fp32"
+    inside = "fp32" if precision == "fp32" else "fp16"
+
+    def body(input: Any) -> Any:  # noqa: A002 - the argument's name is the input's
+        values = {INPUT: builder.cast(x=input, dtype=inside, name="input.cast")}
+        for node in graph:
+            values[node.name] = writer.add(node, [values[name] for name in node.inputs])
+        return builder.cast(x=values[graph.output.name], dtype=kind, name=PART_OUTPUT)
+
+    spec = builder.TensorSpec(shape=(1, *graph.input_shape), dtype=getattr(types, kind))
+    return builder.program(input_specs=[spec], opset_version=target)(body)
+
+
 def _program(
     graph: Graph, weights: Weights, images: ImageInput, precision: str, target: Any
 ) -> Any:
@@ -106,6 +185,10 @@ def _packed(model: Any, images: ImageInput, metadata: Mapping[str, str]) -> Arti
         classifier.describe(spec.description, images)
         classifier.describe_origin(spec.description, metadata)
 
+    return _saved(model, describe)
+
+
+def _saved(model: Any, describe: Callable[[Any], None]) -> Artifact:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.mlpackage"
         model.save(str(path))

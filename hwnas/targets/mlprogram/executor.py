@@ -116,7 +116,7 @@ def _value(value: Any) -> Any:
 def _run(function: Any, constants: dict[str, Any], given: Tensor) -> Tensor:
     """Return the first output, or what is classified."""
     (source,) = function.inputs.values()
-    known = {**constants, source.name: given}
+    known = {**constants, source.name: _as_declared(given, source)}
     for operation in function.operations:
         kind = operation.op_type
         if kind == "const":

@@ -17,11 +17,14 @@ MANIFEST = "Manifest.json"
 MODEL = "Data/com.apple.CoreML/model.mlmodel"
 WEIGHTS = "Data/com.apple.CoreML/weights/weight.bin"
 
+DATE = "com.github.apple.coremltools.conversion_date"
+"""User-defined metadata that coremltools adds."""
+
 
 def deterministic(path: Path, describe: Callable[[Any], None]) -> Artifact:
     """Return the package that coremltools wrote to `path`.
 
-    It names the items of the manifest at random, and orders maps by chance.
+    It names the items of the manifest at random, orders maps by chance, and notes the day.
 
     Args:
         path: the folder.
@@ -30,6 +33,7 @@ def deterministic(path: Path, describe: Callable[[Any], None]) -> Artifact:
     files = dict(Artifact.read(path).files)
     model = require("proto.Model_pb2").Model.FromString(files[MODEL])
     describe(model)
+    model.description.metadata.userDefined.pop(DATE, None)
     files[MODEL] = model.SerializeToString(deterministic=True)
     files[MANIFEST] = _manifest(files[MANIFEST])
     return Artifact(files)
