@@ -153,7 +153,7 @@ class Session:
                 return False
             power = delivery.power
             if self._power is None:
-                raise Refused(409, "not-asked", "power is not asked for")
+                raise Refused(503, "busy", "power is not asked for yet: deliver again")
             if power is not None and tuple(b.name for b in power.blocks) != self._power.order:
                 raise Refused(422, "wrong-result", "the blocks are not those that were asked for")
             self._update(self._state.but(power=power, power_known=True))
