@@ -23,6 +23,8 @@ PACKAGES = {
     "coremltools": 'pip install "hwnas[coreml]"',
     "pyarrow": 'pip install "hwnas[data]"',
     "pillow": 'pip install "hwnas[data]"',
+    "starlette": 'pip install "hwnas[agent]"',
+    "uvicorn": 'pip install "hwnas[agent]"',
     "tensorboard": 'pip install "hwnas[tensorboard]"',
     "torchvision": 'pip install "hwnas[data]"',
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -125,6 +126,4 @@ def delivery_json(offer: Offer) -> dict[str, Any]:
 
 def delivery(offer: Offer, **changes: Any) -> Delivery:
     """Return a delivery, a good one unless something is changed."""
-    import json
-
     return Delivery.model_validate_json(json.dumps(delivery_json(offer) | changes))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import signal
 import socket
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -72,6 +74,65 @@ def test_what_is_shown_is_run_on_the_device_and_the_table_is_written(
     token = re.search(r"--token ([0-9a-f]{40})", "\n".join(board.lines))
     assert token is not None
     assert token[1] not in text
+
+
+HOST = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from agent_server import Told
+from bundles import SPACE, small_plan
+from hwnas.device import find_target
+from hwnas.workflows.agent import Door, profile_by_agent
+
+class Shown(Told):
+    def info(self, message):
+        print(message, flush=True)
+
+plan = replace(small_plan(), batch=11)
+profile_by_agent(find_target("tflite"), SPACE, Path(), Shown(), Door(sys.argv[1]), plan=plan)
+"""
+
+
+def _start_host(folder: Path, port: int) -> subprocess.Popen[str]:
+    path = os.pathsep.join([*sys.path, os.environ.get("PYTHONPATH", "")])
+    return subprocess.Popen(
+        [sys.executable, "-c", HOST, str(port)],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+
+
+def _recorded(folder: Path) -> int:
+    path = folder / "lut" / ".partial" / f"tflite-{SPACE.name}.agent.jsonl"
+    return path.read_bytes().count(b"\n") - 1 if path.exists() else 0
+
+
+def test_a_profile_whose_host_is_killed_goes_on_with_the_same_device(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    board, deadline = Board(tmp_path / "cache"), time.monotonic() + 90
+    with _start_host(tmp_path, port) as host:
+        assert host.stdout is not None
+        while board.harness is None:
+            board.info(host.stdout.readline() + host.stdout.readline())
+        while _recorded(tmp_path) < 3:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        host.kill()
+    kept = _recorded(tmp_path)
+    with _start_host(tmp_path, port) as host:
+        told, _ = host.communicate(timeout=90)
+        assert host.returncode == 0
+    assert "paired before" in told
+    assert f"resuming: {kept} of 12 rounds" in told
+    assert "done: " in board.ended()
+    table = load(tmp_path / "lut" / "tflite" / SPACE.name)
+    samples = {row.samples for row in table.rows.values()}
+    assert len(samples) == 1
+    assert 12 <= samples.pop() <= 12 + 3
 
 
 def test_ctrl_c_and_the_same_command_again(shell: Shell) -> None:

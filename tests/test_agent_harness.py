@@ -206,6 +206,20 @@ def test_a_result_that_was_not_delivered_is_delivered_after_a_restart(
     assert posts.count("/v1/results") == 1
 
 
+def test_a_board_that_has_to_stop_says_why_on_both_sides(
+    host: Served, harness: Any, tmp_path: Path
+) -> None:
+    def too_warm(_bench: Any) -> None:
+        raise harness.Problem("this board does not cool\x1b[31m down")
+
+    harness.Bench._wait_until_cool = too_warm
+    job = agents.jobs(1, networks=0)[0]
+    host.host.ask(agents.work(job))
+    with pytest.raises(harness.Problem, match="does not cool"):
+        harness.run_agent(started(host, tmp_path))
+    assert "the device has stopped: this board does not cool?[31m down" in host.told.lines[-1]
+
+
 def test_a_result_for_another_host_is_dropped(host: Served, side: Any, store: Any) -> None:
     host.host.ask(agents.work(agents.jobs(1)[0]))
     offer = host.next(host.pair())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 from pictures import write_classes
 
@@ -74,3 +75,19 @@ def test_a_search_and_a_training_on_a_folder_of_ones_own(shell: Shell, folder: P
     about = shell("export", "--format", "onnx", "--json").must().json
     assert about["trained"]
     assert about["parity"]["max_rel"] <= 1e-4
+
+
+def test_large_images_are_decoded_for_the_resolution_of_a_training_alone(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write_classes(tmp_path / "pets", {"cat": 30, "dog": 30})
+    start = "|".join("000000" if stage == 3 else "500000" for stage in range(6))
+    arch = "|".join(",".join(stage) for stage in start.split("|"))
+    space = ("--space", "rcnet", "--input", "24", "--classes", "2", "--width", "0.25")
+    asked = ("--arch", arch, *space, "--dataset", "folder:pets", "--epochs", "1")
+    trained = shell("train", *asked, "--out", "out", "--json").must()
+    assert "decoding 60 images of pets to 48x48" in trained.err
+    sides = [np.load(path).shape[1] for path in tmp_path.rglob("pixels.npy")]
+    assert sides == [48]
+    assert trained.json["validation"] == 6

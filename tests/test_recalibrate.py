@@ -86,7 +86,7 @@ def others(table: Table) -> np.ndarray:
 
 
 def test_a_table_fitted_again_to_its_own_timings_stays_what_it_is(measured: Table) -> None:
-    again = refit(measured, TARGET, onnx())
+    again = refit(measured, TARGET)
     assert others(again) == pytest.approx(others(measured), rel=1e-4)
     check, before = again.meta["validation"], measured.meta["validation"]
     assert check["mape"] == pytest.approx(before["mape"], rel=1e-2)
@@ -128,7 +128,7 @@ def test_device_and_day_of_the_profile_stay_and_the_network_is_noted(measured: T
     assert new.meta["recalibrated"] == [change.to_json()]
     assert {"arch", "measured_ms", "before_ms", "after_ms", "time"} <= change.to_json().keys()
     assert new.meta["correction"]["networks"] == 61
-    assert refit(new, TARGET, onnx()).meta["recalibrated"] == [change.to_json()]
+    assert refit(new, TARGET).meta["recalibrated"] == [change.to_json()]
 
 
 def test_the_same_network_twice_replaces_its_own_entry(measured: Table) -> None:

@@ -771,6 +771,13 @@ class Host:
 
         return self._until_it_works(attempt)
 
+    def try_once(self, method, path, message):
+        """Send something that may be lost."""
+        self.close()
+        with contextlib.suppress(OSError, http.client.HTTPException, Refusal, Problem):
+            headers = {"Content-Type": "application/json"}
+            self._request(method, path, headers, json.dumps(message).encode()).read()
+
     def fetch(self, path, partial, size):
         """Get a file to `partial`; go on where an earlier try was cut."""
 
@@ -1001,8 +1008,18 @@ class Agent:
     def run(self):
         """Do jobs until the host has no more."""
         self._store.deliver(self._host)
-        while not self._serve():
-            say(f"{self._host.url} has forgotten this board, and is told of it again")
+        try:
+            while not self._serve():
+                say(f"{self._host.url} has forgotten this board, and is told of it again")
+        except Problem as problem:
+            self._tell(str(problem))
+            raise
+
+    def _tell(self, reason):
+        """Let the host know why this board stops, if it is there."""
+        if self._session is not None:
+            told = {"device_id": self._store.device_id, "session": self._session}
+            self._host.try_once("POST", "/v1/trouble", dict(told, reason=reason[:400]))
 
     def _serve(self):
         """Offer this board and do jobs; return whether all is done."""

@@ -11,7 +11,17 @@ from starlette.routing import Route, Router
 
 from hwnas.agent.limits import Limits, read_body
 from hwnas.agent.refusal import Refused
-from hwnas.agent.wire import Ask, Delivery, Hello, Message, PowerDelivery, Receipt, dump, parse
+from hwnas.agent.wire import (
+    Ask,
+    Delivery,
+    Hello,
+    Message,
+    PowerDelivery,
+    Receipt,
+    Trouble,
+    dump,
+    parse,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -69,6 +79,7 @@ class Application:
                 Route("/v1/jobs/next", self._next, methods=["POST"]),
                 Route("/v1/results", self._deliver, methods=["POST"]),
                 Route("/v1/power", self._power, methods=["POST"]),
+                Route("/v1/trouble", self._trouble, methods=["POST"]),
                 Route("/v1/models/{sha256}", self._model, methods=["GET"]),
             ],
             redirect_slashes=False,
@@ -114,6 +125,11 @@ class Application:
         body = await read_body(request, self._limits, self._session.largest_power)
         new = self._session.deliver_power(parse(PowerDelivery, body))
         return _answer(Receipt(status="accepted" if new else "duplicate"))
+
+    async def _trouble(self, request: Request) -> Response:
+        body = await read_body(request, self._limits, self._limits.body_bytes)
+        self._session.trouble(parse(Trouble, body))
+        return _answer(Receipt(status="accepted"))
 
     async def _waited(self, changed: asyncio.Event, deadline: float) -> bool:
         """Wait for a change; return whether there was one in time."""

@@ -107,6 +107,7 @@ class Host:
         self.url = ""
         self._files, self._models, self._reporter = files, models, reporter
         self._session = Session(brief, state, lambda new: write_state(files.state, new))
+        self._session.on_trouble = self._tell_trouble
         self._told_silent = False
 
     @contextmanager
@@ -199,6 +200,9 @@ class Host:
         self._files.state.unlink(missing_ok=True)
         with suppress(OSError):  # others are at work there
             self._files.state.parent.rmdir()
+
+    def _tell_trouble(self, reason: str) -> None:
+        self._reporter.warn(f"the device has stopped: {reason}. Start it again there; it goes on.")
 
     def _mind_silence(self) -> None:
         heard = self._session.last_heard

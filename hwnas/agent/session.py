@@ -18,7 +18,7 @@ import time
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from hwnas.agent.pairing import require_fit, require_paired
-from hwnas.agent.refusal import Refused
+from hwnas.agent.refusal import Refused, one_line
 from hwnas.agent.state import Lease, State
 from hwnas.agent.wire import Offer, Wanted, Welcome
 from hwnas.bundle.check import check_job, check_models
@@ -27,7 +27,7 @@ from hwnas.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from hwnas.agent.wire import Ask, Delivery, Hello, PowerDelivery
+    from hwnas.agent.wire import Ask, Delivery, Hello, PowerDelivery, Trouble
     from hwnas.agent.work import Brief, PowerWork, Work
     from hwnas.bundle.schema import Job, JobResult
 
@@ -45,6 +45,7 @@ class Session:
 
     Attributes:
         on_change: called after every change, in the thread that made it.
+        on_trouble: called with what a device says when it has to stop.
         last_heard: `time.monotonic` of the device's latest message.
     """
 
@@ -57,6 +58,7 @@ class Session:
             keep: called with every new state before it counts.
         """
         self.on_change: Callable[[], None] = lambda: None
+        self.on_trouble: Callable[[str], None] = lambda _reason: None
         self.last_heard: float | None = None
         self._brief, self._state, self._keep = brief, state, keep
         self._changed = threading.Condition()
@@ -151,11 +153,21 @@ class Session:
                 return False
             power = delivery.power
             if self._power is None:
-                raise Refused(409, "not-asked", "power is not asked for")
+                raise Refused(503, "busy", "power is not asked for yet: deliver again")
             if power is not None and tuple(b.name for b in power.blocks) != self._power.order:
                 raise Refused(422, "wrong-result", "the blocks are not those that were asked for")
             self._update(self._state.but(power=power, power_known=True))
             return True
+
+    def trouble(self, told: Trouble) -> None:
+        """Pass on why the device has to stop.
+
+        Raises:
+            Refused: not the paired device, or another harness of it has begun since.
+        """
+        with self._changed:
+            self._require_latest(told.device_id, told.session)
+        self.on_trouble(one_line(told.reason))
 
     @property
     def largest_result(self) -> int:

@@ -6,6 +6,7 @@
     GET  /v1/models/<sha>                 -> the file
     POST /v1/results       Delivery       -> Receipt
     POST /v1/power         PowerDelivery  -> Receipt
+    POST /v1/trouble       Trouble        -> Receipt
 
 A refusal has a status from 400 on and a `Refusal` as its body. Models, jobs and results are those
 of `bundle.schema`: what a device is asked and answers is the same over a cable and over HTTP.
@@ -153,6 +154,20 @@ class PowerDelivery(Message):
     device_id: Id
     session: Id
     power: Power | None
+
+
+class Trouble(Message):
+    """The device has to stop, and a person has to see to it.
+
+    Attributes:
+        device_id: as in `Hello`.
+        session: as in `Welcome`.
+        reason: a line for people.
+    """
+
+    device_id: Id
+    session: Id
+    reason: Annotated[str, Field(max_length=LONGEST_REASON)]
 
 
 class Receipt(Message):

@@ -177,10 +177,10 @@ def _train(
 
 
 def _data(winner: Winner, reporter: Reporter) -> Dataset:
-    """Return the data set of a training.
+    """Return the data set of a training, ready.
 
     Raises:
-        UserError: it has other classes than the network.
+        UserError: it cannot be used, or has other classes than the network.
     """
     space, name = winner.space, str(winner.dataset)
     data = find_dataset(name, winner.data_dir, winner.selection, reporter)
@@ -191,6 +191,8 @@ def _data(winner: Winner, reporter: Reporter) -> Dataset:
             f"with as many (--dataset), or take --space rcnet --input {space.resolution} "
             f"--classes {found}."
         )
+    # First of all: large images are decoded for one resolution, whatever is asked of them.
+    data.prepare(space.resolution, reporter)
     return data
 
 

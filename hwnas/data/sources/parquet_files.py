@@ -75,8 +75,9 @@ class Rows:
         with opened(self.path) as file:
             parts = file.iter_batches(ROWS_AT_A_TIME, row_groups=list(self.groups), columns=columns)
             for part in parts:
-                for cell in part.column(0)[max(0, self.first - row) : max(0, self.last - row)]:
-                    yield _encoded(self.path, cell.as_py())
+                inside = slice(max(0, self.first - row), max(0, self.last - row))
+                for cell in part.column(0)[inside].to_pylist():
+                    yield _encoded(self.path, cell)
                 row += len(part)
                 if row >= self.last:
                     return

@@ -6,7 +6,7 @@ replace those modules by ones that note what is asked of them.
 
 The phone itself takes the time of a prediction, so the cable is not in it. But inputs and outputs
 travel as files, by several runs of `devicectl` for each prediction: seconds lie between two of
-them, in which a phone lowers its clock. The app in export/ios runs them without a pause.
+them, in which a phone may lower its clock. The app in export/ios runs them without a pause.
 """
 
 from __future__ import annotations

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import tempfile
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +12,12 @@ from hwnas.graph import INPUT
 from hwnas.targets.apple import classifier, require, std
 from hwnas.targets.apple.classifier import IMAGE, LABEL, PIXEL_SCALE, PROBABILITIES
 from hwnas.targets.mlprogram import package
+from hwnas.targets.mlprogram.garbage import young_garbage_only
 from hwnas.targets.mlprogram.writer import Writer
 from hwnas.targets.quiet import quietly
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from hwnas.graph import Graph, ImageInput, Weights
     from hwnas.targets.artifact import Artifact
@@ -116,34 +115,26 @@ def emit_part(
         MissingPackage: coremltools is not installed.
     """
     require("converters")  # says so when coremltools is missing, and keeps it quiet
+    with quietly("coremltools", "an ML Program"), young_garbage_only():
+        return _part(graph, weights, metadata, precision, arrays)
+
+
+def _part(
+    graph: Graph, weights: Weights, metadata: Mapping[str, str], precision: str, arrays: str
+) -> Artifact:
     import coremltools as tools
 
     later = precision == "int8" or arrays == "float16"
     target = tools.target.iOS16 if later else tools.target.iOS15
-    with quietly("coremltools", "an ML Program"), _young_garbage_only():
-        model = tools.convert(
-            _part_program(graph, weights, precision, arrays, target),
-            pass_pipeline=tools.PassPipeline(list(PASSES), "timed models"),
-            convert_to="mlprogram",
-            compute_precision=tools.precision.FLOAT32,  # as written: the writer chose the types
-            minimum_deployment_target=target,
-            skip_model_load=True,
-        )
-        return _saved(model, lambda spec: classifier.describe_origin(spec.description, metadata))
-
-
-@contextmanager
-def _young_garbage_only() -> Iterator[None]:
-    """Have garbage looked for among new objects only.
-
-    coremltools collects after each conversion, which takes longer than the rest of it: torch and
-    coremltools alone are a million objects.
-    """
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
+    model = tools.convert(
+        _part_program(graph, weights, precision, arrays, target),
+        pass_pipeline=tools.PassPipeline(list(PASSES), "timed models"),
+        convert_to="mlprogram",
+        compute_precision=tools.precision.FLOAT32,  # as written: the writer chose the types
+        minimum_deployment_target=target,
+        skip_model_load=True,
+    )
+    return _saved(model, lambda spec: classifier.describe_origin(spec.description, metadata))
 
 
 def _part_program(graph: Graph, weights: Weights, precision: str, arrays: str, target: Any) -> Any:

@@ -19,6 +19,7 @@ from hwnas.errors import HwnasError, UserError
 from hwnas.targets.apple import require
 from hwnas.targets.compute import one_thread
 from hwnas.targets.half import rounded
+from hwnas.targets.mlprogram.garbage import young_garbage_only
 from hwnas.targets.mlprogram.operations import OPERATIONS, Inputs, unknown
 from hwnas.targets.mlprogram.package import MODEL
 
@@ -72,6 +73,11 @@ def run(package: Artifact, values: NDArray[Any]) -> NDArray[np.float32]:
         UserError: the values do not have that shape.
         HwnasError: the program holds something that is not interpreted.
     """
+    with young_garbage_only():
+        return _answer(package, values)
+
+
+def _answer(package: Artifact, values: NDArray[Any]) -> NDArray[np.float32]:
     _, function = _loaded(package)
     (source,) = function.inputs.values()
     if values.shape != tuple(source.shape):
