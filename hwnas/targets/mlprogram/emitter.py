@@ -69,7 +69,7 @@ def emit(
         bias=[-red, -green, -blue],
     )
     target = tools.target.iOS16 if precision == "int8" else tools.target.iOS15
-    with quietly("coremltools", "an ML Program"), _young_garbage_only():
+    with quietly("coremltools", "an ML Program"), young_garbage_only():
         model = tools.convert(
             _program(graph, weights, images, precision, target),
             inputs=[image],
