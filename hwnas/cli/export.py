@@ -113,7 +113,7 @@ def export_own(
     resolution = parse_resolution(input_size)
     own = load_own(model, (3, resolution, resolution))
     require_writable(folder)
-    return export_model(own, Asked(form or "onnx", **asked), folder)
+    return export_model(own, Asked(form or "onnx", **asked), folder, TerminalReporter())
 
 
 def export_winner(

@@ -20,13 +20,19 @@ from hwnas.workflows import precision_effect as effects
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from hwnas.data.dataset import Dataset
     from hwnas.graph import ImageInput
     from hwnas.models.own import OwnModel
+    from hwnas.progress import Reporter
     from hwnas.targets.content import Format
 
 PRECISIONS = {"onnx": ("fp32",), "tflite": ("fp32",), "mlprogram": ("fp16", "fp32")}
 """What the standard converters write of each format, the default first."""
+
+CONVERTERS = {"onnx": "torch.onnx.export", "tflite": "litert-torch", "mlprogram": "coremltools"}
 
 HALF_EFFECT = 0.025
 """`rms_rel` that float16 may cost a module of whose arithmetic nothing is known."""
@@ -55,13 +61,14 @@ class Asked:
     max_drop: float = effects.MAX_DROP
 
 
-def export_model(model: OwnModel, asked: Asked, folder: Path) -> dict[str, Any]:
+def export_model(model: OwnModel, asked: Asked, folder: Path, reporter: Reporter) -> dict[str, Any]:
     """Write the verified file and a JSON file beside it; return the content of the latter.
 
     Args:
         model: the module.
         asked: format, precision, data.
         folder: made when missing.
+        reporter: is shown progress.
 
     Raises:
         CheckFailed: the file differs from torch or loses too much accuracy; nothing is written.
@@ -72,6 +79,7 @@ def export_model(model: OwnModel, asked: Asked, folder: Path) -> dict[str, Any]:
     form = find_format(asked.form)
     data = _dataset(model, asked)
     images = data.images if data else unnamed(model.classes)
+    reporter.info(f"{CONVERTERS[form.name]} converts {model.name} ...")
     artifact = convert(model, form.name, precision, images)
     what = f"the {form.name} file of {model.name}"
     pixels = parities.parity_images(asked.dataset, asked.data_dir, model.input_shape[-1])
@@ -80,7 +88,7 @@ def export_model(model: OwnModel, asked: Asked, folder: Path) -> dict[str, Any]:
     found = form.execute(artifact, pixels, images)
     parity = parities.compared(form, found, expected, "torch in float64", rounding)
     parities.require(parity, what)
-    accuracy = _accuracy(model, form, artifact, data, asked)
+    accuracy = _accuracy(model, form, artifact, data, asked, reporter)
     if accuracy is not None:
         effects.require_accuracy(accuracy, asked.max_drop, what)
     name = model.name if precision == "fp32" else f"{model.name}-{precision}"
@@ -155,15 +163,21 @@ def _dataset(model: OwnModel, asked: Asked) -> Dataset | None:
 
 
 def _accuracy(
-    model: OwnModel, form: Format, artifact: Artifact, data: Dataset | None, asked: Asked
+    model: OwnModel,
+    form: Format,
+    artifact: Artifact,
+    data: Dataset | None,
+    asked: Asked,
+    reporter: Reporter,
 ) -> effects.Accuracy | None:
     if data is None or asked.images == 0:
         return None
     images = asked.images if form.fast else min(asked.images, EXECUTED_IMAGES)
-    return effects.measure_accuracy(
-        model.module,
-        lambda pixels: form.execute(artifact, pixels, data.images),
-        data,
-        model.input_shape[-1],
-        images,
-    )
+    with reporter.task(f"accuracy of the {form.name} file", images) as step:
+
+        def execute(pixels: NDArray[np.uint8]) -> NDArray[Any]:
+            found = form.execute(artifact, pixels, data.images)
+            step(len(pixels))
+            return found
+
+        return effects.measure_accuracy(model.module, execute, data, model.input_shape[-1], images)
