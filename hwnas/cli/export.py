@@ -44,6 +44,16 @@ def export(
         str | None,
         typer.Option(metavar="FILE.py:FUNCTION", help="A torch module of your own, with --input."),
     ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="With --model: file of class labels, one per line.")
+    ] = None,
+    mean: Annotated[
+        str | None,
+        typer.Option(help="With --model: of its channels, 0 to 1.", show_default="ImageNet's"),
+    ] = None,
+    std: Annotated[
+        str | None, typer.Option(help="With --model: the same.", show_default="ImageNet's")
+    ] = None,
     images: Annotated[
         int, typer.Option(min=0, help="Held-out images that fp16 and int8 are checked on.")
     ] = 1000,
@@ -69,11 +79,16 @@ def export(
     if model is not None:
         if arch is not None or run is not None or checkpoint is not None:
             raise UserError("--model stands for itself: leave --arch, --run, --checkpoint out.")
+        stated = {"labels": labels, "mean": mean, "std": std}
         asked = {"precision": precision, "dataset": dataset, "data_dir": data_dir}
         limits = {"images": images, "max_drop": max_drop}
-        result = export_own(model, input_size, form, out or workspace / "export", **asked, **limits)
+        result = export_own(
+            model, input_size, form, out or workspace / "export", stated, **asked, **limits
+        )
         print_json(result) if json else show_export(result)
         return
+    if not (labels is None and mean is None and std is None):
+        raise UserError("--labels, --mean and --std go with --model: others know their own.")
     if arch is None:
         if dataset is not None or data_dir is not None:
             raise UserError(
@@ -99,7 +114,12 @@ def export(
 
 
 def export_own(
-    model: str, input_size: str | None, form: str | None, folder: Path, **asked: Any
+    model: str,
+    input_size: str | None,
+    form: str | None,
+    folder: Path,
+    stated: dict[str, Any],
+    **asked: Any,
 ) -> dict[str, Any]:
     """Export a user's own torch module."""
     from hwnas.errors import UserError
@@ -107,13 +127,16 @@ def export_own(
     from hwnas.models.own import load_own
     from hwnas.spaces.catalog import parse_resolution
     from hwnas.workflows.export_model import Asked, export_model
+    from hwnas.workflows.own_images import Stated
 
     if input_size is None:
         raise UserError("--model needs the size of its images: --input 3x224x224.")
     resolution = parse_resolution(input_size)
     own = load_own(model, (3, resolution, resolution))
     require_writable(folder)
-    return export_model(own, Asked(form or "onnx", **asked), folder, TerminalReporter())
+    return export_model(
+        own, Asked(form or "onnx", stated=Stated(**stated), **asked), folder, TerminalReporter()
+    )
 
 
 def export_winner(

@@ -10,12 +10,14 @@ import torch
 from hwnas import __version__
 from hwnas.errors import UserError, one_of
 from hwnas.files import write_json
-from hwnas.graph import unnamed
+from hwnas.graph import file_metadata
 from hwnas.targets.artifact import Artifact
 from hwnas.targets.content import normalised
 from hwnas.targets.formats import find_format
 from hwnas.workflows import parity as parities
 from hwnas.workflows import precision_effect as effects
+from hwnas.workflows.origin import origin_of_own
+from hwnas.workflows.own_images import NOTHING_STATED, Stated, image_input
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,6 +36,16 @@ PRECISIONS = {"onnx": ("fp32",), "tflite": ("fp32",), "mlprogram": ("fp16", "fp3
 
 CONVERTERS = {"onnx": "torch.onnx.export", "tflite": "litert-torch", "mlprogram": "coremltools"}
 
+PACKAGES = {
+    "onnx": ("torch", "onnxscript"),
+    "tflite": ("torch", "litert-torch"),
+    "mlprogram": ("torch", "coremltools"),
+}
+"""What writes each format, by the names that pip knows."""
+
+UNTRIED = {"tflite": {"target_os": "any with LiteRT"}}
+"""What is not said of a converter's files: whether older runtimes know their operators."""
+
 HALF_EFFECT = 0.025
 """`rms_rel` that float16 may cost a module of whose arithmetic nothing is known."""
 
@@ -49,6 +61,7 @@ class Asked:
         precision: None for the format's default.
         dataset: for real images and, where its classes are the module's, labels and accuracy.
         data_dir: where that lies.
+        stated: normalisation and labels that count before the data set's.
         images: how many held-out images the accuracy is measured on.
         max_drop: percentage points of top-1 that the file may lose.
     """
@@ -57,6 +70,7 @@ class Asked:
     precision: str | None = None
     dataset: str | None = None
     data_dir: Path | None = None
+    stated: Stated = NOTHING_STATED
     images: int = effects.ACCURACY_IMAGES
     max_drop: float = effects.MAX_DROP
 
@@ -78,7 +92,7 @@ def export_model(model: OwnModel, asked: Asked, folder: Path, reporter: Reporter
     precision = _precision(asked)
     form = find_format(asked.form)
     data = _dataset(model, asked)
-    images = data.images if data else unnamed(model.classes)
+    images = image_input(model.classes, data, asked.stated)
     reporter.info(f"{CONVERTERS[form.name]} converts {model.name} ...")
     artifact = convert(model, form.name, precision, images)
     what = f"the {form.name} file of {model.name}"
@@ -88,7 +102,7 @@ def export_model(model: OwnModel, asked: Asked, folder: Path, reporter: Reporter
     found = form.execute(artifact, pixels, images)
     parity = parities.compared(form, found, expected, "torch in float64", rounding)
     parities.require(parity, what)
-    accuracy = _accuracy(model, form, artifact, data, asked, reporter)
+    accuracy = _accuracy(model, form, artifact, data, images, asked, reporter)
     if accuracy is not None:
         effects.require_accuracy(accuracy, asked.max_drop, what)
     name = model.name if precision == "fp32" else f"{model.name}-{precision}"
@@ -103,6 +117,7 @@ def export_model(model: OwnModel, asked: Asked, folder: Path, reporter: Reporter
         "sha256": artifact.sha256,
         "model": model.name,
         **form.facts(artifact),
+        **UNTRIED.get(form.name, {}),
         "slow_paths": form.slow_paths(artifact),
         "parity": asdict(parity),
         "accuracy": accuracy and accuracy.to_json(),
@@ -119,18 +134,28 @@ def convert(model: OwnModel, form: str, precision: str, images: ImageInput) -> A
         UserError: it does not take the module.
     """
     example = torch.zeros(1, *model.input_shape)
-    about = {**images.properties(), "hwnas.version": __version__, "hwnas.model": model.name}
+    about = _metadata(model, form, precision)
     if form == "onnx":
         from hwnas.targets.convert.to_onnx import to_onnx
 
-        return Artifact.single(to_onnx(model.module, example, about))
+        return Artifact.single(to_onnx(model.module, example, file_metadata(images, about)))
     if form == "tflite":
         from hwnas.targets.convert.to_tflite import to_tflite
+        from hwnas.targets.tflite.described import described
 
-        return Artifact.single(to_tflite(model.module, example))
+        bare = to_tflite(model.module, example)
+        return Artifact.single(described(bare, model.input_shape, images, about))
     from hwnas.targets.convert.to_mlprogram import to_mlprogram
 
     return to_mlprogram(model.module, example, images, about, precision)
+
+
+def _metadata(model: OwnModel, form: str, precision: str) -> dict[str, str]:
+    return {
+        "hwnas.version": __version__,
+        "hwnas.precision": precision,
+        **{f"hwnas.{name}": text for name, text in origin_of_own(model, PACKAGES[form]).items()},
+    }
 
 
 def _precision(asked: Asked) -> str:
@@ -167,17 +192,19 @@ def _accuracy(
     form: Format,
     artifact: Artifact,
     data: Dataset | None,
+    images: ImageInput,
     asked: Asked,
     reporter: Reporter,
 ) -> effects.Accuracy | None:
     if data is None or asked.images == 0:
         return None
-    images = asked.images if form.fast else min(asked.images, EXECUTED_IMAGES)
-    with reporter.task(f"accuracy of the {form.name} file", images) as step:
+    count = asked.images if form.fast else min(asked.images, EXECUTED_IMAGES)
+    with reporter.task(f"accuracy of the {form.name} file", count) as step:
 
         def execute(pixels: NDArray[np.uint8]) -> NDArray[Any]:
-            found = form.execute(artifact, pixels, data.images)
+            found = form.execute(artifact, pixels, images)
             step(len(pixels))
             return found
 
-        return effects.measure_accuracy(model.module, execute, data, model.input_shape[-1], images)
+        resolution = model.input_shape[-1]
+        return effects.measure_accuracy(model.module, execute, data, resolution, count, images)

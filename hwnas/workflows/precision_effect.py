@@ -66,7 +66,12 @@ def calibration_images(dataset: Dataset, resolution: int) -> NDArray[np.float32]
 
 
 def measure_accuracy(
-    network: nn.Module, execute: Execute, dataset: Dataset, resolution: int, images: int
+    network: nn.Module,
+    execute: Execute,
+    dataset: Dataset,
+    resolution: int,
+    images: int,
+    taken: ImageInput | None = None,
 ) -> Accuracy:
     """Return the accuracy of a file beside that of its network.
 
@@ -76,12 +81,14 @@ def measure_accuracy(
         dataset: whose final split is used.
         resolution: height and width.
         images: how many at most.
+        taken: how the network takes its images; as the data set's are normalised by default.
     """
+    taken = taken or dataset.images
     right, float_right, same, count = 0, 0, 0, 0
     for batch in dataset.held_out("final", resolution, images):
         for pixels, labels in _as_pixels(batch, dataset.images):
             found = execute(pixels).argmax(axis=1)
-            expected = _classes(network, normalised(pixels, dataset.images))
+            expected = _classes(network, normalised(pixels, taken))
             right += int((found == labels).sum())
             float_right += int((expected == labels).sum())
             same += int((found == expected).sum())

@@ -6,21 +6,21 @@ has the ML Program.
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
 from hwnas.targets.apple import require
-from hwnas.targets.artifact import Artifact
+from hwnas.targets.apple.classifier import IMAGE, LABEL, PIXEL_SCALE
+from hwnas.targets.mlprogram import package
 from hwnas.targets.quiet import quietly
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from hwnas.graph import ImageInput
+    from hwnas.targets.artifact import Artifact
 
 PRECISIONS = ("fp16", "fp32")
 """Of weights and values; the default first."""
@@ -50,7 +50,7 @@ def to_mlprogram(
     metadata: Mapping[str, str],
     precision: str,
 ) -> Artifact:
-    """Return an image classifier for iOS 15: "image" to "classLabel" and probabilities.
+    """Return an image classifier for iOS 15: "image" to "classLabel" and "probabilities".
 
     Args:
         module: in evaluation mode.
@@ -72,16 +72,11 @@ def to_mlprogram(
         program = torch.export.export(network, (example,)).run_decompositions({})
         model = tools.convert(
             program,
-            inputs=[tools.ImageType(name="image", shape=tuple(example.shape), scale=1 / 255)],
-            classifier_config=tools.ClassifierConfig(list(images.labels)),
+            inputs=[tools.ImageType(name=IMAGE, shape=tuple(example.shape), scale=PIXEL_SCALE)],
+            classifier_config=tools.ClassifierConfig(list(images.labels), LABEL),
             convert_to="mlprogram",
             minimum_deployment_target=tools.target.iOS15,
             compute_precision=tools.precision.FLOAT16 if half else tools.precision.FLOAT32,
             skip_model_load=True,
         )
-        model.user_defined_metadata.update(dict(metadata))
-        model.author = "hwnas"
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "model.mlpackage"
-            model.save(str(path))
-            return Artifact.read(path)
+        return package.classifier_of(model, images, metadata)

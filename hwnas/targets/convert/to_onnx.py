@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hwnas.errors import MissingPackage
 from hwnas.targets.quiet import quietly
@@ -52,6 +52,17 @@ def to_onnx(module: nn.Module, example: torch.Tensor, metadata: Mapping[str, str
         )
         assert program is not None  # noqa: S101 - without a file, it is returned
         model = program.model_proto
+    _forget_traces(model)
     onnx.helper.set_model_props(model, dict(metadata))
     serialised: bytes = model.SerializeToString()
     return serialised
+
+
+def _forget_traces(model: Any) -> None:
+    """Remove what the exporter keeps of each node: source lines, with paths on this machine."""
+    graphs = [model.graph, *model.functions]
+    for part in (*graphs, *(node for graph in graphs for node in graph.node)):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    for value in (*model.graph.value_info, *model.graph.input, *model.graph.output):
+        value.ClearField("metadata_props")

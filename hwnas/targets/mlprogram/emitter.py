@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hwnas.graph import INPUT
 from hwnas.targets.apple import classifier, require, std
-from hwnas.targets.apple.classifier import IMAGE, LABEL, PIXEL_SCALE, PROBABILITIES
+from hwnas.targets.apple.classifier import IMAGE, LABEL, PIXEL_SCALE
 from hwnas.targets.mlprogram import package
 from hwnas.targets.mlprogram.writer import Writer
 from hwnas.targets.quiet import quietly
@@ -72,7 +70,7 @@ def emit(
             minimum_deployment_target=target,
             skip_model_load=True,
         )
-        return _packed(model, images, metadata)
+        return package.classifier_of(model, images, metadata)
 
 
 def _program(
@@ -96,17 +94,3 @@ def _program(
     spec = builder.TensorSpec(shape=(1, *graph.input_shape))
     # The name of the function's argument is the input's.
     return builder.program(input_specs=[spec], opset_version=target)(body)
-
-
-def _packed(model: Any, images: ImageInput, metadata: Mapping[str, str]) -> Artifact:
-    rename = require("models.utils").rename_feature
-
-    def describe(spec: Any) -> None:
-        rename(spec, f"{LABEL}_probs", PROBABILITIES)  # the name that coremltools gives it
-        classifier.describe(spec.description, images)
-        classifier.describe_origin(spec.description, metadata)
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.mlpackage"
-        model.save(str(path))
-        return package.deterministic(path, describe)
