@@ -137,8 +137,8 @@ def speed(files: dict[tuple[str, str], bytes], litert_python: str | None) -> dic
     """
     ours = {form: {p: files[form, p] for p in ("fp32", "fp16", "int8")} for form in FORMATS[:2]}
     example = torch.zeros(1, *SPACE.input_shape)
-    ours["onnx"]["torch.onnx.export"] = to_onnx(network(), example, {})
-    ours["onnx"]["torch.onnx.export, plain shuffle"] = to_onnx(_plain(network()), example, {})
+    ours["onnx"]["torch.onnx.export"] = to_onnx(network(), example)
+    ours["onnx"]["torch.onnx.export, plain shuffle"] = to_onnx(_plain(network()), example)
     if litert_python:
         ours["tflite"]["litert-torch"] = _by_litert_torch(litert_python)
     else:

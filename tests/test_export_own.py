@@ -83,6 +83,17 @@ def net():
     return torchvision.models.mobilenet_v3_small(num_classes=7)
 """
 
+DIGITS = """
+import torch
+from torch import nn
+
+def build():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
+                         nn.Flatten(), nn.Linear(8, 10))
+"""
+
+
 BRIGHT = """
 import torch
 from torch import nn
@@ -146,6 +157,21 @@ def test_a_module_becomes_tflite_by_the_command_and_is_timed(own: Path, shell: S
     assert {"TFLITE_METADATA", "labels", "min_runtime_version"} <= entries.keys()
     timed = shell("bench", "--model", about["file"], "--json").must().json
     assert timed["networks"][0]["median_ms"] > 0
+
+
+@needs_litert_torch
+def test_8_bits_of_a_tflite_file_are_calibrated_on_training_images(shell: Shell) -> None:
+    (shell.folder / "digits.py").write_text(DIGITS)
+    export = ("export", "--model", "digits.py:build", "--input", "16", "--format", "tflite")
+    data = ("--precision", "int8", "--dataset", "cluttered-digits", "--images", "100")
+    about = shell(*export, *data, "--json").must().json
+    assert about["file"] == "export/digits-int8.tflite"
+    assert about["precision_effect"]["rms_rel"] < 0.1
+    assert about["precision_effect"]["accuracy"]["images"] == 100
+    entries = metadata_entries((shell.folder / about["file"]).read_bytes())
+    assert b"litert-quantizer" in entries["hwnas.written.by"]
+    assert "TFLITE_METADATA" in entries
+    shell("bench", "--model", about["file"], "--target", "tflite-int8").must()
 
 
 @needs_litert_torch
@@ -312,6 +338,6 @@ def test_a_format_that_standard_converters_lack_is_told(own: Path, tmp_path: Pat
     with pytest.raises(UserError, match="--format mlprogram"):
         export_model(model, Asked("coreml"), tmp_path, Silent())
     with pytest.raises(UserError, match="unknown precision"):
-        export_model(model, Asked("onnx", "int8"), tmp_path, Silent())
+        export_model(model, Asked("onnx", "fp16"), tmp_path, Silent())
     with pytest.raises(UserError, match="10 classes, but my_net returns 5"):
         export_model(model, Asked("onnx", dataset="cluttered-digits"), tmp_path, Silent())

@@ -5,18 +5,21 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-import torch
-
-from hwnas import __version__
 from hwnas.errors import UserError, one_of
 from hwnas.files import write_json
-from hwnas.graph import file_metadata
-from hwnas.targets.artifact import Artifact
 from hwnas.targets.content import normalised
 from hwnas.targets.formats import find_format
 from hwnas.workflows import parity as parities
 from hwnas.workflows import precision_effect as effects
-from hwnas.workflows.origin import origin_of_own
+from hwnas.workflows.convert_own import (
+    CONVERTERS,
+    PRECISIONS,
+    QUANTISERS,
+    convert,
+    describe,
+    quantise,
+    require_quantiser,
+)
 from hwnas.workflows.own_images import NOTHING_STATED, Stated, image_input
 
 if TYPE_CHECKING:
@@ -29,25 +32,19 @@ if TYPE_CHECKING:
     from hwnas.graph import ImageInput
     from hwnas.models.own import OwnModel
     from hwnas.progress import Reporter
+    from hwnas.targets.artifact import Artifact
     from hwnas.targets.content import Format
-
-PRECISIONS = {"onnx": ("fp32",), "tflite": ("fp32",), "mlprogram": ("fp16", "fp32")}
-"""What the standard converters write of each format, the default first."""
-
-CONVERTERS = {"onnx": "torch.onnx.export", "tflite": "litert-torch", "mlprogram": "coremltools"}
-
-PACKAGES = {
-    "onnx": ("torch", "onnxscript"),
-    "tflite": ("torch", "litert-torch"),
-    "mlprogram": ("torch", "coremltools"),
-}
-"""What writes each format, by the names that pip knows."""
 
 UNTRIED = {"tflite": {"target_os": "any with LiteRT"}}
 """What is not said of a converter's files: whether older runtimes know their operators."""
 
-HALF_EFFECT = 0.025
-"""`rms_rel` that float16 may cost a module of whose arithmetic nothing is known."""
+EFFECTS = {"fp16": 0.025, "int8": 0.25}
+"""`rms_rel` that fewer bits may cost a module of whose arithmetic nothing is known."""
+
+FEWER_BITS = (
+    "if float32 passes (--precision fp32), these bits are too few for this module's weights and "
+    "values; untrained ones need more than trained ones"
+)
 
 EXECUTED_IMAGES = 100
 
@@ -93,18 +90,9 @@ def export_model(model: OwnModel, asked: Asked, folder: Path, reporter: Reporter
     form = find_format(asked.form)
     data = _dataset(model, asked)
     images = image_input(model.classes, data, asked.stated)
-    reporter.info(f"{CONVERTERS[form.name]} converts {model.name} ...")
-    artifact = convert(model, form.name, precision, images)
-    what = f"the {form.name} file of {model.name}"
-    pixels = parities.parity_images(asked.dataset, asked.data_dir, model.input_shape[-1])
-    expected = parities.torch_outputs(model.module, normalised(pixels, images), form.outputs)
-    rounding = None if precision == "fp32" else HALF_EFFECT
-    found = form.execute(artifact, pixels, images)
-    parity = parities.compared(form, found, expected, "torch in float64", rounding)
-    parities.require(parity, what)
-    accuracy = _accuracy(model, form, artifact, data, images, asked, reporter)
-    if accuracy is not None:
-        effects.require_accuracy(accuracy, asked.max_drop, what)
+    job = _Job(model, asked, form, precision, data, images, reporter)
+    artifact = job.written()
+    checked = job.checked(artifact)
     name = model.name if precision == "fp32" else f"{model.name}-{precision}"
     path = folder / f"{name}{form.suffix}"
     artifact.write(path)
@@ -119,43 +107,98 @@ def export_model(model: OwnModel, asked: Asked, folder: Path, reporter: Reporter
         **form.facts(artifact),
         **UNTRIED.get(form.name, {}),
         "slow_paths": form.slow_paths(artifact),
-        "parity": asdict(parity),
-        "accuracy": accuracy and accuracy.to_json(),
+        **checked,
     }
     write_json(folder / f"{name}.{form.name}.json", result)
     return result
 
 
-def convert(model: OwnModel, form: str, precision: str, images: ImageInput) -> Artifact:
-    """Return the module as a file, written by the standard converter.
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One module on its way into one file.
 
-    Raises:
-        MissingPackage: the converter is not installed.
-        UserError: it does not take the module.
+    Attributes:
+        data: for calibration and accuracy, if there is one.
+        images: normalisation and labels.
     """
-    example = torch.zeros(1, *model.input_shape)
-    about = _metadata(model, form, precision)
-    if form == "onnx":
-        from hwnas.targets.convert.to_onnx import to_onnx
 
-        return Artifact.single(to_onnx(model.module, example, file_metadata(images, about)))
-    if form == "tflite":
-        from hwnas.targets.convert.to_tflite import to_tflite
-        from hwnas.targets.tflite.described import described
+    model: OwnModel
+    asked: Asked
+    form: Format
+    precision: str
+    data: Dataset | None
+    images: ImageInput
+    reporter: Reporter
 
-        bare = to_tflite(model.module, example)
-        return Artifact.single(described(bare, model.input_shape, images, about))
-    from hwnas.targets.convert.to_mlprogram import to_mlprogram
+    def written(self) -> Artifact:
+        """Convert, quantise where a quantiser is needed, describe."""
+        model, form, precision = self.model, self.form.name, self.precision
+        quantiser = QUANTISERS.get(form) if precision == "int8" else None
+        calibration = self._calibration(form) if quantiser else None
+        self.reporter.info(f"{CONVERTERS[form]} converts {model.name} ...")
+        artifact = convert(model, form, precision, self.images)
+        if calibration is not None:
+            self._held(artifact, "fp32")
+            self.reporter.info(f"{quantiser} makes 8 bits of it, by {len(calibration)} images ...")
+            artifact = quantise(form, artifact, calibration)
+        return describe(model, form, precision, self.images, artifact)
 
-    return to_mlprogram(model.module, example, images, about, precision)
+    def checked(self, artifact: Artifact) -> dict[str, Any]:
+        """Return parity and accuracy of the file; raises CheckFailed."""
+        parity, change = self._held(artifact, self.precision)
+        accuracy = self._accuracy(artifact)
+        if accuracy is not None:
+            effects.require_accuracy(accuracy, self.asked.max_drop, self._what)
+        told = accuracy and accuracy.to_json()
+        if self.precision == "fp32":
+            return {"parity": asdict(parity), "accuracy": told}
+        return {"parity": asdict(parity), "precision_effect": {**asdict(change), "accuracy": told}}
 
+    @property
+    def _what(self) -> str:
+        return f"the {self.form.name} file of {self.model.name}"
 
-def _metadata(model: OwnModel, form: str, precision: str) -> dict[str, str]:
-    return {
-        "hwnas.version": __version__,
-        "hwnas.precision": precision,
-        **{f"hwnas.{name}": text for name, text in origin_of_own(model, PACKAGES[form]).items()},
-    }
+    def _calibration(self, form: str) -> NDArray[np.float32]:
+        require_quantiser(form)
+        if self.data is None:
+            raise UserError(
+                "8-bit values are calibrated on training images, but none are known for a module "
+                "of your own: name them with --dataset, such as --dataset parquet:PATH."
+            )
+        resolution = self.model.input_shape[-1]
+        return effects.calibration_images(self.data, resolution, self.images)
+
+    def _held(
+        self, artifact: Artifact, precision: str
+    ) -> tuple[parities.Parity, parities.Difference]:
+        """Hold a file against torch; raises CheckFailed."""
+        asked, module = self.asked, self.model.module
+        pixels = parities.parity_images(asked.dataset, asked.data_dir, self.model.input_shape[-1])
+        values = normalised(pixels, self.images)
+        expected = parities.torch_outputs(module, values, self.form.outputs)
+        found = self.form.execute(artifact, pixels, self.images)
+        effect = EFFECTS.get(precision)
+        parity = parities.compared(self.form, found, expected, "torch in float64", effect)
+        remedy = parities.REPORT if effect is None else FEWER_BITS
+        parities.require(parity, self._what, remedy)
+        return parity, parities.difference(found, expected)
+
+    def _accuracy(self, artifact: Artifact) -> effects.Accuracy | None:
+        if self.data is None or self.asked.images == 0:
+            return None
+        fast, most = self.form.fast, self.asked.images
+        count = most if fast else min(most, EXECUTED_IMAGES)
+        with self.reporter.task(f"accuracy of the {self.form.name} file", count) as step:
+
+            def execute(pixels: NDArray[np.uint8]) -> NDArray[Any]:
+                found = self.form.execute(artifact, pixels, self.images)
+                step(len(pixels))
+                return found
+
+            module, resolution = self.model.module, self.model.input_shape[-1]
+            return effects.measure_accuracy(
+                module, execute, self.data, resolution, count, self.images
+            )
 
 
 def _precision(asked: Asked) -> str:
@@ -185,26 +228,3 @@ def _dataset(model: OwnModel, asked: Asked) -> Dataset | None:
             f"{model.classes} scores: name another --dataset, or none."
         )
     return data
-
-
-def _accuracy(
-    model: OwnModel,
-    form: Format,
-    artifact: Artifact,
-    data: Dataset | None,
-    images: ImageInput,
-    asked: Asked,
-    reporter: Reporter,
-) -> effects.Accuracy | None:
-    if data is None or asked.images == 0:
-        return None
-    count = asked.images if form.fast else min(asked.images, EXECUTED_IMAGES)
-    with reporter.task(f"accuracy of the {form.name} file", count) as step:
-
-        def execute(pixels: NDArray[np.uint8]) -> NDArray[Any]:
-            found = form.execute(artifact, pixels, images)
-            step(len(pixels))
-            return found
-
-        resolution = model.input_shape[-1]
-        return effects.measure_accuracy(model.module, execute, data, resolution, count, images)

@@ -143,12 +143,16 @@ def as_outputs(logits: NDArray[np.float64], outputs: str) -> NDArray[np.float64]
     return result
 
 
-def require(parity: Parity, what: str) -> None:
+REPORT = "please report this with the architecture"
+
+
+def require(parity: Parity, what: str, remedy: str = REPORT) -> None:
     """Check that the limit was kept.
 
     Args:
         parity: what was found.
         what: names the file, "the onnx file".
+        remedy: what a user can do.
 
     Raises:
         CheckFailed: it was not.
@@ -157,7 +161,7 @@ def require(parity: Parity, what: str) -> None:
         raise CheckFailed(
             f"{what} differs from {parity.reference} by {getattr(parity, parity.measure):.1e} "
             f"(limit {parity.limit:.0e}, {parity.measure}), run by {parity.executor}. Nothing was "
-            "written; please report this with the architecture."
+            f"written; {remedy}."
         )
 
 

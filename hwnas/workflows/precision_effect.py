@@ -57,12 +57,30 @@ class Accuracy:
         return {**asdict(self), "drop_points": self.drop_points}
 
 
-def calibration_images(dataset: Dataset, resolution: int) -> NDArray[np.float32]:
-    """Return normalised training images (n, 3, H, W), augmented as in training."""
+def calibration_images(
+    dataset: Dataset, resolution: int, taken: ImageInput | None = None
+) -> NDArray[np.float32]:
+    """Return normalised training images (n, 3, H, W), augmented as in training.
+
+    Args:
+        dataset: whose they are.
+        resolution: height and width.
+        taken: how the network takes its images; as the data set's are normalised by default.
+    """
     count = CALIBRATION_IMAGES
     ((values, _),) = dataset.train_batches(count, count, resolution, seed=0)
     images: NDArray[np.float32] = values.contiguous().numpy()
-    return images
+    return images if taken is None else _renormalised(images, dataset.images, taken)
+
+
+def _renormalised(
+    values: NDArray[np.float32], before: ImageInput, after: ImageInput
+) -> NDArray[np.float32]:
+    """Return images (n, 3, H, W) of one normalisation in another."""
+    columns = (before.mean, before.std, after.mean, after.std)
+    mean, std, new_mean, new_std = (np.array(each).reshape(3, 1, 1) for each in columns)
+    result: NDArray[np.float32] = ((values * std + mean - new_mean) / new_std).astype(np.float32)
+    return result
 
 
 def measure_accuracy(
@@ -107,7 +125,7 @@ def require_accuracy(accuracy: Accuracy, max_drop: float, what: str) -> None:
             f"{what} loses {accuracy.drop_points:.1f} points of top-1 ({accuracy.float_top1:.1%} "
             f"in float32, {accuracy.top1:.1%} in the file, {accuracy.images} images of "
             f"{accuracy.dataset}), more than --max-drop {max_drop:g}. Nothing was written: "
-            "--precision fp16 loses less, a larger --max-drop accepts it."
+            "a --precision of more bits loses less, a larger --max-drop accepts it."
         )
 
 

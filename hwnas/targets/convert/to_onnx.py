@@ -9,8 +9,6 @@ from hwnas.errors import MissingPackage
 from hwnas.targets.quiet import quietly
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import torch
     from torch import nn
 
@@ -18,13 +16,12 @@ OPSET = 18
 """The lowest that torch's exporter writes without converting down."""
 
 
-def to_onnx(module: nn.Module, example: torch.Tensor, metadata: Mapping[str, str]) -> bytes:
+def to_onnx(module: nn.Module, example: torch.Tensor) -> bytes:
     """Return the serialised model: "input", shaped like the example, to "logits".
 
     Args:
         module: in evaluation mode.
         example: one input (1, C, H, W).
-        metadata: texts by name.
 
     Raises:
         MissingPackage: onnx or onnxscript is not installed.
@@ -34,11 +31,7 @@ def to_onnx(module: nn.Module, example: torch.Tensor, metadata: Mapping[str, str
 
     for package in ("onnx", "onnxscript"):
         if importlib.util.find_spec(package) is None:
-            raise MissingPackage(
-                f'torch.onnx.export needs {package}: pip install "hwnas[onnx]" onnxscript'
-            )
-    import onnx.helper
-
+            raise MissingPackage(f'torch.onnx.export needs {package}: pip install "hwnas[convert]"')
     with quietly("torch.onnx.export", "onnx"):
         program = torch.onnx.export(
             module,
@@ -53,7 +46,6 @@ def to_onnx(module: nn.Module, example: torch.Tensor, metadata: Mapping[str, str
         assert program is not None  # noqa: S101 - without a file, it is returned
         model = program.model_proto
     _forget_traces(model)
-    onnx.helper.set_model_props(model, dict(metadata))
     serialised: bytes = model.SerializeToString()
     return serialised
 
