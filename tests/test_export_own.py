@@ -201,9 +201,9 @@ def test_torchvisions_networks_are_converted_and_checked(tmp_path: Path) -> None
 def test_a_module_that_converts_wrongly_is_refused(
     own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def of_another(model: Any, *arguments: Any) -> Artifact:
+    def of_another(model: Any, *arguments: Any, **options: Any) -> Artifact:
         other = nn.Sequential(model.module, nn.Softplus())
-        return real(dataclasses.replace(model, module=other.eval()), *arguments)
+        return real(dataclasses.replace(model, module=other.eval()), *arguments, **options)
 
     real = own_exports.convert
     monkeypatch.setattr(own_exports, "convert", of_another)

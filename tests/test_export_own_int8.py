@@ -141,8 +141,8 @@ def test_8_bits_without_images_say_what_is_needed(trained: OwnModel, tmp_path: P
 def test_a_file_that_loses_too_much_is_refused(
     trained: OwnModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def of_another(form: str, artifact: Artifact, calibration: Any) -> Artifact:
-        return real(form, artifact, calibration / 50)
+    def of_another(form: str, artifact: Artifact, calibration: Any, **options: Any) -> Artifact:
+        return real(form, artifact, calibration / 50, **options)
 
     real = own_exports.quantise
     monkeypatch.setattr(own_exports, "quantise", of_another)

@@ -34,7 +34,8 @@ from hwnas.graph import (
 )
 from hwnas.models.network import Network, fold, initialise
 from hwnas.spaces import BASELINES, PUBLISHED, find_space, mobilenet_v2
-from hwnas.targets.apple import native, require, std, versions
+from hwnas.targets import std
+from hwnas.targets.apple import native, require, versions
 from hwnas.targets.artifact import Artifact
 from hwnas.targets.mlprogram import executor
 from hwnas.targets.mlprogram.emitter import emit

@@ -60,6 +60,12 @@ def export(
     max_drop: Annotated[
         float, typer.Option(min=0, help="Points of top-1 that fp16 and int8 may lose.")
     ] = 2.0,
+    mediapipe: Annotated[
+        bool,
+        typer.Option(
+            "--mediapipe", help="TFLite: pixels in, float scores out, as MediaPipe takes it."
+        ),
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Folder.", show_default="RUN/export")] = None,
     workspace: options.Workspace = options.HERE,
     json: options.Json = False,
@@ -81,7 +87,7 @@ def export(
             raise UserError("--model stands for itself: leave --arch, --run, --checkpoint out.")
         stated = {"labels": labels, "mean": mean, "std": std}
         asked = {"precision": precision, "dataset": dataset, "data_dir": data_dir}
-        limits = {"images": images, "max_drop": max_drop}
+        limits = {"images": images, "max_drop": max_drop, "mediapipe": mediapipe}
         result = export_own(
             model, input_size, form, out or workspace / "export", stated, **asked, **limits
         )
@@ -104,8 +110,9 @@ def export(
         chosen = find_space(space or "rcnet-imagenet", **geometry)
         winner = winners.by_hand(arch, chosen, checkpoint, seed, (dataset, data_dir))
         folder, origin = workspace / "export", {}
+    limits = {"images": images, "max_drop": max_drop}
     result = export_winner(
-        winner, form, out or folder, origin, precision=precision, images=images, max_drop=max_drop
+        winner, form, out or folder, origin, precision=precision, mediapipe=mediapipe, **limits
     )
     if json:
         print_json(result)
@@ -146,6 +153,7 @@ def export_winner(
     origin: dict[str, str],
     *,
     precision: str | None = None,
+    mediapipe: bool = False,
     **limits: Any,
 ) -> dict[str, Any]:
     """Export, warning first when the weights are random."""
@@ -154,7 +162,7 @@ def export_winner(
     from hwnas.workflows import export as exports
 
     name, usual = exports.usual(winner)
-    chosen = find_format(form or name)
+    chosen = find_format(form or name, pixels=mediapipe)
     if precision is None and form in {None, name}:
         precision = usual
     demand = exports.Demand(check_precision(chosen, precision), **limits)
@@ -201,6 +209,8 @@ def show_export(result: dict[str, Any]) -> None:
             f"{precision} changes outputs by {effect['rms_rel']:.1e} relative (root mean square); "
             "what that does to the accuracy was not measured"
         )
+    if result.get("mediapipe"):
+        out.print("takes pixels as they are (mean 0, std 255), for MediaPipe; gives float scores")
     for line in result["slow_paths"]:
         out.print(f"not as fast as it could be: {line}")
     out.print(f"runs on: {result['target_os']}\nnext: {_next_step(result)}")

@@ -90,6 +90,11 @@ class Format(Protocol):
     def facts(self, artifact: Artifact) -> dict[str, Any]:
         """Return "target_os", and what else is to be told of the file."""
 
+    def adapted(
+        self, graph: Graph, weights: Weights, images: ImageInput, precision: str
+    ) -> tuple[Weights, ImageInput]:
+        """Return weights and normalisation as the file has them inside, before calibration."""
+
     def emit(self, content: Content) -> Artifact:
         """Return the model; equal content gives equal bytes."""
 

@@ -41,7 +41,9 @@ PACKAGES = {
 ML_PROGRAM_PACKAGES = ("torch", "coremltools")
 
 
-def convert(model: OwnModel, form: str, precision: str, images: ImageInput) -> Artifact:
+def convert(
+    model: OwnModel, form: str, precision: str, images: ImageInput, *, pixels: bool = False
+) -> Artifact:
     """Return the module as a file, written by the standard converter.
 
     Args:
@@ -49,6 +51,7 @@ def convert(model: OwnModel, form: str, precision: str, images: ImageInput) -> A
         form: "onnx" or "tflite", in float32 and not yet described; or "mlprogram".
         precision: of an ML Program.
         images: normalisation and labels.
+        pixels: of a TFLite file: normalise in it.
 
     Raises:
         MissingPackage: the converter is not installed.
@@ -62,7 +65,7 @@ def convert(model: OwnModel, form: str, precision: str, images: ImageInput) -> A
     if form == "tflite":
         from hwnas.targets.convert.to_tflite import to_tflite
 
-        return Artifact.single(to_tflite(model.module, example))
+        return Artifact.single(to_tflite(model.module, example, images if pixels else None))
     from hwnas.targets.convert.to_mlprogram import to_mlprogram
 
     return to_mlprogram(model.module, example, images, _about(model, form, precision), precision)
@@ -84,13 +87,16 @@ def require_quantiser(form: str) -> None:
         int8_tflite.require()
 
 
-def quantise(form: str, artifact: Artifact, calibration: NDArray[np.float32]) -> Artifact:
+def quantise(
+    form: str, artifact: Artifact, calibration: NDArray[np.float32], *, pixels: bool = False
+) -> Artifact:
     """Return a float32 file of `QUANTISERS` in 8 bits.
 
     Args:
         form: its format.
         artifact: as `convert` wrote it.
-        calibration: normalised images (n, 3, H, W).
+        calibration: images (n, 3, H, W) as the file takes them.
+        pixels: of a TFLite file: it normalises by itself, and its ends stay float32.
 
     Raises:
         MissingPackage: the quantiser is not installed.
@@ -102,7 +108,8 @@ def quantise(form: str, artifact: Artifact, calibration: NDArray[np.float32]) ->
         return Artifact.single(int8_onnx.quantised(artifact.content, calibration))
     from hwnas.targets.convert import int8_tflite
 
-    return Artifact.single(int8_tflite.quantised(artifact.content, calibration))
+    made = int8_tflite.quantised(artifact.content, calibration, float_ends=pixels)
+    return Artifact.single(made)
 
 
 def describe(

@@ -9,6 +9,7 @@ from hwnas.errors import UserError, one_of
 from hwnas.files import write_json
 from hwnas.targets.content import normalised
 from hwnas.targets.formats import find_format
+from hwnas.targets.tflite.pixels import as_taken
 from hwnas.workflows import parity as parities
 from hwnas.workflows import precision_effect as effects
 from hwnas.workflows.convert_own import (
@@ -61,6 +62,7 @@ class Asked:
         stated: normalisation and labels that count before the data set's.
         images: how many held-out images the accuracy is measured on.
         max_drop: percentage points of top-1 that the file may lose.
+        mediapipe: whether a TFLite file normalises by itself, as MediaPipe takes it.
     """
 
     form: str
@@ -70,6 +72,7 @@ class Asked:
     stated: Stated = NOTHING_STATED
     images: int = effects.ACCURACY_IMAGES
     max_drop: float = effects.MAX_DROP
+    mediapipe: bool = False
 
 
 def export_model(model: OwnModel, asked: Asked, folder: Path, reporter: Reporter) -> dict[str, Any]:
@@ -87,7 +90,7 @@ def export_model(model: OwnModel, asked: Asked, folder: Path, reporter: Reporter
             wrote.
     """
     precision = _precision(asked)
-    form = find_format(asked.form)
+    form = find_format(asked.form, pixels=asked.mediapipe)
     data = _dataset(model, asked)
     images = image_input(model.classes, data, asked.stated)
     job = _Job(model, asked, form, precision, data, images, reporter)
@@ -133,15 +136,16 @@ class _Job:
     def written(self) -> Artifact:
         """Convert, quantise where a quantiser is needed, describe."""
         model, form, precision = self.model, self.form.name, self.precision
+        pixels = self.asked.mediapipe
         quantiser = QUANTISERS.get(form) if precision == "int8" else None
         calibration = self._calibration(form) if quantiser else None
         self.reporter.info(f"{CONVERTERS[form]} converts {model.name} ...")
-        artifact = convert(model, form, precision, self.images)
+        artifact = convert(model, form, precision, self.images, pixels=pixels)
         if calibration is not None:
             self._held(artifact, "fp32")
             self.reporter.info(f"{quantiser} makes 8 bits of it, by {len(calibration)} images ...")
-            artifact = quantise(form, artifact, calibration)
-        return describe(model, form, precision, self.images, artifact)
+            artifact = quantise(form, artifact, calibration, pixels=pixels)
+        return describe(model, form, precision, self._taken, artifact)
 
     def checked(self, artifact: Artifact) -> dict[str, Any]:
         """Return parity and accuracy of the file; raises CheckFailed."""
@@ -158,6 +162,11 @@ class _Job:
     def _what(self) -> str:
         return f"the {self.form.name} file of {self.model.name}"
 
+    @property
+    def _taken(self) -> ImageInput:
+        """Return how who feeds the file normalises."""
+        return as_taken(self.images) if self.asked.mediapipe else self.images
+
     def _calibration(self, form: str) -> NDArray[np.float32]:
         require_quantiser(form)
         if self.data is None:
@@ -166,7 +175,7 @@ class _Job:
                 "of your own: name them with --dataset, such as --dataset parquet:PATH."
             )
         resolution = self.model.input_shape[-1]
-        return effects.calibration_images(self.data, resolution, self.images)
+        return effects.calibration_images(self.data, resolution, self._taken)
 
     def _held(
         self, artifact: Artifact, precision: str

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from hwnas.graph import ImageInput
+    from hwnas.graph import Graph, ImageInput, Weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,15 @@ class _NeuralNetwork:
         version = versions.required_version(artifact.content)
         system = f"iOS {releases.RELEASES[version]} and later (checked against iOS 12)"
         return {"target_os": system, "specification_version": version}
+
+    def adapted(
+        self,
+        graph: Graph,  # noqa: ARG002
+        weights: Weights,
+        images: ImageInput,
+        precision: str,  # noqa: ARG002
+    ) -> tuple[Weights, ImageInput]:
+        return weights, images
 
     def emit(self, content: Content) -> Artifact:
         from hwnas.targets.coreml import emitter
@@ -93,6 +102,15 @@ class _MlProgram:
         version = versions.required_version(artifact.files[MODEL])
         system = f"iOS {releases.RELEASES[version]} and later"
         return {"target_os": system, "specification_version": version}
+
+    def adapted(
+        self,
+        graph: Graph,  # noqa: ARG002
+        weights: Weights,
+        images: ImageInput,
+        precision: str,  # noqa: ARG002
+    ) -> tuple[Weights, ImageInput]:
+        return weights, images
 
     def emit(self, content: Content) -> Artifact:
         from hwnas.targets.mlprogram import emitter

@@ -17,13 +17,20 @@ if TYPE_CHECKING:
 
 QUANTISER = "litert-quantizer"
 
+ENDS: tuple[dict[str, Any], ...] = tuple(
+    {"regex": ".*", "operation": end, "algorithm_key": "no_quantize", "op_config": {}}
+    for end in ("INPUT", "OUTPUT")
+)
+"""Rules that leave the ends of a model as they are."""
 
-def quantised(model: bytes, images: NDArray[np.float32]) -> bytes:
+
+def quantised(model: bytes, images: NDArray[np.float32], *, float_ends: bool = False) -> bytes:
     """Return the model with values and weights as int8, its input and output included.
 
     Args:
         model: a serialised model in float32 of one input (1, H, W, C), with a signature.
         images: normalised inputs (n, C, H, W) like those of use; their extremes set the scales.
+        float_ends: leave input and output in float32.
 
     Raises:
         MissingPackage: ai-edge-litert or litert-quantizer is not installed.
@@ -36,7 +43,7 @@ def quantised(model: bytes, images: NDArray[np.float32]) -> bytes:
     with quietly(QUANTISER, "8-bit TFLite"):
         from litert_quantizer import quantizer, recipe
 
-        rules = recipe.static_wi8_ai8()
+        rules = [*recipe.static_wi8_ai8(), *(ENDS if float_ends else ())]
         seen = _extremes(model, rules, {signature: fed})
         work = quantizer.Quantizer(model, rules)
         return bytes(work.quantize(seen, enable_progress_report=False).quantized_model)

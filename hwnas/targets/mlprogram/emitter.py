@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hwnas.graph import INPUT
-from hwnas.targets.apple import classifier, require, std
+from hwnas.targets import std
+from hwnas.targets.apple import classifier, require
 from hwnas.targets.apple.classifier import IMAGE, LABEL, PIXEL_SCALE
 from hwnas.targets.mlprogram import package
 from hwnas.targets.mlprogram.writer import Writer

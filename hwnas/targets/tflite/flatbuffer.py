@@ -51,6 +51,7 @@ TABLES = {
     "PadOptions": "",
     "PadV2Options": "",
     "Pool2DOptions": "padding:byte stride_w:int stride_h:int filter_width:int filter_height:int",
+    "QuantizeOptions": "",
     "ReducerOptions": "keep_dims:bool",
     "ReshapeOptions": "new_shape:offset",
     "SliceOptions": "",
