@@ -196,6 +196,12 @@ def show_export(result: dict[str, Any]) -> None:
         f"{parity['executor']}: {parity['outputs']} differ by {parity['max_abs']:.1e} absolute, "
         f"{parity['max_rel']:.1e} relative; same class on top for {parity['top1_agreement']:.0%}"
     )
+    native = result.get("native_parity")
+    if native:
+        out.print(
+            f"the same on {native['executor']}: {native['max_abs']:.1e} absolute, "
+            f"{native['max_rel']:.1e} relative; same class for {native['top1_agreement']:.0%}"
+        )
     precision, effect = result["precision"], result.get("precision_effect")
     accuracy = effect["accuracy"] if effect else result.get("accuracy")
     if accuracy:

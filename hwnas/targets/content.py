@@ -106,6 +106,18 @@ class Format(Protocol):
     ) -> NDArray[Any]:
         """Return the outputs (n, classes) for RGB images (n, H, W, 3)."""
 
+    def native(
+        self, artifact: Artifact, pixels: NDArray[np.uint8], images: ImageInput
+    ) -> tuple[str, NDArray[Any]] | None:
+        """Return who else runs the file on this machine, and its outputs as `execute` gives them.
+
+        None where `execute` is the format's own runtime, or the only one here.
+
+        Raises:
+            UserError: it does not run the file.
+            MissingPackage: it needs a package that is not installed.
+        """
+
     def gate(self, artifact: Artifact) -> None:
         """Raise CheckFailed when the file would not run on what it is for."""
 

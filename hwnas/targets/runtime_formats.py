@@ -83,6 +83,14 @@ class _RunHere:
         taken = as_taken(images) if self.pixels else images
         return self.load(artifact.content).predict(normalised(pixels, taken))
 
+    def native(
+        self,
+        artifact: Artifact,  # noqa: ARG002
+        pixels: NDArray[np.uint8],  # noqa: ARG002
+        images: ImageInput,  # noqa: ARG002
+    ) -> tuple[str, NDArray[Any]] | None:
+        return None
+
     def gate(self, artifact: Artifact) -> None:
         """Pass: loading the file for the parity check is what shows that it runs."""
 

@@ -86,7 +86,7 @@ def export(
     artifact = form.emit(content)
     form.gate(artifact)
     pixels = parities.parity_images(winner.dataset, winner.data_dir, winner.space.resolution)
-    found = _parity(winner, network, form, content, artifact, pixels)
+    found = _parity(winner, network, form, content, artifact, pixels, reporter)
     if demand.precision != "fp32":
         accuracy = _accuracy(winner, network, form, demand, artifact, reporter)
         found["precision_effect"]["accuracy"] = accuracy and accuracy.to_json()
@@ -171,29 +171,28 @@ def _parity(
     content: Content,
     artifact: Artifact,
     pixels: NDArray[np.uint8],
+    reporter: Reporter,
 ) -> dict[str, Any]:
     """Hold a file against what it should compute, and that against float32 in fewer bits.
 
     Raises:
         CheckFailed: the file computes something else.
     """
-    what = f"the {form.name} file"
-    found = form.execute(artifact, pixels, content.images)
     taken = normalised(pixels, winner.image_input())
     real = parities.torch_outputs(network, taken, form.outputs)
-    if content.precision == "fp32":
-        parity = parities.compared(form, found, real, "torch in float64")
-        parities.require(parity, what)
-        return {"parity": asdict(parity)}
-    arithmetic, values = form.arithmetic(content), normalised(pixels, content.images)
-    logits = compute.run(content.graph, arithmetic.weights, values, arithmetic.rounded)
-    intended = parities.as_outputs(logits, form.outputs)
-    change = parities.difference(intended, real)
-    rounding = None if arithmetic.rounded is compute.exact else change.rms_rel
-    reference = f"its {content.precision} arithmetic in float64"
-    parity = parities.compared(form, found, intended, reference, rounding)
-    parities.require(parity, what)
-    return {"parity": asdict(parity), "precision_effect": asdict(change)}
+    reference, effect = parities.Reference(real, "torch in float64"), {}
+    if content.precision != "fp32":
+        arithmetic, values = form.arithmetic(content), normalised(pixels, content.images)
+        logits = compute.run(content.graph, arithmetic.weights, values, arithmetic.rounded)
+        intended = parities.as_outputs(logits, form.outputs)
+        change = parities.difference(intended, real)
+        rounding = None if arithmetic.rounded is compute.exact else change.rms_rel
+        name = f"its {content.precision} arithmetic in float64"
+        reference = parities.Reference(intended, name, rounding)
+        effect = {"precision_effect": asdict(change)}
+    what = f"the {form.name} file"
+    found = parities.checked(form, artifact, pixels, content.images, reference, reporter, what=what)
+    return {**found, **effect}
 
 
 def _accuracy(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from hwnas.errors import UserError, one_of
@@ -149,14 +149,15 @@ class _Job:
 
     def checked(self, artifact: Artifact) -> dict[str, Any]:
         """Return parity and accuracy of the file; raises CheckFailed."""
-        parity, change = self._held(artifact, self.precision)
+        found = self._held(artifact, self.precision)
         accuracy = self._accuracy(artifact)
         if accuracy is not None:
             effects.require_accuracy(accuracy, self.asked.max_drop, self._what)
         told = accuracy and accuracy.to_json()
         if self.precision == "fp32":
-            return {"parity": asdict(parity), "accuracy": told}
-        return {"parity": asdict(parity), "precision_effect": {**asdict(change), "accuracy": told}}
+            return {**found, "accuracy": told}
+        change = {field.name: found["parity"][field.name] for field in fields(parities.Difference)}
+        return {**found, "precision_effect": {**change, "accuracy": told}}
 
     @property
     def _what(self) -> str:
@@ -177,20 +178,18 @@ class _Job:
         resolution = self.model.input_shape[-1]
         return effects.calibration_images(self.data, resolution, self._taken)
 
-    def _held(
-        self, artifact: Artifact, precision: str
-    ) -> tuple[parities.Parity, parities.Difference]:
+    def _held(self, artifact: Artifact, precision: str) -> dict[str, Any]:
         """Hold a file against torch; raises CheckFailed."""
-        asked, module = self.asked, self.model.module
+        asked, form, images = self.asked, self.form, self.images
         pixels = parities.parity_images(asked.dataset, asked.data_dir, self.model.input_shape[-1])
-        values = normalised(pixels, self.images)
-        expected = parities.torch_outputs(module, values, self.form.outputs)
-        found = self.form.execute(artifact, pixels, self.images)
+        values = normalised(pixels, images)
+        expected = parities.torch_outputs(self.model.module, values, form.outputs)
         effect = EFFECTS.get(precision)
-        parity = parities.compared(self.form, found, expected, "torch in float64", effect)
+        reference = parities.Reference(expected, "torch in float64", effect)
         remedy = parities.REPORT if effect is None else FEWER_BITS
-        parities.require(parity, self._what, remedy)
-        return parity, parities.difference(found, expected)
+        return parities.checked(
+            form, artifact, pixels, images, reference, self.reporter, what=self._what, remedy=remedy
+        )
 
     def _accuracy(self, artifact: Artifact) -> effects.Accuracy | None:
         if self.data is None or self.asked.images == 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hwnas.graph import Graph, ImageInput, Weights
+
+
+def _native(
+    suffix: str, artifact: Artifact, pixels: NDArray[np.uint8], images: ImageInput
+) -> tuple[str, NDArray[Any]] | None:
+    """Return what Core ML itself gives, on a Mac; elsewhere its module is not even imported."""
+    if platform.system() != "Darwin":
+        return None
+    from hwnas.targets.apple import native
+
+    return native.NAME, native.probabilities(artifact, suffix, pixels, images.labels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +77,11 @@ class _NeuralNetwork:
         from hwnas.targets.coreml import executor
 
         return executor.probabilities(artifact.content, pixels)
+
+    def native(
+        self, artifact: Artifact, pixels: NDArray[np.uint8], images: ImageInput
+    ) -> tuple[str, NDArray[Any]] | None:
+        return _native(self.suffix, artifact, pixels, images)
 
     def gate(self, artifact: Artifact) -> None:
         from hwnas.targets.apple import versions
@@ -136,6 +153,11 @@ class _MlProgram:
         from hwnas.targets.mlprogram import executor
 
         return executor.probabilities(artifact, pixels)
+
+    def native(
+        self, artifact: Artifact, pixels: NDArray[np.uint8], images: ImageInput
+    ) -> tuple[str, NDArray[Any]] | None:
+        return _native(self.suffix, artifact, pixels, images)
 
     def gate(self, artifact: Artifact) -> None:
         from hwnas.targets.apple import versions
