@@ -5,14 +5,17 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 TFLITE_VENV := .venv-tflite-runtime
+MEDIAPIPE_VENV := .venv-mediapipe
+TASK_VENV := .venv-task-library
 
-.PHONY: install quickstart test suite lint types contract bench clean tflite-runtime
+.PHONY: install quickstart test suite lint types contract bench clean tflite-runtime mediapipe
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make quickstart   install, then run the whole chain on bundled data (6 minutes on 2 cores)"
 	@echo "make test         install, then lint, types, import contract and tests"
 	@echo "make tflite-runtime   the environment of target tflite-runtime"
+	@echo "make mediapipe    MediaPipe and TFLite's Task Library, for tests (1 GB)"
 	@echo "make bench        every benchmark that this machine can run"
 
 install: $(STAMP)
@@ -46,6 +49,19 @@ $(TFLITE_VENV)/.installed:
 	  && $(TFLITE_VENV)/bin/python -m pip install --quiet "tflite-runtime==2.14.*" "numpy<2" \
 	  && touch $@
 
+# Libraries that read TFLite files on phones, as witnesses in tests/test_mediapipe.py (1 GB).
+mediapipe: $(MEDIAPIPE_VENV)/.installed $(TASK_VENV)/.installed
+
+$(MEDIAPIPE_VENV)/.installed:
+	$(PYTHON) -m venv $(MEDIAPIPE_VENV)
+	$(MEDIAPIPE_VENV)/bin/python -m pip install --quiet "mediapipe>=1.0"
+	touch $@
+
+$(TASK_VENV)/.installed:
+	$(PYTHON) -m venv $(TASK_VENV)
+	$(TASK_VENV)/bin/python -m pip install --quiet "tflite-support==0.4.4" "numpy<2"
+	touch $@
+
 # What keeps one core busy runs beside something else.
 test:
 	$(MAKE) -j2 install tflite-runtime
@@ -60,4 +76,4 @@ bench: $(STAMP)
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
 
 clean:
-	rm -rf $(VENV) $(TFLITE_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) $(TFLITE_VENV) $(MEDIAPIPE_VENV) $(TASK_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

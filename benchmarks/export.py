@@ -136,9 +136,11 @@ def speed(files: dict[tuple[str, str], bytes], litert_python: str | None) -> dic
     is the median over loads.
     """
     ours = {form: {p: files[form, p] for p in ("fp32", "fp16", "int8")} for form in FORMATS[:2]}
+    for precision in ("fp32", "int8"):
+        ours["tflite"][f"{precision}, --mediapipe"] = _for_mediapipe(precision)
     example = torch.zeros(1, *SPACE.input_shape)
-    ours["onnx"]["torch.onnx.export"] = to_onnx(network(), example, {})
-    ours["onnx"]["torch.onnx.export, plain shuffle"] = to_onnx(_plain(network()), example, {})
+    ours["onnx"]["torch.onnx.export"] = to_onnx(network(), example)
+    ours["onnx"]["torch.onnx.export, plain shuffle"] = to_onnx(_plain(network()), example)
     if litert_python:
         ours["tflite"]["litert-torch"] = _by_litert_torch(litert_python)
     else:
@@ -146,6 +148,14 @@ def speed(files: dict[tuple[str, str], bytes], litert_python: str | None) -> dic
     runtimes = {"onnx": OnnxRuntime, "tflite": LiteRt}
     with pinned(1):
         return {form: _ratios(runtimes[form], models) for form, models in ours.items()}
+
+
+def _for_mediapipe(precision: str) -> bytes:
+    form, graph, images = find_format("tflite", pixels=True), SPACE.graph(ARCH), unnamed(1000)
+    weights, inside = form.adapted(graph, fold(network()), images, precision)
+    values = normalised(parity_images(None, None, SPACE.resolution), inside)
+    stored = calibrate(graph, weights, values)
+    return form.emit(Content(graph, weights, inside, {}, precision, stored)).content
 
 
 def _plain(built: Network) -> Network:

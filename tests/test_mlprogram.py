@@ -34,7 +34,8 @@ from hwnas.graph import (
 )
 from hwnas.models.network import Network, fold, initialise
 from hwnas.spaces import BASELINES, PUBLISHED, find_space, mobilenet_v2
-from hwnas.targets.apple import native, require, std, versions
+from hwnas.targets import std
+from hwnas.targets.apple import require, versions
 from hwnas.targets.artifact import Artifact
 from hwnas.targets.mlprogram import emitter, executor
 from hwnas.targets.mlprogram.emitter import emit
@@ -466,33 +467,6 @@ def converted(network: torch.nn.Module, images: ImageInput, precision: str) -> A
 
 
 # On a Mac -------------------------------------------------------------------------------------
-
-
-def test_core_ml_itself_is_for_macs_only(monkeypatch: Any, tmp_path: Path) -> None:
-    monkeypatch.setattr(native.platform, "system", lambda: "Linux")
-    with pytest.raises(UserError, match="on macOS only, but this is Linux"):
-        native.native_probabilities(tmp_path, np.zeros((1, 16, 16, 3), np.uint8), "ab")
-
-
-def test_probabilities_of_core_ml_are_put_in_the_order_of_the_labels(monkeypatch: Any) -> None:
-    pytest.importorskip("PIL")
-
-    class Model:
-        """In the place of coremltools' own, which needs macOS."""
-
-        def __init__(self, path: str) -> None:
-            assert path == "model.mlpackage"
-
-        def predict(self, features: dict[str, Any]) -> dict[str, Any]:
-            red, green, blue = features["image"].getpixel((1, 0))
-            return {"classLabel": "b", "probabilities": {"b": red / 255, "c": blue, "a": green}}
-
-    monkeypatch.setattr(native.platform, "system", lambda: "Darwin")
-    monkeypatch.setattr(native, "require", lambda _: type("models", (), {"MLModel": Model}))
-    images = np.zeros((2, 4, 6, 3), np.uint8)
-    images[1, 0, 1] = 255, 7, 9
-    found = native.native_probabilities(Path("model.mlpackage"), images, ["a", "b", "c"])
-    assert found.tolist() == [[0, 0, 0], [7, 1, 9]]
 
 
 def test_a_program_that_does_not_classify_has_no_probabilities() -> None:

@@ -19,8 +19,10 @@ from hwnas.targets.apple import require
 from hwnas.targets.coreml import emitter as coreml_emitter
 from hwnas.targets.onnx import emitter as onnx_emitter
 from hwnas.targets.onnx import int8 as onnx_int8
+from hwnas.targets.quantisation import calibrate
 from hwnas.targets.tflite import emitter as tflite_emitter
 from hwnas.targets.tflite import int8 as tflite_int8
+from hwnas.targets.tflite import pixels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +36,7 @@ DTYPES = {
     schema.TensorType.FLOAT32: np.float32,
     schema.TensorType.INT32: np.int32,
     schema.TensorType.INT8: np.int8,
+    schema.TensorType.UINT8: np.uint8,
 }
 
 
@@ -86,9 +89,25 @@ def test_strict_shape_inference_sees_a_wrong_shape(graph: Graph) -> None:
 # TFLite ---------------------------------------------------------------------------------------
 
 
-@pytest.fixture(params=[tflite_emitter, tflite_int8], ids=["fp32", "int8"], scope="module")
+def _of_pixels(graph: Graph, precision: str) -> bytes:
+    weights, inside = pixels.adapted(graph, random_weights(graph, 0), IMAGES, precision)
+    if precision == "fp32":
+        return tflite_emitter.emit(graph, weights, inside, ORIGIN, pixels=True)
+    stored = calibrate(graph, weights)
+    return tflite_int8.emit_stored(graph, weights, stored, inside, ORIGIN, pixels=True)
+
+
+TFLITE: dict[str, Callable[[Graph], bytes]] = {
+    "fp32": lambda graph: _emitted(graph, tflite_emitter),
+    "int8": lambda graph: _emitted(graph, tflite_int8),
+    "fp32-pixels": lambda graph: _of_pixels(graph, "fp32"),
+    "int8-pixels": lambda graph: _of_pixels(graph, "int8"),
+}
+
+
+@pytest.fixture(params=TFLITE, scope="module")
 def tflite_model(request: pytest.FixtureRequest, graph: Graph) -> bytes:
-    return _emitted(graph, request.param)
+    return TFLITE[request.param](graph)
 
 
 def _structure_is_sound(model: bytes) -> None:

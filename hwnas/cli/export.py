@@ -46,12 +46,28 @@ def export(
         str | None,
         typer.Option(metavar="FILE.py:FUNCTION", help="A torch module of your own, with --input."),
     ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="With --model: file of class labels, one per line.")
+    ] = None,
+    mean: Annotated[
+        str | None,
+        typer.Option(help="With --model: of its channels, 0 to 1.", show_default="ImageNet's"),
+    ] = None,
+    std: Annotated[
+        str | None, typer.Option(help="With --model: the same.", show_default="ImageNet's")
+    ] = None,
     images: Annotated[
         int, typer.Option(min=0, help="Held-out images that fp16 and int8 are checked on.")
     ] = 1000,
     max_drop: Annotated[
         float, typer.Option(min=0, help="Points of top-1 that fp16 and int8 may lose.")
     ] = 2.0,
+    mediapipe: Annotated[
+        bool,
+        typer.Option(
+            "--mediapipe", help="TFLite: pixels in, float scores out, as MediaPipe takes it."
+        ),
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Folder.", show_default="RUN/export")] = None,
     workspace: options.Workspace = options.HERE,
     json: options.Json = False,
@@ -73,16 +89,21 @@ def export(
     if model is not None:
         if arch is not None or run is not None or checkpoint is not None:
             raise UserError("--model stands for itself: leave --arch, --run, --checkpoint out.")
+        stated = {"labels": labels, "mean": mean, "std": std}
         asked: dict[str, Any] = {
             "precision": precision,
             "dataset": dataset,
             "data_dir": data_dir,
             "selection": selection,
         }
-        limits = {"images": images, "max_drop": max_drop}
-        result = export_own(model, input_size, form, out or workspace / "export", **asked, **limits)
+        limits = {"images": images, "max_drop": max_drop, "mediapipe": mediapipe}
+        result = export_own(
+            model, input_size, form, out or workspace / "export", stated, **asked, **limits
+        )
         print_json(result) if json else show_export(result)
         return
+    if not (labels is None and mean is None and std is None):
+        raise UserError("--labels, --mean and --std go with --model: others know their own.")
     if arch is None:
         if dataset is not None or data_dir is not None or selection.to_json():
             raise UserError(
@@ -98,8 +119,9 @@ def export(
         chosen = find_space(space or "rcnet-imagenet", **geometry)
         winner = winners.by_hand(arch, chosen, checkpoint, seed, (dataset, data_dir, selection))
         folder, origin = workspace / "export", {}
+    limits = {"images": images, "max_drop": max_drop}
     result = export_winner(
-        winner, form, out or folder, origin, precision=precision, images=images, max_drop=max_drop
+        winner, form, out or folder, origin, precision=precision, mediapipe=mediapipe, **limits
     )
     if json:
         print_json(result)
@@ -108,7 +130,12 @@ def export(
 
 
 def export_own(
-    model: str, input_size: str | None, form: str | None, folder: Path, **asked: Any
+    model: str,
+    input_size: str | None,
+    form: str | None,
+    folder: Path,
+    stated: dict[str, Any],
+    **asked: Any,
 ) -> dict[str, Any]:
     """Export a user's own torch module."""
     from hwnas.errors import UserError
@@ -116,13 +143,16 @@ def export_own(
     from hwnas.models.own import load_own
     from hwnas.spaces.catalog import parse_resolution
     from hwnas.workflows.export_model import Asked, export_model
+    from hwnas.workflows.own_images import Stated
 
     if input_size is None:
         raise UserError("--model needs the size of its images: --input 3x224x224.")
     resolution = parse_resolution(input_size)
     own = load_own(model, (3, resolution, resolution))
     require_writable(folder)
-    return export_model(own, Asked(form or "onnx", **asked), folder)
+    return export_model(
+        own, Asked(form or "onnx", stated=Stated(**stated), **asked), folder, TerminalReporter()
+    )
 
 
 def export_winner(
@@ -132,6 +162,7 @@ def export_winner(
     origin: dict[str, str],
     *,
     precision: str | None = None,
+    mediapipe: bool = False,
     **limits: Any,
 ) -> dict[str, Any]:
     """Export, warning first when the weights are random."""
@@ -140,7 +171,7 @@ def export_winner(
     from hwnas.workflows import export as exports
 
     name, usual = exports.usual(winner)
-    chosen = find_format(form or name)
+    chosen = find_format(form or name, pixels=mediapipe)
     if precision is None and form in {None, name}:
         precision = usual
     demand = exports.Demand(check_precision(chosen, precision), **limits)
@@ -174,6 +205,12 @@ def show_export(result: dict[str, Any]) -> None:
         f"{parity['executor']}: {parity['outputs']} differ by {parity['max_abs']:.1e} absolute, "
         f"{parity['max_rel']:.1e} relative; same class on top for {parity['top1_agreement']:.0%}"
     )
+    native = result.get("native_parity")
+    if native:
+        out.print(
+            f"the same on {native['executor']}: {native['max_abs']:.1e} absolute, "
+            f"{native['max_rel']:.1e} relative; same class for {native['top1_agreement']:.0%}"
+        )
     precision, effect = result["precision"], result.get("precision_effect")
     accuracy = effect["accuracy"] if effect else result.get("accuracy")
     if accuracy:
@@ -187,6 +224,8 @@ def show_export(result: dict[str, Any]) -> None:
             f"{precision} changes outputs by {effect['rms_rel']:.1e} relative (root mean square); "
             "what that does to the accuracy was not measured"
         )
+    if result.get("mediapipe"):
+        out.print("takes pixels as they are (mean 0, std 255), for MediaPipe; gives float scores")
     for line in result["slow_paths"]:
         out.print(f"not as fast as it could be: {line}")
     out.print(f"runs on: {result['target_os']}\nnext: {_next_step(result)}")

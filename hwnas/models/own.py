@@ -32,12 +32,16 @@ class OwnModel:
         module: in evaluation mode; (1, C, H, W) float32 to (1, classes).
         input_shape: (C, H, W).
         classes: number of outputs.
+        source: "file.py:function", without the folder.
+        source_file: where that lies, or None: the function is built in.
     """
 
     name: str
     module: nn.Module
     input_shape: Shape
     classes: int
+    source: str
+    source_file: Path | None
 
 
 def is_model_name(text: str) -> bool:
@@ -60,11 +64,20 @@ def load_own(text: str, input_shape: Shape) -> OwnModel:
     place, _, function = text.rpartition(":")
     if not is_model_name(text):
         raise UserError(f"--model {text} names no function: write FILE.py:FUNCTION, {EXAMPLE}.")
-    build = getattr(_imported(place, text), function, None)
+    imported = _imported(place, text)
+    build = getattr(imported, function, None)
     if not callable(build):
         raise UserError(f"{place} has no function {function!r}: --model names one, {EXAMPLE}.")
     module = _built(build, text)
-    return OwnModel(Path(place).stem, module, input_shape, _classes(module, input_shape, text))
+    file = getattr(imported, "__file__", None)
+    return OwnModel(
+        name=Path(place).stem if place.endswith(".py") else place.rpartition(".")[2],
+        module=module,
+        input_shape=input_shape,
+        classes=_classes(module, input_shape, text),
+        source=f"{Path(place).name}:{function}",
+        source_file=Path(file) if file else None,
+    )
 
 
 def _imported(place: str, text: str) -> ModuleType:

@@ -90,6 +90,11 @@ class Format(Protocol):
     def facts(self, artifact: Artifact) -> dict[str, Any]:
         """Return "target_os", and what else is to be told of the file."""
 
+    def adapted(
+        self, graph: Graph, weights: Weights, images: ImageInput, precision: str
+    ) -> tuple[Weights, ImageInput]:
+        """Return weights and normalisation as the file has them inside, before calibration."""
+
     def emit(self, content: Content) -> Artifact:
         """Return the model; equal content gives equal bytes."""
 
@@ -100,6 +105,18 @@ class Format(Protocol):
         self, artifact: Artifact, pixels: NDArray[np.uint8], images: ImageInput
     ) -> NDArray[Any]:
         """Return the outputs (n, classes) for RGB images (n, H, W, 3)."""
+
+    def native(
+        self, artifact: Artifact, pixels: NDArray[np.uint8], images: ImageInput
+    ) -> tuple[str, NDArray[Any]] | None:
+        """Return who else runs the file on this machine, and its outputs as `execute` gives them.
+
+        None where `execute` is the format's own runtime, or the only one here.
+
+        Raises:
+            UserError: it does not run the file.
+            MissingPackage: it needs a package that is not installed.
+        """
 
     def gate(self, artifact: Artifact) -> None:
         """Raise CheckFailed when the file would not run on what it is for."""

@@ -9,6 +9,7 @@ from hwnas.targets import quantisation
 from hwnas.targets.artifact import Artifact
 from hwnas.targets.content import PRECISIONS, Arithmetic, Content, Format, normalised
 from hwnas.targets.half import halved
+from hwnas.targets.tflite.pixels import as_taken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from hwnas.graph import ImageInput
+    from hwnas.graph import Graph, ImageInput, Weights
     from hwnas.targets.backend import Session
     from hwnas.targets.quantisation import Affine
 
@@ -29,6 +30,7 @@ class _RunHere:
         emitters: by precision.
         load: file to session.
         linear_per_channel: whether 8-bit linear layers have one scale per output.
+        pixels: whether the file normalises by itself.
         system: what it runs on.
     """
 
@@ -39,6 +41,7 @@ class _RunHere:
     load: Callable[[bytes], Session]
     linear_per_channel: bool
     find_slow_paths: Callable[[bytes], list[str]]
+    pixels: bool = False
     precisions: tuple[str, ...] = PRECISIONS
     calibrated: bool = True
     outputs: str = "logits"
@@ -49,7 +52,16 @@ class _RunHere:
         return f".{self.name}"
 
     def facts(self, artifact: Artifact) -> dict[str, Any]:  # noqa: ARG002
-        return {"target_os": self.system}
+        return {"target_os": self.system, **({"mediapipe": True} if self.pixels else {})}
+
+    def adapted(
+        self, graph: Graph, weights: Weights, images: ImageInput, precision: str
+    ) -> tuple[Weights, ImageInput]:
+        if not self.pixels:
+            return weights, images
+        from hwnas.targets.tflite.pixels import adapted
+
+        return adapted(graph, weights, images, precision)
 
     def emit(self, content: Content) -> Artifact:
         return Artifact.single(self.emitters[content.precision](content))
@@ -68,7 +80,16 @@ class _RunHere:
     def execute(
         self, artifact: Artifact, pixels: NDArray[np.uint8], images: ImageInput
     ) -> NDArray[Any]:
-        return self.load(artifact.content).predict(normalised(pixels, images))
+        taken = as_taken(images) if self.pixels else images
+        return self.load(artifact.content).predict(normalised(pixels, taken))
+
+    def native(
+        self,
+        artifact: Artifact,  # noqa: ARG002
+        pixels: NDArray[np.uint8],  # noqa: ARG002
+        images: ImageInput,  # noqa: ARG002
+    ) -> tuple[str, NDArray[Any]] | None:
+        return None
 
     def gate(self, artifact: Artifact) -> None:
         """Pass: loading the file for the parity check is what shows that it runs."""
@@ -110,8 +131,12 @@ def onnx() -> Format:
     )
 
 
-def tflite() -> Format:
-    """Return TFLite; raises MissingPackage."""
+def tflite(*, pixels: bool = False) -> Format:
+    """Return TFLite; raises MissingPackage.
+
+    Args:
+        pixels: with normalisation in the file, as MediaPipe takes it.
+    """
     from hwnas.targets.tflite import emitter, half, int8, runtime, slow_paths
 
     return _RunHere(
@@ -119,13 +144,14 @@ def tflite() -> Format:
         system="any with LiteRT, or TensorFlow Lite 2.14",
         executor=f"LiteRT {runtime.version()}",
         emitters={
-            "fp32": lambda c: emitter.emit(c.graph, c.weights, c.images, c.metadata),
-            "fp16": lambda c: half.emit(c.graph, c.weights, c.images, c.metadata),
+            "fp32": lambda c: emitter.emit(c.graph, c.weights, c.images, c.metadata, pixels=pixels),
+            "fp16": lambda c: half.emit(c.graph, c.weights, c.images, c.metadata, pixels=pixels),
             "int8": lambda c: int8.emit_stored(
-                c.graph, c.weights, _stored(c), c.images, c.metadata
+                c.graph, c.weights, _stored(c), c.images, c.metadata, pixels=pixels
             ),
         },
         load=runtime.LiteRt,
         linear_per_channel=False,
         find_slow_paths=slow_paths.slow_paths,
+        pixels=pixels,
     )

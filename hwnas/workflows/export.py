@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hwnas.data.dataset import Dataset
-    from hwnas.graph import Weights
+    from hwnas.graph import ImageInput, Weights
     from hwnas.models.network import Network
     from hwnas.progress import Reporter
     from hwnas.targets.artifact import Artifact
@@ -90,7 +90,7 @@ def export(
     resolution = winner.space.resolution
     data = (winner.dataset, winner.data_dir, winner.selection)
     pixels = parities.parity_images(*data, resolution)
-    found = _parity(network, form, content, artifact, pixels)
+    found = _parity(winner, network, form, content, artifact, pixels, reporter)
     if demand.precision != "fp32":
         accuracy = _accuracy(winner, network, form, demand, artifact, reporter)
         found["precision_effect"]["accuracy"] = accuracy and accuracy.to_json()
@@ -119,19 +119,19 @@ def _content(
 ) -> Content:
     from hwnas.models.network import fold
 
-    weights = fold(network)
-    calibrated = form.calibrated and precision == "int8"
+    graph, calibrated = winner.space.graph(winner.arch), form.calibrated and precision == "int8"
+    weights, images = form.adapted(graph, fold(network), winner.image_input(), precision)
     return Content(
-        graph=winner.space.graph(winner.arch),
+        graph=graph,
         weights=weights,
-        images=winner.image_input(),
+        images=images,
         metadata=_metadata(winner, precision, origin),
         precision=precision,
-        stored=_stored(winner, weights) if calibrated else None,
+        stored=_stored(winner, weights, images) if calibrated else None,
     )
 
 
-def _stored(winner: Winner, weights: Weights) -> Mapping[str, Affine]:
+def _stored(winner: Winner, weights: Weights, images: ImageInput) -> Mapping[str, Affine]:
     """Calibrate 8-bit values on training images, or on bundled ones for random weights."""
     from hwnas.data.catalog import find_dataset
     from hwnas.targets.quantisation import calibrate
@@ -144,8 +144,8 @@ def _stored(winner: Winner, weights: Weights) -> Mapping[str, Affine]:
                 "checkpoint: name them with --dataset, or --dataset parquet:PATH."
             )
         data = find_dataset(parities.DEFAULT_DATA)
-    images = effects.calibration_images(data, winner.space.resolution)
-    return calibrate(winner.space.graph(winner.arch), weights, images)
+    batch = effects.calibration_images(data, winner.space.resolution, images)
+    return calibrate(winner.space.graph(winner.arch), weights, batch)
 
 
 def _dataset(winner: Winner) -> Dataset | None:
@@ -166,34 +166,34 @@ def _metadata(winner: Winner, precision: str, origin: Mapping[str, str]) -> dict
 
 
 def _parity(
+    winner: Winner,
     network: Network,
     form: Format,
     content: Content,
     artifact: Artifact,
     pixels: NDArray[np.uint8],
+    reporter: Reporter,
 ) -> dict[str, Any]:
     """Hold a file against what it should compute, and that against float32 in fewer bits.
 
     Raises:
         CheckFailed: the file computes something else.
     """
+    taken = normalised(pixels, winner.image_input())
+    real = parities.torch_outputs(network, taken, form.outputs)
+    reference, effect = parities.Reference(real, "torch in float64"), {}
+    if content.precision != "fp32":
+        arithmetic, values = form.arithmetic(content), normalised(pixels, content.images)
+        logits = compute.run(content.graph, arithmetic.weights, values, arithmetic.rounded)
+        intended = parities.as_outputs(logits, form.outputs)
+        change = parities.difference(intended, real)
+        rounding = None if arithmetic.rounded is compute.exact else change.rms_rel
+        name = f"its {content.precision} arithmetic in float64"
+        reference = parities.Reference(intended, name, rounding)
+        effect = {"precision_effect": asdict(change)}
     what = f"the {form.name} file"
-    values = normalised(pixels, content.images)
-    found = form.execute(artifact, pixels, content.images)
-    real = parities.torch_outputs(network, values, form.outputs)
-    if content.precision == "fp32":
-        parity = parities.compared(form, found, real, "torch in float64")
-        parities.require(parity, what)
-        return {"parity": asdict(parity)}
-    arithmetic = form.arithmetic(content)
-    logits = compute.run(content.graph, arithmetic.weights, values, arithmetic.rounded)
-    intended = parities.as_outputs(logits, form.outputs)
-    change = parities.difference(intended, real)
-    rounding = None if arithmetic.rounded is compute.exact else change.rms_rel
-    reference = f"its {content.precision} arithmetic in float64"
-    parity = parities.compared(form, found, intended, reference, rounding)
-    parities.require(parity, what)
-    return {"parity": asdict(parity), "precision_effect": asdict(change)}
+    found = parities.checked(form, artifact, pixels, content.images, reference, reporter, what=what)
+    return {**found, **effect}
 
 
 def _accuracy(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from torch import nn
 
     from hwnas.data.selection import Selection
+    from hwnas.graph import ImageInput
+    from hwnas.progress import Reporter
+    from hwnas.targets.artifact import Artifact
     from hwnas.targets.content import Format
 
 PARITY_LIMIT = 1e-4
@@ -144,12 +147,31 @@ def as_outputs(logits: NDArray[np.float64], outputs: str) -> NDArray[np.float64]
     return result
 
 
-def require(parity: Parity, what: str) -> None:
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What a file should compute.
+
+    Attributes:
+        outputs: (n, classes).
+        name: for people.
+        rounding: what rounding values changes (`rms_rel`), or None; see `compared`.
+    """
+
+    outputs: NDArray[Any]
+    name: str
+    rounding: float | None = None
+
+
+REPORT = "please report this with the architecture"
+
+
+def require(parity: Parity, what: str, remedy: str = REPORT) -> None:
     """Check that the limit was kept.
 
     Args:
         parity: what was found.
         what: names the file, "the onnx file".
+        remedy: what a user can do.
 
     Raises:
         CheckFailed: it was not.
@@ -158,8 +180,66 @@ def require(parity: Parity, what: str) -> None:
         raise CheckFailed(
             f"{what} differs from {parity.reference} by {getattr(parity, parity.measure):.1e} "
             f"(limit {parity.limit:.0e}, {parity.measure}), run by {parity.executor}. Nothing was "
-            "written; please report this with the architecture."
+            f"written; {remedy}."
         )
+
+
+def checked(
+    form: Format,
+    artifact: Artifact,
+    pixels: NDArray[np.uint8],
+    images: ImageInput,
+    reference: Reference,
+    reporter: Reporter,
+    *,
+    what: str,
+    remedy: str = REPORT,
+) -> dict[str, Any]:
+    """Run a file, on the platform's own runtime too where this machine has it, and hold both.
+
+    Args:
+        form: the format.
+        artifact: the file.
+        pixels: RGB images (n, H, W, 3).
+        images: normalisation and labels.
+        reference: what the file should compute of them.
+        reporter: is told when the platform's runtime does not run the file.
+        what: names the file, "the onnx file".
+        remedy: what a user can do.
+
+    Returns:
+        "parity", and "native_parity" where there is one.
+
+    Raises:
+        CheckFailed: the file computes something else.
+    """
+    expected, name, rounding = reference.outputs, reference.name, reference.rounding
+    found = form.execute(artifact, pixels, images)
+    parity = compared(form, found, expected, name, rounding)
+    require(parity, what, remedy)
+    result = {"parity": asdict(parity)}
+    native = _native(form, artifact, pixels, images, reporter)
+    if native is not None:
+        runtime, outputs = native
+        again = replace(parity, **asdict(difference(outputs, expected)), executor=runtime)
+        require(again, what, remedy)
+        result["native_parity"] = asdict(again)
+    return result
+
+
+def _native(
+    form: Format,
+    artifact: Artifact,
+    pixels: NDArray[np.uint8],
+    images: ImageInput,
+    reporter: Reporter,
+) -> tuple[str, NDArray[Any]] | None:
+    """Return the platform's runtime and its outputs, or None where it is not here or fails."""
+    try:
+        return form.native(artifact, pixels, images)
+    except UserError as error:
+        reporter.warn(f"{error} The file was checked by {form.executor} alone.")
+        return None
 
 
 def parity_images(

@@ -57,16 +57,42 @@ class Accuracy:
         return {**asdict(self), "drop_points": self.drop_points}
 
 
-def calibration_images(dataset: Dataset, resolution: int) -> NDArray[np.float32]:
-    """Return normalised training images (n, 3, H, W), augmented as in training."""
+def calibration_images(
+    dataset: Dataset, resolution: int, taken: ImageInput | None = None
+) -> NDArray[np.float32]:
+    """Return normalised training images (n, 3, H, W), augmented as in training.
+
+    Args:
+        dataset: whose they are.
+        resolution: height and width.
+        taken: how the network takes its images; as the data set's are normalised by default.
+    """
     count = CALIBRATION_IMAGES
     ((values, _),) = dataset.train_batches(count, count, resolution, seed=0)
     images: NDArray[np.float32] = values.contiguous().numpy()
-    return images
+    usual = dataset.images
+    if taken is None or (taken.mean, taken.std) == (usual.mean, usual.std):
+        return images
+    return _renormalised(images, usual, taken)
+
+
+def _renormalised(
+    values: NDArray[np.float32], before: ImageInput, after: ImageInput
+) -> NDArray[np.float32]:
+    """Return images (n, 3, H, W) of one normalisation in another."""
+    columns = (before.mean, before.std, after.mean, after.std)
+    mean, std, new_mean, new_std = (np.array(each).reshape(3, 1, 1) for each in columns)
+    result: NDArray[np.float32] = ((values * std + mean - new_mean) / new_std).astype(np.float32)
+    return result
 
 
 def measure_accuracy(
-    network: nn.Module, execute: Execute, dataset: Dataset, resolution: int, images: int
+    network: nn.Module,
+    execute: Execute,
+    dataset: Dataset,
+    resolution: int,
+    images: int,
+    taken: ImageInput | None = None,
 ) -> Accuracy:
     """Return the accuracy of a file beside that of its network.
 
@@ -76,12 +102,14 @@ def measure_accuracy(
         dataset: whose final split is used.
         resolution: height and width.
         images: how many at most.
+        taken: how the network takes its images; as the data set's are normalised by default.
     """
+    taken = taken or dataset.images
     right, float_right, same, count = 0, 0, 0, 0
     for batch in dataset.held_out("final", resolution, images):
         for pixels, labels in _as_pixels(batch, dataset.images):
             found = execute(pixels).argmax(axis=1)
-            expected = _classes(network, normalised(pixels, dataset.images))
+            expected = _classes(network, normalised(pixels, taken))
             right += int((found == labels).sum())
             float_right += int((expected == labels).sum())
             same += int((found == expected).sum())
@@ -100,7 +128,7 @@ def require_accuracy(accuracy: Accuracy, max_drop: float, what: str) -> None:
             f"{what} loses {accuracy.drop_points:.1f} points of top-1 ({accuracy.float_top1:.1%} "
             f"in float32, {accuracy.top1:.1%} in the file, {accuracy.images} images of "
             f"{accuracy.dataset}), more than --max-drop {max_drop:g}. Nothing was written: "
-            "--precision fp16 loses less, a larger --max-drop accepts it."
+            "a --precision of more bits loses less, a larger --max-drop accepts it."
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,18 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from hwnas.graph import ImageInput
+    from hwnas.graph import Graph, ImageInput, Weights
+
+
+def _native(
+    suffix: str, artifact: Artifact, pixels: NDArray[np.uint8], images: ImageInput
+) -> tuple[str, NDArray[Any]] | None:
+    """Return what Core ML itself gives, on a Mac; elsewhere its module is not even imported."""
+    if platform.system() != "Darwin":
+        return None
+    from hwnas.targets.apple import native
+
+    return native.NAME, native.probabilities(artifact, suffix, pixels, images.labels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +46,15 @@ class _NeuralNetwork:
         version = versions.required_version(artifact.content)
         system = f"iOS {releases.RELEASES[version]} and later (checked against iOS 12)"
         return {"target_os": system, "specification_version": version}
+
+    def adapted(
+        self,
+        graph: Graph,  # noqa: ARG002
+        weights: Weights,
+        images: ImageInput,
+        precision: str,  # noqa: ARG002
+    ) -> tuple[Weights, ImageInput]:
+        return weights, images
 
     def emit(self, content: Content) -> Artifact:
         from hwnas.targets.coreml import emitter
@@ -56,6 +77,11 @@ class _NeuralNetwork:
         from hwnas.targets.coreml import executor
 
         return executor.probabilities(artifact.content, pixels)
+
+    def native(
+        self, artifact: Artifact, pixels: NDArray[np.uint8], images: ImageInput
+    ) -> tuple[str, NDArray[Any]] | None:
+        return _native(self.suffix, artifact, pixels, images)
 
     def gate(self, artifact: Artifact) -> None:
         from hwnas.targets.apple import versions
@@ -94,6 +120,15 @@ class _MlProgram:
         system = f"iOS {releases.RELEASES[version]} and later"
         return {"target_os": system, "specification_version": version}
 
+    def adapted(
+        self,
+        graph: Graph,  # noqa: ARG002
+        weights: Weights,
+        images: ImageInput,
+        precision: str,  # noqa: ARG002
+    ) -> tuple[Weights, ImageInput]:
+        return weights, images
+
     def emit(self, content: Content) -> Artifact:
         from hwnas.targets.mlprogram import emitter
 
@@ -118,6 +153,11 @@ class _MlProgram:
         from hwnas.targets.mlprogram import executor
 
         return executor.probabilities(artifact, pixels)
+
+    def native(
+        self, artifact: Artifact, pixels: NDArray[np.uint8], images: ImageInput
+    ) -> tuple[str, NDArray[Any]] | None:
+        return _native(self.suffix, artifact, pixels, images)
 
     def gate(self, artifact: Artifact) -> None:
         from hwnas.targets.apple import versions

@@ -6,24 +6,27 @@ has the ML Program.
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from hwnas.targets.apple import require
-from hwnas.targets.artifact import Artifact
+from hwnas.targets.apple.classifier import IMAGE, LABEL, PIXEL_SCALE
+from hwnas.targets.mlprogram import package
 from hwnas.targets.quiet import quietly
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from hwnas.graph import ImageInput
+    from hwnas.targets.artifact import Artifact
 
-PRECISIONS = ("fp16", "fp32")
-"""Of weights and values; the default first."""
+PRECISIONS = ("fp16", "fp32", "int8")
+"""The default first. int8: large weights, one scale per output channel, the rest as fp16."""
+
+LARGE = 2048
+"""Numbers of a weight that is stored in 8 bits; smaller ones would save little."""
 
 
 class _FromUnitPixels(nn.Module):
@@ -50,7 +53,9 @@ def to_mlprogram(
     metadata: Mapping[str, str],
     precision: str,
 ) -> Artifact:
-    """Return an image classifier for iOS 15: "image" to "classLabel" and probabilities.
+    """Return an image classifier: "image" to "classLabel" and "probabilities".
+
+    For iOS 15, and for iOS 16 with weights in 8 bits.
 
     Args:
         module: in evaluation mode.
@@ -66,22 +71,26 @@ def to_mlprogram(
     require("converters")  # says so when coremltools is missing, and keeps it quiet
     import coremltools as tools
 
-    half = precision == "fp16"
+    kinds, targets = tools.precision, tools.target
     with quietly("coremltools", "an ML Program"), torch.no_grad():
         network = _FromUnitPixels(module, images).eval()
         program = torch.export.export(network, (example,)).run_decompositions({})
         model = tools.convert(
             program,
-            inputs=[tools.ImageType(name="image", shape=tuple(example.shape), scale=1 / 255)],
-            classifier_config=tools.ClassifierConfig(list(images.labels)),
+            inputs=[tools.ImageType(name=IMAGE, shape=tuple(example.shape), scale=PIXEL_SCALE)],
+            classifier_config=tools.ClassifierConfig(list(images.labels), LABEL),
             convert_to="mlprogram",
-            minimum_deployment_target=tools.target.iOS15,
-            compute_precision=tools.precision.FLOAT16 if half else tools.precision.FLOAT32,
+            minimum_deployment_target=targets.iOS16 if precision == "int8" else targets.iOS15,
+            compute_precision=kinds.FLOAT32 if precision == "fp32" else kinds.FLOAT16,
             skip_model_load=True,
         )
-        model.user_defined_metadata.update(dict(metadata))
-        model.author = "hwnas"
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "model.mlpackage"
-            model.save(str(path))
-            return Artifact.read(path)
+        if precision == "int8":
+            model = _in_8_bits(model)
+        return package.classifier_of(model, images, metadata)
+
+
+def _in_8_bits(model: Any) -> Any:
+    """Return the model with its large weights as integers, by coremltools' own optimiser."""
+    optimise = require("optimize.coreml")
+    how = optimise.OpLinearQuantizerConfig(mode="linear_symmetric", weight_threshold=LARGE)
+    return optimise.linear_quantize_weights(model, optimise.OptimizationConfig(global_config=how))

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hwnas.errors import MissingPackage
 from hwnas.targets.quiet import quietly
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import torch
     from torch import nn
 
@@ -18,13 +16,12 @@ OPSET = 18
 """The lowest that torch's exporter writes without converting down."""
 
 
-def to_onnx(module: nn.Module, example: torch.Tensor, metadata: Mapping[str, str]) -> bytes:
+def to_onnx(module: nn.Module, example: torch.Tensor) -> bytes:
     """Return the serialised model: "input", shaped like the example, to "logits".
 
     Args:
         module: in evaluation mode.
         example: one input (1, C, H, W).
-        metadata: texts by name.
 
     Raises:
         MissingPackage: onnx or onnxscript is not installed.
@@ -34,11 +31,7 @@ def to_onnx(module: nn.Module, example: torch.Tensor, metadata: Mapping[str, str
 
     for package in ("onnx", "onnxscript"):
         if importlib.util.find_spec(package) is None:
-            raise MissingPackage(
-                f'torch.onnx.export needs {package}: pip install "hwnas[onnx]" onnxscript'
-            )
-    import onnx.helper
-
+            raise MissingPackage(f'torch.onnx.export needs {package}: pip install "hwnas[convert]"')
     with quietly("torch.onnx.export", "onnx"):
         program = torch.onnx.export(
             module,
@@ -52,6 +45,16 @@ def to_onnx(module: nn.Module, example: torch.Tensor, metadata: Mapping[str, str
         )
         assert program is not None  # noqa: S101 - without a file, it is returned
         model = program.model_proto
-    onnx.helper.set_model_props(model, dict(metadata))
+    _forget_traces(model)
     serialised: bytes = model.SerializeToString()
     return serialised
+
+
+def _forget_traces(model: Any) -> None:
+    """Remove what the exporter keeps of each node: source lines, with paths on this machine."""
+    graphs = [model.graph, *model.functions]
+    for part in (*graphs, *(node for graph in graphs for node in graph.node)):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    for value in (*model.graph.value_info, *model.graph.input, *model.graph.output):
+        value.ClearField("metadata_props")

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hwnas.graph import INPUT
-from hwnas.targets.apple import classifier, require, std, versions
+from hwnas.targets import std
+from hwnas.targets.apple import classifier, require, versions
 from hwnas.targets.apple.classifier import IMAGE, LABEL, PIXEL_SCALE, PROBABILITIES
 from hwnas.targets.coreml import storage
 from hwnas.targets.coreml.writer import Writer

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hwnas.graph import INPUT
-from hwnas.targets.apple import classifier, require, std
-from hwnas.targets.apple.classifier import IMAGE, LABEL, PIXEL_SCALE, PROBABILITIES
+from hwnas.targets import std
+from hwnas.targets.apple import classifier, require
+from hwnas.targets.apple.classifier import IMAGE, LABEL, PIXEL_SCALE
 from hwnas.targets.mlprogram import package
 from hwnas.targets.mlprogram.garbage import young_garbage_only
 from hwnas.targets.mlprogram.writer import Writer
 from hwnas.targets.quiet import quietly
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from hwnas.graph import Graph, ImageInput, Weights
     from hwnas.targets.artifact import Artifact
@@ -80,7 +79,7 @@ def emit(
             pass_pipeline=tools.PassPipeline(_passes(tools), "hwnas"),
             skip_model_load=True,
         )
-        return _packed(model, images, metadata)
+        return package.classifier_of(model, images, metadata)
 
 
 def _passes(tools: Any) -> list[str]:
@@ -134,7 +133,7 @@ def _part(
         minimum_deployment_target=target,
         skip_model_load=True,
     )
-    return _saved(model, lambda spec: classifier.describe_origin(spec.description, metadata))
+    return package.saved(model, lambda spec: classifier.describe_origin(spec.description, metadata))
 
 
 def _part_program(graph: Graph, weights: Weights, precision: str, arrays: str, target: Any) -> Any:
@@ -175,21 +174,3 @@ def _program(
     spec = builder.TensorSpec(shape=(1, *graph.input_shape))
     # The name of the function's argument is the input's.
     return builder.program(input_specs=[spec], opset_version=target)(body)
-
-
-def _packed(model: Any, images: ImageInput, metadata: Mapping[str, str]) -> Artifact:
-    rename = require("models.utils").rename_feature
-
-    def describe(spec: Any) -> None:
-        rename(spec, f"{LABEL}_probs", PROBABILITIES)  # the name that coremltools gives it
-        classifier.describe(spec.description, images)
-        classifier.describe_origin(spec.description, metadata)
-
-    return _saved(model, describe)
-
-
-def _saved(model: Any, describe: Callable[[Any], None]) -> Artifact:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.mlpackage"
-        model.save(str(path))
-        return package.deterministic(path, describe)

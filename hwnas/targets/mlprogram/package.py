@@ -1,17 +1,21 @@
-"""A .mlpackage folder whose bytes depend on its content alone."""
+"""A .mlpackage folder whose bytes depend on its content alone, and that says what is in it."""
 
 from __future__ import annotations
 
 import json
+import tempfile
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hwnas.targets.apple import require
+from hwnas.targets.apple import classifier, require
+from hwnas.targets.apple.classifier import LABEL, PROBABILITIES
 from hwnas.targets.artifact import Artifact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Mapping
+
+    from hwnas.graph import ImageInput
 
 MANIFEST = "Manifest.json"
 MODEL = "Data/com.apple.CoreML/model.mlmodel"
@@ -19,6 +23,32 @@ WEIGHTS = "Data/com.apple.CoreML/weights/weight.bin"
 
 DATE = "com.github.apple.coremltools.conversion_date"
 """User-defined metadata that coremltools adds."""
+
+
+def classifier_of(model: Any, images: ImageInput, metadata: Mapping[str, str]) -> Artifact:
+    """Return the package of a classifier that coremltools made.
+
+    Args:
+        model: an MLModel whose input is `IMAGE` and whose predicted feature is `LABEL`.
+        images: its labels.
+        metadata: texts by name, stored as user-defined metadata.
+    """
+    rename = require("models.utils").rename_feature
+
+    def describe(spec: Any) -> None:
+        rename(spec, f"{LABEL}_probs", PROBABILITIES)  # the name that coremltools gives it
+        classifier.describe(spec.description, images)
+        classifier.describe_origin(spec.description, metadata)
+
+    return saved(model, describe)
+
+
+def saved(model: Any, describe: Callable[[Any], None]) -> Artifact:
+    """Return the package of any model that coremltools made; see `deterministic`."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.mlpackage"
+        model.save(str(path))
+        return deterministic(path, describe)
 
 
 def deterministic(path: Path, describe: Callable[[Any], None]) -> Artifact:

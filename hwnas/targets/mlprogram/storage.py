@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hwnas.targets import half
-from hwnas.targets.apple import std
+from hwnas.targets import half, std
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hwnas.errors import MissingPackage, UserError
+from hwnas.targets.onnx.model import import_onnx
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 EXTERNAL = b"location"
@@ -46,5 +48,19 @@ def _with_weights(model: bytes, path: Path) -> bytes:
             f"the weights of {path} lie in another file, which cannot be read ({reason}). Put both "
             "into one folder."
         ) from None
+    whole: bytes = parsed.SerializeToString()
+    return whole
+
+
+def described(model: bytes, metadata: Mapping[str, str]) -> bytes:
+    """Return a model whose metadata properties are these texts, and no others.
+
+    Raises:
+        MissingPackage: onnx is not installed.
+    """
+    onnx = import_onnx()
+    parsed = onnx.load_model_from_string(model)
+    del parsed.metadata_props[:]
+    onnx.helper.set_model_props(parsed, dict(metadata))
     whole: bytes = parsed.SerializeToString()
     return whole

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from hwnas.graph import Node, Weights
     from hwnas.targets.tflite.model import Model, Scales, Tensor
@@ -46,6 +46,15 @@ class Arithmetic(Protocol):
     def lowest(self, model: Model, name: str, stored_as: str) -> Tensor:
         """Add the least number that a value of the graph can be."""
 
+    def pixels(self, model: Model, name: str, shape: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Add the file's input, pixels of 0 to 1, and return it and what the network reads."""
+
+    def colour(self, model: Model, name: str, values: Sequence[float]) -> Tensor:
+        """Add one number per channel."""
+
+    def scores(self, model: Model, name: str, source: Tensor, shape: Sequence[int]) -> Tensor:
+        """Return a result in float32."""
+
 
 class Float:
     """Everything in float32."""
@@ -77,3 +86,22 @@ class Float:
     def lowest(self, model: Model, name: str, stored_as: str) -> Tensor:  # noqa: ARG002
         """Add the lowest float32."""
         return model.constant(name, np.array([np.finfo(np.float32).min], np.float32))
+
+    def pixels(self, model: Model, name: str, shape: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Add the input, which is read as it is."""
+        source = model.value(name, shape)
+        return source, source
+
+    def colour(self, model: Model, name: str, values: Sequence[float]) -> Tensor:
+        """Add one number per channel."""
+        return model.constant(name, np.array(values, np.float32))
+
+    def scores(
+        self,
+        model: Model,  # noqa: ARG002
+        name: str,  # noqa: ARG002
+        source: Tensor,
+        shape: Sequence[int],  # noqa: ARG002
+    ) -> Tensor:
+        """Return it as it is."""
+        return source

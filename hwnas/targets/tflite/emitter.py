@@ -29,11 +29,13 @@ from hwnas.graph import (
 from hwnas.targets.tflite.arithmetic import DENSE, DEPTHWISE, LINEAR, Arithmetic, Float
 from hwnas.targets.tflite.metadata import ENTRY, describe, with_labels
 from hwnas.targets.tflite.model import Model, Tensor
+from hwnas.targets.tflite.pixels import as_taken
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from hwnas.graph import Activation, Graph, ImageInput, Node, Shape, Weights
+    from hwnas.graph.inputs import Triple
 
 OUTPUT = "logits"
 
@@ -54,6 +56,8 @@ def emit(
     weights: Weights,
     images: ImageInput | None = None,
     metadata: Mapping[str, str] | None = None,
+    *,
+    pixels: bool = False,
 ) -> bytes:
     """Return the serialised model: float32 (1, H, W, C) "input" to "logits".
 
@@ -62,11 +66,13 @@ def emit(
         weights: folded weights of every convolution and linear node.
         images: normalisation and labels, written into the metadata, TFLite's own included.
         metadata: further metadata entries.
+        pixels: take pixels of 0 to 1 and subtract the mean of `images` in the file; their std has
+            to be 1, see `pixels.adapted`.
 
     Raises:
         MissingPackage: flatbuffers is not installed.
     """
-    return emit_with(Float(weights), graph, images, metadata)
+    return emit_with(Float(weights), graph, images, metadata, pixels=pixels)
 
 
 def emit_with(
@@ -74,11 +80,14 @@ def emit_with(
     graph: Graph,
     images: ImageInput | None,
     metadata: Mapping[str, str] | None,
+    *,
+    pixels: bool = False,
 ) -> bytes:
     """Return the serialised model in an arithmetic that holds its weights."""
-    emitter = _Emitter(graph, arithmetic)
+    emitter = _Emitter(graph, arithmetic, images.mean if images and pixels else None)
     for node in graph:
         emitter.add(node)
+    images = as_taken(images) if images and pixels else images
     texts = file_metadata(images, metadata)
     entries = {name: text.encode() for name, text in texts.items()}
     if images is None:
@@ -95,16 +104,29 @@ def channels_last(shape: Shape) -> tuple[int, ...]:
 class _Emitter:
     """Writes one operation after the other."""
 
-    def __init__(self, graph: Graph, arithmetic: Arithmetic) -> None:
+    def __init__(self, graph: Graph, arithmetic: Arithmetic, mean: Triple | None) -> None:
+        """Begin with the input.
+
+        Args:
+            graph: the network.
+            arithmetic: holds its weights.
+            mean: of the pixels that are to be the input, or None: it is normalised already.
+        """
         self._graph = graph
         self._arithmetic = arithmetic
         self._model = Model(graph.weight_bytes + BYTES_PER_NODE * (len(graph) + 1))
+        self._from_pixels = mean is not None
         shape = channels_last(graph.input_shape)
-        self._values = {INPUT: self._value(INPUT, shape, stored_as=INPUT)}
+        if mean is None:
+            self._taken = source = self._value(INPUT, shape, stored_as=INPUT)
+        else:
+            self._taken, source = self._centred(mean, shape)
+        self._values = {INPUT: source}
 
     def add(self, node: Node) -> None:  # noqa: C901 - one case per operation
         sources = [self._values[name] for name in node.inputs]
-        name = OUTPUT if node is self._graph.output else node.name
+        is_output = node is self._graph.output and not self._from_pixels
+        name = OUTPUT if is_output else node.name
         result = self._value(name, channels_last(node.shape), stored_as=node.name)
         self._values[node.name] = result
         match node.op:
@@ -137,8 +159,20 @@ class _Emitter:
                 assert_never(node.op)
 
     def finish(self, metadata: Mapping[str, bytes]) -> bytes:
-        result = self._values[self._graph.output.name]
-        return self._model.finish({INPUT: self._values[INPUT]}, {OUTPUT: result}, metadata)
+        output = self._graph.output
+        result = self._values[output.name]
+        if self._from_pixels:
+            shape = channels_last(output.shape)
+            result = self._arithmetic.scores(self._model, OUTPUT, result, shape)
+        return self._model.finish({INPUT: self._taken}, {OUTPUT: result}, metadata)
+
+    def _centred(self, mean: Triple, shape: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Return the input, which are pixels, and these less their mean."""
+        taken, source = self._arithmetic.pixels(self._model, INPUT, shape)
+        less = self._arithmetic.colour(self._model, "minus.mean", [-each for each in mean])
+        result = self._value(f"{INPUT}.centred", shape, stored_as=INPUT)
+        self._operator("ADD", [source, less], result)
+        return taken, result
 
     def _conv(self, node: Node, op: Conv, source: Tensor, result: Tensor) -> None:
         padding, source = self._padded(node, op, source)

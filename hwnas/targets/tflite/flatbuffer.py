@@ -26,7 +26,8 @@ ALIGNMENT = 16
 
 TABLES = {
     "Model": "version:uint operator_codes:offset subgraphs:offset description:offset "
-    "buffers:offset metadata_buffer:offset metadata:offset signature_defs:offset",
+    "buffers:offset metadata_buffer:offset metadata:offset signature_defs:offset "
+    "external_buffer_groups:offset external_buffers:offset",
     "OperatorCode": "deprecated_builtin_code:byte custom_code:offset version:int builtin_code:int",
     "SubGraph": "tensors:offset inputs:offset outputs:offset operators:offset name:offset",
     "Tensor": "shape:offset type:byte buffer:uint name:offset quantization:offset",
@@ -50,12 +51,13 @@ TABLES = {
     "PadOptions": "",
     "PadV2Options": "",
     "Pool2DOptions": "padding:byte stride_w:int stride_h:int filter_width:int filter_height:int",
+    "QuantizeOptions": "",
     "ReducerOptions": "keep_dims:bool",
     "ReshapeOptions": "new_shape:offset",
     "SliceOptions": "",
     "TransposeOptions": "",
 }
-"""Fields of each table in the schema's order, up to the last one that is written."""
+"""Fields of each table in the schema's order, up to the last one that is written or copied."""
 
 PREPEND = {
     "bool": "PrependBool",

@@ -30,6 +30,8 @@ def emit(
     weights: Weights,
     images: ImageInput | None = None,
     metadata: Mapping[str, str] | None = None,
+    *,
+    pixels: bool = False,
 ) -> bytes:
     """Return the serialised model; see `emitter.emit`.
 
@@ -37,7 +39,7 @@ def emit(
         MissingPackage: flatbuffers is not installed.
         CheckFailed: a weight is beyond the range of float16.
     """
-    return emit_with(_HalfWeights(weights), graph, images, metadata)
+    return emit_with(_HalfWeights(weights), graph, images, metadata, pixels=pixels)
 
 
 class _HalfWeights(Float):

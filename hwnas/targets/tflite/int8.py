@@ -6,17 +6,27 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hwnas.targets.quantisation import LEVELS, Affine, between, calibrate, integers
+from hwnas.targets.quantisation import (
+    LEVELS,
+    WEIGHT_LIMIT,
+    Affine,
+    between,
+    calibrate,
+    integers,
+)
 from hwnas.targets.tflite.arithmetic import LINEAR, Order
 from hwnas.targets.tflite.emitter import emit_with
 from hwnas.targets.tflite.model import Model, Scales, Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from hwnas.graph import Graph, ImageInput, Node, Weights
+
+DEQUANTIZE_VERSION = 2
+"""Of DEQUANTIZE from int8."""
 
 SIGNED = 128
 """Between the unsigned integers of `Affine` and int8."""
@@ -52,9 +62,14 @@ def emit_stored(
     stored: Mapping[str, Affine],
     images: ImageInput | None = None,
     metadata: Mapping[str, str] | None = None,
+    *,
+    pixels: bool = False,
 ) -> bytes:
-    """Return the same for values that are stored as `quantisation.calibrate` tells."""
-    return emit_with(_Int8(weights, stored), graph, images, metadata)
+    """Return the same for values that are stored as `quantisation.calibrate` tells.
+
+    With `pixels`, it takes uint8 pixels and gives float32 scores; see `emitter.emit`.
+    """
+    return emit_with(_Int8(weights, stored), graph, images, metadata, pixels=pixels)
 
 
 class _Int8:
@@ -95,6 +110,23 @@ class _Int8:
     def lowest(self, model: Model, name: str, stored_as: str) -> Tensor:
         return model.constant(name, np.array([-SIGNED], np.int8), self.scales(stored_as))
 
+    def pixels(self, model: Model, name: str, shape: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Add an input of bytes as images have them, and the same as int8."""
+        unit = between(0, 1)
+        taken = model.value(name, shape, Scales(np.array([unit.scale]), 0), np.uint8)
+        source = model.value(f"{name}.signed", shape, _signed(unit))
+        model.operator("QUANTIZE", [taken], source)
+        return taken, source
+
+    def colour(self, model: Model, name: str, values: Sequence[float]) -> Tensor:
+        whole, scale = in_steps(values)
+        return model.constant(name, whole, Scales(np.array([scale], np.float32)))
+
+    def scores(self, model: Model, name: str, source: Tensor, shape: Sequence[int]) -> Tensor:
+        result = model.value(name, shape)
+        model.operator("DEQUANTIZE", [source], result, DEQUANTIZE_VERSION)
+        return result
+
     def weight_and_bias(self, model: Model, node: Node, order: Order) -> tuple[Tensor, Tensor]:
         """Add both; a linear layer has one scale, since older runtimes know no other."""
         weight, bias = self._weights[node.name]
@@ -104,6 +136,13 @@ class _Int8:
         kernel_scales = Scales(scales, axis=order.index(0))
         kernel = model.constant(f"{node.name}.weight", whole.weight.transpose(order), kernel_scales)
         return kernel, model.constant(f"{node.name}.bias", whole.bias, Scales(source * scales))
+
+
+def in_steps(values: Sequence[float]) -> tuple[NDArray[np.int8], float]:
+    """Return numbers as integers and their unit: as the file holds the mean of the channels."""
+    largest = max(map(abs, values))
+    scale = largest / WEIGHT_LIMIT if largest else 1.0
+    return np.rint(np.array(values) / scale).astype(np.int8), scale
 
 
 def _signed(stored: Affine) -> Scales:

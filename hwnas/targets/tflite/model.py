@@ -30,6 +30,7 @@ OPERATORS = {
     "MUL": (18, 21, "MulOptions"),
     "PAD": (34, 22, "PadOptions"),
     "PADV2": (60, 43, "PadV2Options"),
+    "QUANTIZE": (114, 89, "QuantizeOptions"),
     "RESHAPE": (22, 17, "ReshapeOptions"),
     "SLICE": (65, 48, "SliceOptions"),
     "TRANSPOSE": (39, 26, "TransposeOptions"),
@@ -40,6 +41,7 @@ TENSOR_TYPES = {
     np.dtype(np.float32): 0,
     np.dtype(np.float16): 1,
     np.dtype(np.int32): 2,
+    np.dtype(np.uint8): 3,
     np.dtype(np.int8): 9,
 }
 
@@ -83,9 +85,15 @@ class Model:
         # that the size of a file stays the sum of its parts'.
         self._zero_points: dict[tuple[int, int], Offset] = {}
 
-    def value(self, name: str, shape: Sequence[int], scales: Scales | None = None) -> Tensor:
-        """Add a tensor that is computed: int8 if it has scales, else float32."""
-        dtype = np.dtype(np.int8 if scales else np.float32)
+    def value(
+        self,
+        name: str,
+        shape: Sequence[int],
+        scales: Scales | None = None,
+        stored: type[np.integer] = np.int8,
+    ) -> Tensor:
+        """Add a tensor that is computed or given: `stored` if it has scales, else float32."""
+        dtype = np.dtype(stored if scales else np.float32)
         return self._tensor(name, shape, dtype, 0, scales)
 
     def constant(self, name: str, value: NDArray[Any], scales: Scales | None = None) -> Tensor:

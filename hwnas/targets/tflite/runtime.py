@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,9 +11,10 @@ from hwnas.errors import MissingPackage, UserError
 from hwnas.measure import elapsed_ms
 from hwnas.targets.inputs import dequantised, quantised, steady_input
 from hwnas.targets.interface import TensorSpec, interface_of
+from hwnas.targets.quiet import STDERR, descriptor_silenced
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
@@ -117,7 +115,8 @@ def load_interpreter(model: bytes, threads: int = 1) -> Any:
     Raises:
         MissingPackage: ai-edge-litert is not installed.
     """
-    with _without_notice():
+    # The first model of a process announces XNNPACK in a line; failures come as exceptions.
+    with descriptor_silenced(STDERR):
         interpreter = _import_interpreter()(model_content=model, num_threads=threads)
         interpreter.allocate_tensors()
     return interpreter
@@ -126,26 +125,6 @@ def load_interpreter(model: bytes, threads: int = 1) -> Any:
 def channels_first(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return feature maps (n, H, W, C) as (n, C, H, W), and anything else as it is."""
     return values.transpose(0, 3, 1, 2) if values.ndim == 4 else values
-
-
-@contextmanager
-def _without_notice() -> Iterator[None]:
-    """Keep the line with which the first model of a process announces XNNPACK off the terminal.
-
-    The library writes it to the file descriptor itself. Failures come as exceptions.
-    """
-    try:
-        kept = os.dup(2)
-    except OSError:  # standard error is closed
-        yield
-        return
-    try:
-        with Path(os.devnull).open("w") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 def version() -> str:

@@ -1,7 +1,8 @@
-"""Normalisation as far as Core ML's preprocessing does not hold it.
+"""Normalisation as far as a platform's preprocessing does not hold it.
 
-That has one scale for all channels, so 1 / std of each channel moves into the convolutions that
-read the image. This is exact at the borders as well: a padded zero stays zero under any scale.
+Core ML and MediaPipe have one scale for all channels, so 1 / std of each channel moves into the
+convolutions that read the image. This is exact at the borders as well: a padded zero stays zero
+under any scale. The mean cannot move so: a padded zero is a pixel of the mean's colour.
 """
 
 from __future__ import annotations

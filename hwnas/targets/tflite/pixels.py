@@ -1,0 +1,48 @@
+"""Files that take pixels as they are: what MediaPipe and TFLite's Task Library ask of a classifier.
+
+MediaPipe normalises by one mean and one std for all channels, and takes float32 or uint8. So the
+file itself subtracts the mean of each channel, which is one addition per number of the image, and
+1 / std moves into the first convolution; what is left is pixel / 255. Scores come out as float32.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from hwnas.errors import UserError
+from hwnas.targets import std
+
+if TYPE_CHECKING:
+    from hwnas.graph import Graph, ImageInput, Weights
+    from hwnas.graph.inputs import Triple
+
+ONES: Triple = (1.0, 1.0, 1.0)
+ZEROS: Triple = (0.0, 0.0, 0.0)
+
+
+def as_taken(images: ImageInput) -> ImageInput:
+    """Return the normalisation of who feeds the file: pixel / 255 and no more."""
+    return replace(images, mean=ZEROS, std=ONES)
+
+
+def adapted(
+    graph: Graph, weights: Weights, images: ImageInput, precision: str
+) -> tuple[Weights, ImageInput]:
+    """Return weights and normalisation inside such a file: std 1, and the mean as it is stored.
+
+    Raises:
+        UserError: something else than convolutions reads the image.
+    """
+    if not std.can_fold(graph):
+        raise UserError("a file for MediaPipe needs a network whose convolutions read the image.")
+    mean = _in_8_bits(images.mean) if precision == "int8" else images.mean
+    return std.folded(graph, weights, images.std), replace(images, mean=mean, std=ONES)
+
+
+def _in_8_bits(mean: Triple) -> Triple:
+    from hwnas.targets.tflite.int8 import in_steps
+
+    whole, scale = in_steps(mean)
+    red, green, blue = (float(each * scale) for each in whole)
+    return red, green, blue
