@@ -35,6 +35,15 @@ OPERATIONS: dict[str, Graph] = {
     "gate": single(
         lambda b: b.multiply("m", INPUT, b.hard_sigmoid("h", b.global_avg_pool("p", INPUT)))
     ),
+    "squeeze and excitation": single(
+        lambda b: b.multiply(
+            "m",
+            INPUT,
+            b.hard_sigmoid(
+                "h", b.linear("e", b.linear("s", b.global_avg_pool("p", INPUT), 4, "relu"), 8)
+            ),
+        )
+    ),
     "hard swish": single(lambda b: b.hard_swish("h", INPUT)),
     "hard sigmoid": single(lambda b: b.hard_sigmoid("h", INPUT)),
     "hard sigmoid of features": single(

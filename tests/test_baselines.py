@@ -17,7 +17,7 @@ from xnnpack import runs_whole_on_xnnpack
 
 from hwnas.device import find_target
 from hwnas.errors import UserError
-from hwnas.graph import Conv, Linear, unnamed
+from hwnas.graph import Conv, Linear, Multiply, unnamed
 from hwnas.progress import Silent
 from hwnas.spaces import BASELINES, find_space
 from hwnas.targets.apple import versions
@@ -167,8 +167,11 @@ def test_onnx_runtime_runs_8_bit_files_on_integers(
     onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     found = Counter(node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node)
     assert found["QuantizeLinear"] == found["DequantizeLinear"] == 1
-    assert found["QLinearConv"] == sum(isinstance(node.op, Conv) for node in graph)
-    assert found["QGemm"] == sum(isinstance(node.op, Linear) for node in graph)
+    convs, linears, products = (
+        sum(isinstance(node.op, kind) for node in graph) for kind in (Conv, Linear, Multiply)
+    )
+    assert found["QLinearConv"] == convs + 2 * products  # squeeze-and-excitation stays an image
+    assert found["QGemm"] == linears - 2 * products
     assert not {"Conv", "FusedConv", "Gemm", "Add", "Mul", "Concat", "Clip", "Relu"} & found.keys()
 
 

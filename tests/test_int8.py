@@ -19,8 +19,17 @@ from hypothesis.extra.numpy import arrays
 from operations import OPERATIONS
 
 from hwnas.device import find_target
-from hwnas.graph import Conv, Linear, Rearrangement, random_weights, unnamed
-from hwnas.spaces import PUBLISHED, SPACES, find_space
+from hwnas.graph import (
+    INPUT,
+    Conv,
+    GraphBuilder,
+    Linear,
+    Multiply,
+    Rearrangement,
+    random_weights,
+    unnamed,
+)
+from hwnas.spaces import BASELINES, PUBLISHED, SPACES, find_space
 from hwnas.targets import quantisation
 from hwnas.targets.backend import local_backend
 from hwnas.targets.onnx import emitter as onnx_float
@@ -110,6 +119,30 @@ def test_onnx_runtime_runs_every_operation_of_a_network_on_integers(tmp_path: Pa
     assert not {"Conv", "FusedConv", "Gemm", "Add", "Clip"} & found.keys()
     shuffles = sum(node.name.endswith("shuffle") for node in graph)
     assert found["Transpose"] == shuffles + 2  # and one at each end of the network
+
+
+def test_onnx_runtime_rearranges_nothing_inside_mobilenet_v3(tmp_path: Path) -> None:
+    graph = BASELINES["mobilenet_v3_small"](64, 10, 1.0)
+    found = _optimised(onnx_int8.emit(graph, random_weights(graph, 0)), tmp_path)
+    squeezes = sum(isinstance(node.op, Multiply) for node in graph)
+    assert squeezes == 9
+    assert found["Transpose"] == 2  # one at each end
+    assert found["QGemm"] == 2  # and the rest of the linear layers are convolutions
+    assert found["QLinearConv"] == 2 * squeezes + sum(isinstance(node.op, Conv) for node in graph)
+    assert found.keys() <= INTEGER_KERNELS - {"Unsqueeze", "Reshape"}
+
+
+def test_a_vector_that_is_read_as_one_too_stays_one() -> None:
+    builder = GraphBuilder((8, 6, 6))
+    gate = builder.linear("gate", builder.global_avg_pool("pool", INPUT), 8)
+    after = builder.global_avg_pool("after", builder.multiply("scaled", INPUT, gate))
+    builder.linear("scores", builder.concat("both", gate, after), 5)
+    graph = builder.build()
+    weights, images = random_weights(graph, 0), _images(graph)
+    model = onnx_int8.emit(graph, weights, images)
+    assert not any(node.op_type == "Conv" for node in onnx.load_from_string(model).graph.node)
+    found = OnnxRuntime(model).predict(images)
+    assert _signal_to_noise_db(found, run(graph, weights, images)) > 25
 
 
 @pytest.mark.parametrize("operation", sorted(OPERATIONS.keys() - {"concat with less than a clamp"}))

@@ -5,6 +5,10 @@ DequantizeLinear of their own. Channel shuffles are written channels last, as ON
 convolutions work: its own transpositions then cancel with the file's, and what is left of a shuffle
 is one transposition of neighbouring axes instead of two across the whole feature map.
 
+What a squeeze-and-excitation computes is one number per channel. It stays an image of one pixel,
+and its linear layers are convolutions: channels last like all others, so that nothing has to be
+rearranged on the way into it and out of it.
+
 There is no integer kernel for a hard sigmoid; it is the sum x + 3 in the 256 steps of 0 to 6, which
 cut off what lies outside, read again as 256 steps of 0 to 1.
 """
@@ -95,6 +99,27 @@ def _only_sliced(graph: Graph) -> set[str]:
     return shuffles - {graph.output.name, *others}
 
 
+def _single_pixels(graph: Graph) -> set[str]:
+    """Return the vectors that nothing reads but, in the end, factors of feature maps."""
+    found: set[str] = set()
+    readers: dict[str, list[Node]] = {}
+    for node in reversed(graph.nodes):
+        if isinstance(node.op, GlobalAvgPool | Linear | HardSwish | HardSigmoid):
+            own = readers.get(node.name, [])
+            if len(node.shape) == 1 and own and all(_as_pixel(node, each, found) for each in own):
+                found.add(node.name)
+        for name in node.inputs:
+            readers.setdefault(name, []).append(node)
+    return found
+
+
+def _as_pixel(node: Node, reader: Node, found: set[str]) -> bool:
+    """Return whether a reader takes a vector as an image of one pixel."""
+    return reader.name in found or (
+        isinstance(reader.op, Multiply) and node.name == reader.inputs[1]
+    )
+
+
 class _Emitter:
     """Writes one operation after the other.
 
@@ -105,6 +130,7 @@ class _Emitter:
     def __init__(self, graph: Graph, weights: Weights, stored: Mapping[str, Affine]) -> None:
         self._output = graph.output.name
         self._channels_last = _only_sliced(graph)
+        self._single_pixels = _single_pixels(graph)
         self._weights = weights
         self._stored = stored
         self._model = Model()
@@ -127,10 +153,7 @@ class _Emitter:
             case Add():
                 self._model.node("Add", sources, result)
             case Multiply():
-                factors = spread(self._model, sources[1], f"{node.name}.spread")
-                stored = self._stored[node.inputs[1]]
-                factors = self._through_8_bits(factors, stored, f"{factors}.real")
-                self._model.node("Mul", [sources[0], factors], result)
+                self._model.node("Mul", [sources[0], self._factors(node, sources[1])], result)
             case HardSwish():
                 gate = self._hard_sigmoid(sources[0], f"{node.name}.gate")
                 self._model.node("Mul", [sources[0], gate], result)
@@ -143,13 +166,18 @@ class _Emitter:
                 self._model.node("Concat", sources, result, axis=1)
             case MaxPool() as op:
                 self._model.node("MaxPool", sources, result, **pool_attributes(op))
+            case GlobalAvgPool() if node.name in self._single_pixels:
+                self._model.node("GlobalAveragePool", sources, result)
             case GlobalAvgPool():
                 spatial = self._model.node("GlobalAveragePool", sources, f"{node.name}.spatial")
                 spatial = self._through_8_bits(spatial, self._stored[node.name], f"{spatial}.real")
                 self._model.node("Flatten", [spatial], result, axis=1)
             case Linear() as op:
                 inputs = [sources[0], *self._weight_and_bias(node)]
-                self._model.node("Gemm", inputs, result, transB=1)
+                if node.name in self._single_pixels:
+                    self._model.node("Conv", inputs, result, kernel_shape=[1, 1])
+                else:
+                    self._model.node("Gemm", inputs, result, transB=1)
                 result = self._clamped(node.name, op.activation, result)
             case _:
                 assert_never(node.op)
@@ -209,8 +237,17 @@ class _Emitter:
         kept = self._through_8_bits(kept, self._stored[node.name], f"{kept}.real")
         self._model.node("Transpose", [kept], result, perm=TO_CHANNELS_FIRST)
 
+    def _factors(self, node: Node, source: str) -> str:
+        """Return the factors of a product as an image of one pixel."""
+        if node.inputs[1] in self._single_pixels:
+            return source
+        factors = spread(self._model, source, f"{node.name}.spread")
+        return self._through_8_bits(factors, self._stored[node.inputs[1]], f"{factors}.real")
+
     def _weight_and_bias(self, node: Node) -> tuple[str, str]:
         name, (weight, bias) = node.name, self._weights[node.name]
+        if name in self._single_pixels:
+            weight = weight[:, :, None, None]
         input_scale = self._stored[node.inputs[0]].scale
         whole = integers(weight, bias, input_scale)
         scales = self._model.constant(f"{name}.weight.scales", whole.scales)
