@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +15,7 @@ from hwnas.errors import TableError, UserError
 from hwnas.lut.library import Library
 from hwnas.lut.storage import load, save
 from hwnas.lut.table import HeldOut
+from hwnas.measure import REFERENCE
 from hwnas.profiler import fresh
 from hwnas.profiler.clock import LocalClock
 from hwnas.profiler.fresh import check_fresh
@@ -26,9 +29,12 @@ from hwnas.workflows.lut_validate import validate_table
 from hwnas.workflows.profile import profile_target
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from hwnas.lut.table import Row, Table
+    from hwnas.measure import Round
+    from hwnas.profiler.clock import Batch
 
 SPACE = SPACES["rcnet-digits"]
 TARGET = find_target("onnx-cpu")
@@ -147,10 +153,29 @@ def test_a_fresh_check_times_unseen_networks_and_tells_the_coverage(
     upper = [n.predicted_ms * (1 + measured.margin(0.9)) for n in done.networks]
     within = sum(n.measured_ms <= high for n, high in zip(done.networks, upper, strict=True))
     assert done.coverage == pytest.approx(within / 30)
-    assert 0.5 < done.speed < 2
+    assert 0.2 < done.speed < 5  # other tests run beside this one
     assert done.accuracy.mape < 0.5
     ratio = done.networks[0].measured_ms / done.networks[0].predicted_ms
     assert done.to_json()["worst"] >= abs(1 / ratio - 1) - 1e-9
+
+
+@dataclasses.dataclass
+class SteadyClock(LocalClock):
+    """A machine on which everything takes as long as a table says."""
+
+    table: Table | None = None
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        yield
+
+    def rounds(self, batch: Batch) -> Iterator[Round]:
+        assert self.table is not None
+        times = {str(key): row.raw_ms for key, row in self.table.rows.items()}
+        archs = {REFERENCE: SPACE.start(), **{SPACE.format(a): a for a in batch.networks}}
+        times |= {name: self.table.latency_ms(arch) for name, arch in archs.items()}
+        for _ in range(batch.rounds):
+            yield list(times.items())
 
 
 def test_a_machine_that_became_slower_is_told_apart_from_a_wrong_table(
@@ -158,6 +183,7 @@ def test_a_machine_that_became_slower_is_told_apart_from_a_wrong_table(
 ) -> None:
     """The same table, made when everything took half as long."""
     monkeypatch.setattr(fresh, "PASSES", 1)
+    monkeypatch.setattr(fresh, "LocalClock", partial(SteadyClock, table=measured))
     rows = {
         key: dataclasses.replace(
             row,
@@ -172,14 +198,15 @@ def test_a_machine_that_became_slower_is_told_apart_from_a_wrong_table(
     correction = {**measured.meta["correction"], "curve": curve and curve.scaled(0.5).to_json()}
     meta = {**measured.meta, "correction": correction}
     held_out = tuple(
-        HeldOut(n.arch, n.predicted_ms / 2, n.measured_ms / 2) for n in measured.held_out
+        HeldOut(n.arch, n.predicted_ms / 2, n.predicted_ms / 2) for n in measured.held_out
     )
     fast = dataclasses.replace(measured, rows=rows, meta=meta, held_out=held_out)
     done = check_fresh(
         fast, TARGET, onnx(), Silent(), tmp_path / "c.jsonl", networks=30, seed=0, confidence=0.9
     )
-    assert done.speed == pytest.approx(2, rel=0.4)
-    assert done.accuracy.mape < 0.3 < done.now.mape
+    assert done.speed == pytest.approx(2)
+    assert done.accuracy.mape < 1e-9
+    assert done.now.mape == pytest.approx(0.5)
 
 
 def test_the_stored_check_is_told_without_timing_and_an_estimate_has_none(
