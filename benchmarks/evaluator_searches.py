@@ -63,7 +63,7 @@ def search(name: str, seed: int, workspace: Path) -> dict:
     began = time.perf_counter()
     opened = request.open(workspace, Silent())
     # Without the judge: what is compared are evaluators.
-    wanted = replace(request.search(opened, 1), judge=None)
+    wanted = replace(request.search(opened, 1, Silent()), judge=None)
     run = run_for(workspace, name, request.to_json(opened), None)
     found = wanted.run(run, workspace / "runs" / "evaluations.sqlite", Silent())
     return {

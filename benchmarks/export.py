@@ -26,6 +26,7 @@ import numpy as np
 import torch
 from export_accuracy import accuracies
 
+from hwnas.data.selection import USUAL
 from hwnas.device import describe_host
 from hwnas.graph import unnamed
 from hwnas.measure import by_name, measure_round, pinned, warm_up
@@ -85,7 +86,7 @@ def network() -> Network:
 def written() -> tuple[dict[tuple[str, str], bytes], list[dict]]:
     """Return the files of one part by format and precision, and what is to be told of all."""
     graph, weights, images = SPACE.graph(ARCH), fold(network()), unnamed(SPACE.classes)
-    pixels = parity_images(None, None, SPACE.resolution)
+    pixels = parity_images(None, None, USUAL, SPACE.resolution)
     values = normalised(pixels, images)
     stored = calibrate(graph, weights, values)
     exact = run(graph, weights, values)
@@ -153,7 +154,7 @@ def speed(files: dict[tuple[str, str], bytes], litert_python: str | None) -> dic
 def _for_mediapipe(precision: str) -> bytes:
     form, graph, images = find_format("tflite", pixels=True), SPACE.graph(ARCH), unnamed(1000)
     weights, inside = form.adapted(graph, fold(network()), images, precision)
-    values = normalised(parity_images(None, None, SPACE.resolution), inside)
+    values = normalised(parity_images(None, None, USUAL, SPACE.resolution), inside)
     stored = calibrate(graph, weights, values)
     return form.emit(Content(graph, weights, inside, {}, precision, stored)).content
 

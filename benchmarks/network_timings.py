@@ -19,11 +19,12 @@ import numpy as np
 from hwnas import __version__
 from hwnas.device import describe_host, find_target
 from hwnas.graph import random_weights
-from hwnas.measure import measure_round, pinned, warm_up, without_drift
+from hwnas.measure import by_name, measure_round, pinned, warm_up, without_drift
 from hwnas.spaces import find_space
 from hwnas.targets.backend import local_backend
 
 QUANTILE = 0.10
+PANEL = 12
 BATCH = 20
 SEED = 11
 """None of the seeds that `hwnas profile` draws its networks with."""
@@ -65,12 +66,13 @@ def measure(target: str, space_name: str, count: int, rounds: int) -> dict:
         return backend.load(model, profile.threads)
 
     with pinned(profile.threads):
-        reference = load("s0")
+        # In every round, to tell the machine's drift; see hwnas/measure.py.
+        panel = {name: load(name).elapsed_ms for name in names[:PANEL]}
         for first in range(0, count, BATCH):
             timers = {arch: load(arch).elapsed_ms for arch in names[first : first + BATCH]}
-            warm_up(timers)
-            recorded += [measure_round(timers, reference.elapsed_ms, rng) for _ in range(rounds)]
-    samples = without_drift(recorded)
+            warm_up([*panel.values(), *timers.values()])
+            recorded += [measure_round(panel | timers, rng) for _ in range(rounds)]
+    samples = by_name(without_drift(recorded, panel))
     low = {arch: np.quantile(samples[arch], QUANTILE) for arch in names}
     typical = float(np.median([np.median(samples[arch]) / low[arch] for arch in names]))
     halves = [[np.quantile(samples[a][h::2], QUANTILE) for a in names] for h in (0, 1)]
