@@ -1,4 +1,6 @@
-"""What cheap evaluators say of the 40 networks of `evaluator_truth.py`, on CPU processes.
+"""What cheap evaluators say of the networks that were trained long, on CPU processes.
+
+Those are the 40 networks of `evaluator_truth.py` and the 32 of `evaluator_budget.py`.
 
     python benchmarks/evaluator_scores.py --data-dir DIR --out FILE.json --minutes 9 --workers 14
 
@@ -18,18 +20,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evaluator_budget import of_one_budget
 from evaluator_truth import SPACE, one_block_additions, path
 
 from hwnas import __version__
-from hwnas.evaluate.distill.evaluator import DistillEvaluator
-from hwnas.evaluate.distill.teacher import TEACHER, Teacher
-from hwnas.evaluate.distill.transplant import TransplantEvaluator
+from hwnas.evaluate.distill.committee import Committee
+from hwnas.evaluate.distill.evaluator import DistillEvaluator, units_of
+from hwnas.evaluate.distill.stitch import StitchEvaluator
 from hwnas.evaluate.setting import Setting
 from hwnas.evaluate.supernet import SupernetEvaluator
 from hwnas.evaluate.trainer import TrainEvaluator
 from hwnas.progress import Silent
 from hwnas.train import recipe as recipes
-from hwnas.train.recipe import QUICK, UNIT, Recipe
+from hwnas.train.recipe import QUICK, Recipe
+from hwnas.workflows.evaluators import TEACHER_FACTOR
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,23 +55,33 @@ def _supernet(images: int, blocks: int, tune: int = 960) -> Callable[[Setting, i
     return lambda setting, seed: SupernetEvaluator(setting, recipe, tuning, warm, blocks, seed)
 
 
-def _distill(images: int, teacher_images: int) -> Callable[[Setting, int], Evaluator]:
-    def make(setting: Setting, seed: int) -> Evaluator:
-        folder = Path(tempfile.gettempdir()) / "hwnas-teachers"
-        recipe = replace(recipes.TEACHER, images=teacher_images)
-        teacher = Teacher(setting, recipe, seed - FIRST_SEED, folder)
-        teacher.train(Silent())
-        return DistillEvaluator(TransplantEvaluator(teacher, replace(UNIT, images=images), seed))
+def _committee(setting: Setting, images: int, seed: int, count: int) -> Committee:
+    folder = Path(tempfile.gettempdir()) / "hwnas-teachers"
+    unit = replace(recipes.UNIT, images=images)
+    teacher = replace(recipes.TEACHER, images=TEACHER_FACTOR * images)
+    committee = Committee.of(setting, teacher, unit, seed, folder, count=count)
+    for one in committee.teachers:
+        one.train(Silent())
+    return committee
 
-    return make
+
+def _distill(images: int, count: int) -> Callable[[Setting, int], Evaluator]:
+    return lambda setting, seed: DistillEvaluator(_committee(setting, images, seed, count))
+
+
+def _stitch(images: int, count: int) -> Callable[[Setting, int], Evaluator]:
+    recipe = replace(recipes.STITCH, images=images)
+    return lambda setting, seed: StitchEvaluator(_committee(setting, images, seed, count), recipe)
 
 
 FIRST_SEED = 500
 
 EVALUATORS = {
-    "distill-1024": _distill(1_024, 81_920),
-    "distill-2048": _distill(2_048, 81_920),
-    "distill-4096": _distill(4_096, 81_920),
+    "distill": _distill(2_048, 2),
+    "stitch": _stitch(2_048, 2),
+    "distill-1024": _distill(1_024, 2),
+    "distill-4096": _distill(4_096, 2),
+    "distill-one-teacher": _distill(4_096, 1),
     "supernet-48k-12": _supernet(48_000, 12),
     "train-1536": _train(1_536),
     "supernet-48k-4": _supernet(48_000, 4),
@@ -80,16 +94,24 @@ PARTS = 4
 """A job of `train` is a quarter of the networks."""
 
 
-def run(job: tuple[str, str, int, int, str | None]) -> dict:
+def networks() -> dict[str, list[Arch]]:
+    """Return the networks by where their truth is from."""
+    return {
+        "truth": list(dict.fromkeys([*one_block_additions(), *path()])),
+        "budget": of_one_budget(),
+    }
+
+
+def run(job: tuple[str, str, str, int, int, str | None]) -> dict:
     """Score the networks of one job."""
     import torch
 
     torch.set_num_threads(1)
-    name, dataset, seed, part, data_dir = job
+    name, dataset, kind, seed, part, data_dir = job
     setting = Setting(SPACE, dataset, None if data_dir is None else Path(data_dir))
     began, scores = time.perf_counter(), {}
     evaluator = EVALUATORS[name](setting, FIRST_SEED + seed)
-    archs = list(dict.fromkeys([*one_block_additions(), *path()]))
+    archs = networks()[kind]
     for arch in archs[part::PARTS] if part >= 0 else archs:
         started = time.perf_counter()
         found: Evaluation = evaluator.evaluate(arch)
@@ -99,6 +121,7 @@ def run(job: tuple[str, str, int, int, str | None]) -> dict:
     return {
         "evaluator": name,
         "dataset": dataset,
+        "networks": kind,
         "seed": seed,
         "part": part,
         "images": images,
@@ -110,10 +133,13 @@ def run(job: tuple[str, str, int, int, str | None]) -> dict:
 
 def _images(evaluator: Evaluator, last: Evaluation, archs: list[Arch]) -> tuple[float, int]:
     """Return training images per network, and those that serve all networks."""
-    if isinstance(evaluator, DistillEvaluator):
-        units = {part for arch in archs for part in evaluator.parts(arch)} - {TEACHER}
-        teacher = evaluator.part.teacher.recipe.images
-        return len(units) * evaluator.part.recipe.images / len(archs), teacher
+    if isinstance(evaluator, DistillEvaluator | StitchEvaluator):
+        units = {unit for arch in archs for unit in units_of(SPACE.canonical(arch))}
+        members = evaluator.part.members
+        of_units = sum(member.recipe.images for member in members) * len(units) / len(archs)
+        of_teachers = sum(member.teacher.recipe.images for member in members)
+        whole = last.images if isinstance(evaluator, StitchEvaluator) else 0
+        return of_units + whole, of_teachers
     shared = evaluator.recipe.images if isinstance(evaluator, SupernetEvaluator) else 0
     return last.images, shared
 
@@ -135,16 +161,18 @@ def main() -> None:
     began = time.monotonic()
     content = json.loads(options.out.read_text()) if options.out.exists() else {"jobs": []}
     content["hwnas"] = __version__
-    done = {(j["evaluator"], j["dataset"], j["seed"], j["part"]) for j in content["jobs"]}
+    keys = ("evaluator", "dataset", "networks", "seed", "part")
+    done = {tuple(job[key] for key in keys) for job in content["jobs"]}
     names = options.only.split(",") if options.only else list(EVALUATORS)
     folder = str(options.data_dir) if options.data_dir else None
     jobs = [
-        (name, dataset, seed, part, folder)
+        (name, dataset, kind, seed, part, folder)
         for seed in range(options.seeds)
         for name in names
         for dataset in ("cluttered-digits", *(["cifar10"] if folder else []))
+        for kind in (["truth", "budget"] if dataset == "cluttered-digits" else ["truth"])
         for part in (range(PARTS) if name.startswith("train") else [-1])
-        if (name, dataset, seed, part) not in done
+        if (name, dataset, kind, seed, part) not in done
     ]
     if folder:
         list(Setting(SPACE, "cifar10", options.data_dir).held_out("search", 10))  # decodes once

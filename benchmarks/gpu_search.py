@@ -24,9 +24,8 @@ import torch
 
 from hwnas import __version__, cost
 from hwnas.cost import Budget, Problem
+from hwnas.evaluate.distill.committee import Committee
 from hwnas.evaluate.distill.evaluator import DistillEvaluator
-from hwnas.evaluate.distill.teacher import Teacher
-from hwnas.evaluate.distill.transplant import TransplantEvaluator
 from hwnas.evaluate.setting import Setting
 from hwnas.runs import Run
 from hwnas.search.rules import default_rules
@@ -84,7 +83,7 @@ class Plan:
         space: at which candidates are scored and the winner is trained.
         dataset: its name.
         budgets: parameters and MAdds.
-        teacher: its recipe.
+        teacher: recipe of each teacher.
         unit: recipe of a candidate's unit.
         final: recipe of the winner.
     """
@@ -101,8 +100,8 @@ FULL = Plan(
     find_space("rcnet-cifar100"),
     "cifar100",
     (1.92e6, 87.3e6),
-    replace(recipes.TEACHER, images=60 * 50_000, batch_size=128),
-    replace(recipes.UNIT, images=16_384, batch_size=64),
+    replace(recipes.TEACHER, images=30 * 50_000, batch_size=128),
+    replace(recipes.UNIT, images=8_192, batch_size=64),
     recipes.PAPER_CIFAR,
 )
 TOY = Plan(
@@ -118,14 +117,21 @@ TOY = Plan(
 def search(plan: Plan, data_dir: Path | None, device: str, folder: Path, watch: Watch) -> dict:
     """Search, or go on with it; return the content of search.json."""
     setting = Setting(plan.space, plan.dataset, data_dir, device)
-    teacher = Teacher(setting, plan.teacher, 0, folder / "teachers")
+    committee = Committee.of(setting, plan.teacher, plan.unit, 0, folder / "teachers")
     params, madds = cost.params(plan.space), cost.madds(plan.space)
     limits = zip((params, madds), plan.budgets, strict=True)
     problem = Problem(plan.space, tuple(Budget(each, limit) for each, limit in limits))
-    evaluator = DistillEvaluator(TransplantEvaluator(teacher, plan.unit))
     options = Options(tuple(default_rules(problem)))
     wanted = Search(
-        problem, (params, madds), "rcas", options, evaluator, None, None, 0, teacher=teacher
+        problem,
+        (params, madds),
+        "rcas",
+        options,
+        DistillEvaluator(committee),
+        None,
+        None,
+        0,
+        teachers=committee.teachers,
     )
     return wanted.run(Run(folder), folder / "evaluations.sqlite", watch)
 

@@ -1,4 +1,4 @@
-"""Scores without training, for the 40 networks of `evaluator_truth.py`.
+"""Scores without training, for the networks of `evaluator_truth.py` and `evaluator_budget.py`.
 
 NASWOT (Mellor et al., ICML 2021): log determinant of how alike the activation patterns of a batch
 are. ZiCo (Li et al., ICLR 2023): mean over standard deviation of gradients. Gradient norm, and the
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from evaluator_budget import of_one_budget
 from evaluator_truth import SPACE, one_block_additions, path
 from torch import nn
 from torch.nn import functional
@@ -101,7 +102,7 @@ def main() -> None:
     content: dict = {"hwnas": __version__, "dataset": "cluttered-digits", "scores": {}}
     for name, score in SCORES.items():
         began, found = time.perf_counter(), {}
-        for arch in dict.fromkeys([*one_block_additions(), *path()]):
+        for arch in dict.fromkeys([*one_block_additions(), *path(), *of_one_budget()]):
             values = []
             for seed in range(SEEDS):
                 network = Network(SPACE.graph(arch)).train()

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwnas.errors import UserError
+from hwnas.evaluate.distill.committee import Committee, mean
 from hwnas.evaluate.distill.evaluator import DistillEvaluator, ordered
 from hwnas.evaluate.distill.teacher import TEACHER, Teacher
 from hwnas.evaluate.distill.transplant import TransplantEvaluator
@@ -95,7 +96,7 @@ def test_no_unit_of_a_network_is_the_frames_own(arch: Arch) -> None:
 
 
 def test_the_teachers_own_units_are_trained_like_any_other(teacher: Teacher) -> None:
-    parts = DistillEvaluator(TransplantEvaluator(teacher, SHORT)).parts(TEACHER)
+    parts = DistillEvaluator(Committee((TransplantEvaluator(teacher, SHORT),))).parts(TEACHER)
     found = [TransplantEvaluator(teacher, SHORT).evaluate(part) for part in parts]
     assert all(0 < evaluation.score < 1 and evaluation.images == 128 for evaluation in found)
     with pytest.raises(ValueError, match="not one unit"):
@@ -133,23 +134,44 @@ def test_a_unit_that_takes_too_long_fails_and_a_missing_teacher_is_told(teacher:
 
 
 def test_everything_that_decides_a_score_is_in_its_identity(teacher: Teacher) -> None:
-    evaluator = DistillEvaluator(TransplantEvaluator(teacher, SHORT))
+    member = TransplantEvaluator(teacher, SHORT)
     others = [
-        replace(evaluator.part, teacher=replace(teacher, seed=1)),
-        replace(evaluator.part, recipe=replace(SHORT, images=64)),
-        replace(evaluator.part, seed=1),
-        replace(evaluator.part, split="final"),
-        replace(evaluator.part, inherit=False),
-        replace(evaluator.part, time_limit_s=5.0),
+        replace(member, teacher=replace(teacher, seed=1)),
+        replace(member, recipe=replace(SHORT, images=64)),
+        replace(member, seed=1),
+        replace(member, split="final"),
+        replace(member, inherit=False),
+        replace(member, time_limit_s=5.0),
     ]
-    identities = {str(replace(evaluator, part=part).identity()) for part in others}
-    assert len({*identities, str(evaluator.identity())}) == len(others) + 1
-    moved = replace(evaluator.part, teacher=replace(teacher, folder=teacher.folder / "else"))
-    assert moved.identity() == evaluator.part.identity()
+    committees = [(member,), *((other,) for other in others), (member, others[0])]
+    identities = {str(DistillEvaluator(Committee(some)).identity()) for some in committees}
+    assert len(identities) == len(committees)
+    moved = replace(member, teacher=replace(teacher, folder=teacher.folder / "else"))
+    assert moved.identity() == member.identity()
+
+
+def test_members_of_a_committee_count_alike(teacher: Teacher) -> None:
+    losses, errors = [0.1, 0.4], [0.01, 0.02]
+    found = [
+        Evaluation(math.exp(-loss), 0.5, 1.0, math.exp(-loss) * loss * error, 10, 1.0)
+        for loss, error in zip(losses, errors, strict=True)
+    ]
+    together = mean(found)
+    assert -math.log(together.score) == pytest.approx(0.2)
+    assert together.stderr == pytest.approx(together.score * 0.2 * math.hypot(*errors) / 2)
+    assert together.images == 20
+    assert mean(found[:1]).score == pytest.approx(found[0].score)
+    assert mean(found[:1]).stderr == pytest.approx(found[0].stderr)
+    unit = swapped(FRAME, SPACE.start(), 0)
+    members = (TransplantEvaluator(teacher, SHORT), TransplantEvaluator(teacher, SHORT, 1))
+    alone = [member.evaluate(unit) for member in members]
+    both = Committee(members).evaluate(unit)
+    assert min(one.score for one in alone) < both.score < max(one.score for one in alone)
+    assert both.images == 2 * SHORT.images
 
 
 def test_a_network_loses_what_its_units_lose_together(teacher: Teacher) -> None:
-    evaluator = DistillEvaluator(TransplantEvaluator(teacher, SHORT))
+    evaluator = DistillEvaluator(Committee((TransplantEvaluator(teacher, SHORT),)))
     assert isinstance(evaluator, Composed)
     parts = evaluator.parts(SPACE.start())
     assert len(parts) == len(UNITS)
@@ -167,17 +189,24 @@ def test_a_network_loses_what_its_units_lose_together(teacher: Teacher) -> None:
     assert failed.failed == "diverged"
 
 
-def test_a_search_trains_a_unit_once_and_repeats_exactly(shell: Shell) -> None:
+def test_a_search_trains_a_unit_once_screens_the_best_and_repeats_exactly(shell: Shell) -> None:
     options = ("--space", "rcnet-digits", "--budget-madds", "0.76M", "--evaluator", "distill")
     search = ("search", *options, "--images", "32", "--json")
     first = shell(*search, "--workers", "2").must().json
     trained = first["trained"]
-    assert trained["teacher_images"] == 20 * 32
+    assert trained["teacher_images"] == 2 * 20 * 32
     assert 0 < trained["networks"] < 5 * first["evaluations"]
-    assert trained["images"] == 32 * trained["networks"]
+    screened = {one["arch"]: one["score"] for one in first["screened"]}
+    units = trained["networks"] - len(screened)
+    assert trained["images"] == 2 * 32 * (units + len(screened))
+    by_units = sorted(first["networks"], key=lambda one: -one["score"])[: len(screened)]
+    assert {one["arch"] for one in by_units} == set(screened)
+    best = sorted(screened, key=lambda arch: -screened[arch])[:3]
+    assert [one["arch"] for one in first["finalists"]][:3] == best
     assert first["accuracy"] is not None
     teachers = (shell.folder / "runs" / "teachers").glob("*.pt")
-    assert len([path for path in teachers if not path.stem.endswith("-best")]) == 1
+    assert len([path for path in teachers if not path.stem.endswith("-best")]) == 2
+    assert len(list((shell.folder / "runs" / "teachers").glob("*-units/*.pt"))) == 2 * units
     (shell.folder / first["run"] / "search.json").unlink()
     again = shell(*search, "--workers", "1").must()
     assert {**again.json, "ahead": 0} == {**first, "ahead": 0}

@@ -91,11 +91,16 @@ ADDED = frozenset({"mixup", "cutmix", "erasing", "decay_norms"})
 QUICK = Recipe("quick", images=6_000, batch_size=32, peak_lr=0.1, ema=0.98, validation=2_000)
 """Scores candidates on one CPU thread in a few seconds."""
 
-TEACHER = Recipe("teacher", images=81_920, batch_size=64, peak_lr=0.2, ema=0.98, validation=4_000)
+TEACHER = Recipe("teacher", images=40_960, batch_size=64, peak_lr=0.2, ema=0.98, validation=4_000)
 """Trains what candidates imitate, once for all of them."""
 
-UNIT = Recipe("unit", 4_096, batch_size=32, peak_lr=0.2, warmup=0.1, ema=0.95, validation=2_000)
+UNIT = Recipe("unit", 2_048, batch_size=32, peak_lr=0.2, warmup=0.1, ema=0.95, validation=2_000)
 """Trains one unit to imitate the teacher's."""
+
+STITCH = Recipe(
+    "stitch", 2_048, batch_size=32, peak_lr=0.05, warmup=0.1, ema=0.95, validation=4_000
+)
+"""Trains a network whose units imitate a teacher's already."""
 
 PAPER_SEARCH = Recipe(
     "paper-search",

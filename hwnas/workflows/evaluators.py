@@ -22,7 +22,7 @@ JUDGE_FACTOR = 3
 """Finalists of `train` are trained on so many times the images of a candidate."""
 
 TEACHER_FACTOR = 20
-"""The teacher is trained on so many times the images of a unit."""
+"""A teacher is trained on so many times the images of a unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +59,15 @@ class Scoring:
     Attributes:
         evaluator: scores candidates.
         judge: scores finalists, on other images; None where scores are exact.
-        teacher: what candidates imitate, to be trained first.
+        teachers: what candidates imitate, to be trained first.
+        screen: scores the best candidates before the judge does; None where candidates' scores
+            are to choose the finalists.
     """
 
     evaluator: Evaluator | Composed
     judge: Evaluator | None = None
-    teacher: Teacher | None = None
+    teachers: tuple[Teacher, ...] = ()
+    screen: Evaluator | None = None
 
 
 def scoring(asked: Asked, reporter: Reporter) -> Scoring:
@@ -102,13 +105,19 @@ def scoring(asked: Asked, reporter: Reporter) -> Scoring:
 
 
 def _distill(asked: Asked, setting: Setting, judge: Evaluator) -> Scoring:
+    from hwnas.evaluate.distill.committee import Committee
     from hwnas.evaluate.distill.evaluator import DistillEvaluator
-    from hwnas.evaluate.distill.teacher import Teacher
-    from hwnas.evaluate.distill.transplant import TransplantEvaluator
+    from hwnas.evaluate.distill.stitch import StitchEvaluator
     from hwnas.train import recipe
 
-    short = replace(recipe.UNIT, images=asked.images or recipe.UNIT.images)
-    longer = replace(recipe.TEACHER, images=TEACHER_FACTOR * short.images)
-    teacher = Teacher(setting, longer, asked.seed, asked.teachers)
-    part = TransplantEvaluator(teacher, short, asked.seed, time_limit_s=asked.time_limit_s)
-    return Scoring(DistillEvaluator(part), judge, teacher=teacher)
+    images = asked.images or recipe.UNIT.images
+    committee = Committee.of(
+        setting,
+        replace(recipe.TEACHER, images=TEACHER_FACTOR * images),
+        replace(recipe.UNIT, images=images),
+        asked.seed,
+        asked.teachers,
+        time_limit_s=asked.time_limit_s,
+    )
+    screen = StitchEvaluator(committee, replace(recipe.STITCH, images=images))
+    return Scoring(DistillEvaluator(committee), judge, committee.teachers, screen)

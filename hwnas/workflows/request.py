@@ -170,7 +170,8 @@ class Request:
             judge=who.judge,
             max_evaluations=self._limit,
             workers=workers or (0 if who.judge is None else usable_cores()),
-            teacher=who.teacher,
+            teachers=who.teachers,
+            screen=who.screen,
         )
 
     def within(self, quantities: Mapping[str, Sequence[str]], numbers: Sequence[str]) -> Request:

@@ -16,7 +16,7 @@ from hwnas.workflows.scoring import open_scorer
 from hwnas.workflows.search_result import JUDGED, SearchResult
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from hwnas.workflows.scoring import Ahead, Scorer
 
 FINALISTS = 3
+
+SCREENED = 12
+"""Candidates that are scored again to choose the finalists."""
 
 MOVES = ("start network", "another network")
 """The first step of a path, and a further one that is no added block."""
@@ -52,7 +55,9 @@ class Search:
         workers: processes, 0 for this one; on Ray tasks at a time, 0 for one per processor.
         ray: address of the Ray cluster to evaluate on, or None.
         score_source: what scores are, where no judge gave them.
-        teacher: what candidates imitate, trained before anything else; None where there is none.
+        teachers: what candidates imitate, trained before anything else.
+        screen: scores the best candidates again, to choose the finalists; None takes those that
+            have the best scores.
     """
 
     problem: Problem
@@ -65,7 +70,8 @@ class Search:
     workers: int
     ray: str | None = None
     score_source: str = "candidate score"
-    teacher: Teacher | None = None
+    teachers: tuple[Teacher, ...] = ()
+    screen: Evaluator | None = None
 
     def check(self) -> None:
         """Raise what the strategy refuses, before anything is scored or written.
@@ -92,16 +98,18 @@ class Search:
         progress = _Progress(self.problem, reporter)
         ledger = Ledger(self.problem, self.max_evaluations, progress.accept)
         with run.lock(), connected(self.ray):
-            if self.teacher is not None:
-                reporter.info(f"training the teacher on {self.teacher.recipe.images:,} images")
-                self.teacher.train(reporter)
+            for number, teacher in enumerate(self.teachers, 1):
+                which = f"teacher {number} of {len(self.teachers)}"
+                reporter.info(f"training {which} on {teacher.recipe.images:,} images")
+                teacher.train(reporter)
             ahead = self._ask(ledger, store_path, reporter, progress)
             if ledger.best is None:
                 raise CheckFailed(
                     "the start network could not be scored: "
                     f"{progress.failures or 'no evaluation was allowed'}."
                 )
-            final = self._judge(store_path, reporter, ledger)
+            screened = self._screen(store_path, reporter, ledger)
+            final = self._judge(store_path, reporter, ledger, screened)
             source = JUDGED if final else self.score_source
             found = SearchResult(
                 self.problem,
@@ -113,7 +121,8 @@ class Search:
                 source,
                 ahead,
                 progress.parts,
-                0 if self.teacher is None else self.teacher.recipe.images,
+                sum(teacher.recipe.images for teacher in self.teachers),
+                screened,
             )
             result = found.to_json(str(run.path))
             run.write("search.json", result)
@@ -148,22 +157,47 @@ class Search:
             return open_scorer(space, evaluator, 0, path)
         return open_scorer(space, evaluator, self.workers, path, ray=on_ray)
 
-    def _judge(
+    def _screen(
         self, store_path: Path, reporter: Reporter, ledger: Ledger
+    ) -> dict[Arch, Evaluation]:
+        """Score the best candidates again; {} where nobody screens."""
+        if self.screen is None:
+            return {}
+        chosen = [(arch, 0) for arch in _best(ledger.scored, SCREENED)]
+        with (
+            self._scorer(self.screen, store_path) as scorer,
+            reporter.task("putting the best networks together", len(chosen)) as step,
+        ):
+            return _unfailed(chosen, scorer.score(chosen, step))
+
+    def _judge(
+        self,
+        store_path: Path,
+        reporter: Reporter,
+        ledger: Ledger,
+        screened: Mapping[Arch, Evaluation],
     ) -> dict[Arch, Evaluation]:
         """Score the start network and the best candidates again; {} without a judge."""
         if self.judge is None:
             return {}
-        scored = ledger.scored
-        best = sorted(scored, key=lambda arch: -scored[arch])[:FINALISTS]
+        scores = {arch: evaluation.score for arch, evaluation in screened.items()}
         start = self.problem.space.canonical(self.problem.start())
+        best = _best(scores or ledger.scored, FINALISTS)
         chosen = [(arch, 0) for arch in dict.fromkeys([*best, start])]
         with (
             self._scorer(self.judge, store_path) as scorer,
             reporter.task("scoring the finalists again, with more training", len(chosen)) as step,
         ):
-            scores = scorer.score(chosen, step)
-        return {job[0]: scores[job] for job in chosen if scores[job].failed is None}
+            return _unfailed(chosen, scorer.score(chosen, step))
+
+
+def _best(scores: Mapping[Arch, float], count: int) -> list[Arch]:
+    return sorted(scores, key=lambda arch: -scores[arch])[:count]
+
+
+def _unfailed(jobs: Sequence[Job], scores: Mapping[Job, Evaluation]) -> dict[Arch, Evaluation]:
+    # In the order of the jobs: that in which workers were done is another one each time.
+    return {job[0]: scores[job] for job in jobs if scores[job].failed is None}
 
 
 @dataclass(slots=True)

@@ -34,7 +34,8 @@ class SearchResult:
         ahead: what idle workers evaluated before it was needed. Of all content this alone depends
             on the number of workers.
         parts: evaluations that candidates' scores are composed of, where they are.
-        teacher_images: images that a teacher was trained on.
+        teacher_images: images that teachers were trained on.
+        screened: scores that the finalists were chosen by, where they are others than candidates'.
     """
 
     problem: Problem
@@ -47,6 +48,7 @@ class SearchResult:
     ahead: Ahead
     parts: Mapping[Job, Evaluation] = field(default_factory=dict)
     teacher_images: int = 0
+    screened: Mapping[Arch, Evaluation] = field(default_factory=dict)
 
     @property
     def winner(self) -> Arch:
@@ -79,6 +81,7 @@ class SearchResult:
             "budgets": budget_uses(self.problem, winner),
             "start": self._network(start) | _scores(self._evaluation(start)),
             "rules": self._rules(),
+            "screened": [self._network(a) | _scores(e) for a, e in self.screened.items()],
             "finalists": [self._network(a) | _scores(e) for a, e in self.final.items()],
             "path": self._path(),
             "audit": self._audit(),
@@ -92,7 +95,8 @@ class SearchResult:
 
     def _trained(self) -> dict[str, int]:
         """Return how many trainings candidates' scores took, and on how many images in all."""
-        images = [e.images for e in [*self.seen.values(), *self.parts.values()] if e.images]
+        found = [*self.seen.values(), *self.parts.values(), *self.screened.values()]
+        images = [evaluation.images for evaluation in found if evaluation.images]
         return {
             "networks": len(images),
             "images": sum(images),

@@ -1,4 +1,4 @@
-"""The evaluator that puts together what the units of a network lose against those of a teacher."""
+"""The evaluator that puts together what the units of a network lose against those of teachers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from hwnas.evaluate.distill.committee import divergence, relative_error
 from hwnas.evaluate.distill.units import FRAME, UNITS, swapped
 from hwnas.evaluate.evaluation import Evaluation
 from hwnas.spaces.fillings import STAGE_POSITIONS, STAGES, stage_of
@@ -14,18 +15,15 @@ from hwnas.spaces.fillings import STAGE_POSITIONS, STAGES, stage_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hwnas.evaluate.distill.transplant import TransplantEvaluator
+    from hwnas.evaluate.distill.committee import Committee
     from hwnas.spaces import Arch
-
-SMALLEST = 1e-6
-"""Divergence below which units are alike, nats."""
 
 
 @dataclass(frozen=True)
 class DistillEvaluator:
-    """Scores a network by minus the mean logarithm of its units' divergences from the teacher.
+    """Scores a network by minus the mean logarithm of its units' divergences from the teachers.
 
-    So what counts is by which share a unit comes nearer to the teacher's: what a divergence of one
+    So what counts is by which share a unit comes nearer to the teachers': what a divergence of one
     nat in one place is worth, once the whole network is trained, differs from unit to unit.
 
     A unit is trained once for all networks that have it, so that most networks of a search cost
@@ -33,26 +31,25 @@ class DistillEvaluator:
     unit, as residual blocks bear another order well.
 
     Attributes:
-        part: scores one unit in the teacher.
+        part: scores one unit in the teachers.
     """
 
-    part: TransplantEvaluator
+    part: Committee
 
     def identity(self) -> dict[str, Any]:
         """Return what decides the score."""
-        return {"evaluator": "distill", "version": 1, "part": self.part.identity()}
+        return {"evaluator": "distill", "version": 2, "part": self.part.identity()}
 
     def parts(self, arch: Arch) -> list[Arch]:
         """Return each unit of `arch` in turn, as transplants are written."""
-        guest = ordered(self.part.teacher.setting.space.canonical(arch))
-        return [swapped(FRAME, guest, unit) for unit in range(len(UNITS))]
+        return units_of(self.part.setting.space.canonical(arch))
 
     def evaluate(self, arch: Arch, replicate: int = 0) -> Evaluation:
         """Return the score of a network by itself; a process trains a unit once.
 
         Raises:
             EvaluationFailed: training of a unit diverged, or took longer than the limit.
-            UserError: there is no trained teacher.
+            UserError: there are no trained teachers.
         """
         parts = self.parts(arch)
         return self.compose([_evaluated(self.part, part, replicate) for part in parts])
@@ -62,17 +59,19 @@ class DistillEvaluator:
         failed = next((part.failed for part in found if part.failed is not None), None)
         if failed is not None:
             return Evaluation.failure(failed)
-        divergences = [max(-math.log(part.score), SMALLEST) for part in found]
-        score = -sum(map(math.log, divergences)) / len(found)
-        pairs = zip(found, divergences, strict=True)
-        relative = (part.stderr / part.score / divergence for part, divergence in pairs)
-        stderr = math.sqrt(sum(value**2 for value in relative)) / len(found)
+        score = -sum(math.log(divergence(part)) for part in found) / len(found)
+        stderr = math.sqrt(sum(relative_error(part) ** 2 for part in found)) / len(found)
         return Evaluation(score, None, None, stderr, 0, 0.0)
 
 
 @lru_cache(maxsize=1 << 12)
-def _evaluated(evaluator: TransplantEvaluator, part: Arch, replicate: int) -> Evaluation:
+def _evaluated(evaluator: Committee, part: Arch, replicate: int) -> Evaluation:
     return evaluator.evaluate(part, replicate)
+
+
+def units_of(arch: Arch) -> list[Arch]:
+    """Return each unit of a canonical network in turn, written into the frame."""
+    return [swapped(FRAME, ordered(arch), unit) for unit in range(len(UNITS))]
 
 
 def ordered(arch: Arch) -> Arch:

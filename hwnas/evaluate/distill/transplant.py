@@ -20,6 +20,7 @@ from torch import nn
 from torch.nn import functional
 
 from hwnas.errors import EvaluationFailed
+from hwnas.evaluate.distill.saved import file_of, read_unit, write_unit
 from hwnas.evaluate.distill.teacher import (
     Lesson,
     Teacher,
@@ -91,8 +92,26 @@ class TransplantEvaluator:
         Raises:
             EvaluationFailed: training diverged, or took longer than the limit.
             MemoryError: the unit is too large for this machine.
-            UserError: there is no trained teacher.
+            UserError: there is no trained teacher, or the unit cannot be written.
         """
+        evaluation, layers = self._trained(arch, replicate)
+        write_unit(file_of(self, arch, replicate), layers)
+        return evaluation
+
+    def weights(self, arch: Arch, replicate: int = 0) -> dict[str, Tensor]:
+        """Return the trained weights of a unit, by name in the network; trained if need be.
+
+        Raises:
+            EvaluationFailed, MemoryError, UserError: as `evaluate`.
+        """
+        path = file_of(self, arch, replicate)
+        if (found := read_unit(path)) is None:
+            _, layers = self._trained(arch, replicate)
+            found = layers.state_dict()
+            write_unit(path, layers)
+        return found
+
+    def _trained(self, arch: Arch, replicate: int) -> tuple[Evaluation, nn.ModuleDict]:
         differing = differing_units(FRAME, self.teacher.setting.space.canonical(arch))
         if len(differing) != 1:
             raise ValueError(f"not one unit, but {len(differing)} differ from the frame: {arch}")
@@ -106,11 +125,15 @@ class TransplantEvaluator:
             trainee = _Trainee(self, arch, differing[0], seed)
             trainee.train(lesson, began)
             logits = trainee.logits(held_out, trained(self.teacher))
-        return _judge(logits, held_out, self.recipe.images, began)
+        return _judge(logits, held_out, self.recipe.images, began), trainee.average
 
 
 class _Trainee:
-    """A unit on its way to the teacher's."""
+    """A unit on its way to the teacher's.
+
+    Attributes:
+        average: the averaged weights, which are the result.
+    """
 
     def __init__(self, evaluator: TransplantEvaluator, arch: Arch, unit: int, seed: int) -> None:
         self._evaluator, self._unit = evaluator, unit
@@ -123,7 +146,7 @@ class _Trainee:
             _take_first_blocks(self._layers, trained(evaluator.teacher))
         device = evaluator.teacher.setting.torch_device
         self._layers.to(device).to(memory_format=torch.channels_last).train()
-        self._average = copy.deepcopy(self._layers)
+        self.average = copy.deepcopy(self._layers)
 
     def train(self, lesson: Lesson, began: float) -> None:
         """Imitate the teacher's unit.
@@ -138,7 +161,7 @@ class _Trainee:
         evaluator, recipe = self._evaluator, self._evaluator.recipe
         params = list(self._layers.parameters())
         optimiser = Nesterov(params, recipe.momentum, recipe.weight_decay)
-        current, average = _numbers(self._layers), _numbers(self._average)
+        current, average = _numbers(self._layers), _numbers(self.average)
         device = evaluator.teacher.setting.torch_device
         rate, share = torch.zeros((), device=device), torch.zeros((), device=device)
         is_last = self._unit == len(UNITS) - 1
@@ -162,8 +185,8 @@ class _Trainee:
     @torch.inference_mode()
     def logits(self, held_out: Lesson, teacher: Network) -> list[Tensor]:
         """Return what the teacher with this unit says, per batch."""
-        self._average.eval()
-        modules = dict(self._average.items())
+        self.average.eval()
+        modules = dict(self.average.items())
         rest = parts_of(teacher.graph)[self._unit + 2 :]
         found = []
         for batch in held_out.features:

@@ -1,0 +1,126 @@
+"""Networks put together from trained units: they are these, and their scores repeat."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+from hwnas.evaluate.distill.committee import Committee
+from hwnas.evaluate.distill.evaluator import ordered, units_of
+from hwnas.evaluate.distill.saved import file_of, read_unit
+from hwnas.evaluate.distill.stitch import StitchEvaluator, put_together
+from hwnas.evaluate.distill.teacher import Teacher, trained
+from hwnas.evaluate.distill.transplant import TransplantEvaluator
+from hwnas.evaluate.distill.units import parts_of, run_part
+from hwnas.evaluate.pool import open_pool
+from hwnas.evaluate.setting import Setting
+from hwnas.models.network import module_name
+from hwnas.progress import Silent
+from hwnas.spaces import find_space
+from hwnas.train.metrics import measure
+from hwnas.train.recipe import STITCH, UNIT
+from hwnas.train.recipe import TEACHER as TEACHER_RECIPE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SPACE = find_space("rcnet", input_size="8", classes=10, width=0.25)
+SETTING = Setting(SPACE, "cluttered-digits")
+LARGER = SPACE.parse("5,0,0,0,0,0|5,4,1,0,0,0|5,0,0,0,0,0|0,0,0,0,0,0|5,0,0,0,0,0|2,0,0,0,0,0")
+
+
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory: pytest.TempPathFactory) -> Teacher:
+    recipe = replace(TEACHER_RECIPE, images=1024, validation=100)
+    teacher = Teacher(SETTING, recipe, 0, tmp_path_factory.mktemp("teachers"))
+    teacher.train(Silent())
+    return teacher
+
+
+@pytest.fixture
+def evaluator(taught: Teacher, tmp_path: Path) -> StitchEvaluator:
+    teacher = replace(taught, folder=tmp_path)
+    shutil.copy(taught.checkpoint, teacher.checkpoint)
+    part = TransplantEvaluator(teacher, replace(UNIT, images=128, validation=100))
+    return StitchEvaluator(Committee((part,)), replace(STITCH, images=256, validation=500))
+
+
+def test_a_network_is_the_teachers_stem_and_its_own_units(evaluator: StitchEvaluator) -> None:
+    (member,) = evaluator.part.members
+    network = put_together(member, LARGER).eval()
+    assert network.graph == SPACE.graph(ordered(LARGER))
+    teacher = trained(member.teacher)
+    value = images = torch.randn(3, 3, 8, 8)
+    stem, *units = parts_of(network.graph)
+    with torch.inference_mode():
+        value = run_part(stem, teacher.layers, value)
+        for unit, nodes in zip(units_of(LARGER), units, strict=True):
+            weights = read_unit(file_of(member, unit, 0))
+            assert weights is not None
+            names = [module_name(node.name) for node in nodes]
+            assert {key.split(".")[0] for key in weights} <= set(names)
+            value = run_part(nodes, network.layers, value)
+            for name, tensor in weights.items():
+                assert torch.equal(network.layers.state_dict()[name], tensor)
+        torch.testing.assert_close(value, network(images))
+
+
+def test_the_score_is_of_before_and_after_and_training_helps(evaluator: StitchEvaluator) -> None:
+    (member,) = evaluator.part.members
+    held_out = SETTING.held_out("search", 500)
+    before = measure(put_together(member, LARGER), held_out).cross_entropy
+    found = evaluator.evaluate(LARGER)
+    assert found.cross_entropy is not None
+    assert found.score == pytest.approx(-math.log(before * found.cross_entropy) / 2)
+    assert found.cross_entropy < before
+    assert found.images == 256
+    assert found.stderr > 0
+
+
+def test_scores_do_not_depend_on_who_trained_the_units(evaluator: StitchEvaluator) -> None:
+    found = evaluator.evaluate(LARGER)
+    files = sorted(evaluator.part.members[0].teacher.folder.glob("*-units/*.pt"))
+    assert len(files) == len(units_of(LARGER))
+    assert evaluator.evaluate(LARGER) == found
+    files[0].unlink()
+    files[1].write_bytes(files[1].read_bytes()[:100])
+    files[2].write_bytes(b"")
+    with open_pool(evaluator, 2) as pool:
+        assert dict(pool.results([((*LARGER,), 0)])) == {(LARGER, 0): found}
+    assert evaluator.evaluate(LARGER, 1).score != found.score
+
+
+def test_the_score_of_a_committee_is_the_mean_of_its_members(evaluator: StitchEvaluator) -> None:
+    (member,) = evaluator.part.members
+    another = replace(member, seed=1)
+    alone = [
+        replace(evaluator, part=Committee((one,))).evaluate(LARGER) for one in (member, another)
+    ]
+    both = replace(evaluator, part=Committee((member, another))).evaluate(LARGER)
+    assert alone[0].score != alone[1].score
+    assert both.score == pytest.approx((alone[0].score + alone[1].score) / 2)
+    assert both.images == 2 * 256
+
+
+def test_everything_that_decides_a_score_is_in_its_identity(evaluator: StitchEvaluator) -> None:
+    (member,) = evaluator.part.members
+    others = [
+        replace(evaluator, recipe=replace(evaluator.recipe, images=64)),
+        replace(evaluator, part=Committee((replace(member, seed=1),))),
+        replace(evaluator, part=Committee((member, member))),
+    ]
+    identities = {str(other.identity()) for other in [evaluator, *others]}
+    assert len(identities) == len(others) + 1
+
+
+def test_what_takes_too_long_is_a_verdict(evaluator: StitchEvaluator) -> None:
+    (member,) = evaluator.part.members
+    slow = replace(evaluator, part=Committee((replace(member, time_limit_s=1e-9),)))
+    with open_pool(slow) as pool:
+        ((_, evaluation),) = pool.results([(LARGER, 0)])
+    assert "timed out" in (evaluation.failed or "")
