@@ -77,11 +77,11 @@ def _stitch(images: int, count: int) -> Callable[[Setting, int], Evaluator]:
 FIRST_SEED = 500
 
 EVALUATORS = {
-    "distill": _distill(2_048, 2),
+    "distill": _distill(2_048, 4),
     "stitch": _stitch(2_048, 2),
-    "distill-1024": _distill(1_024, 2),
-    "distill-4096": _distill(4_096, 2),
-    "distill-one-teacher": _distill(4_096, 1),
+    "distill-2-teachers": _distill(2_048, 2),
+    "distill-1-teacher": _distill(2_048, 1),
+    "distill-1024": _distill(1_024, 4),
     "supernet-48k-12": _supernet(48_000, 12),
     "train-1536": _train(1_536),
     "supernet-48k-4": _supernet(48_000, 4),

@@ -10,8 +10,8 @@ held-out accuracy and cross-entropy of its winner, trained long.
 
     python benchmarks/evaluators.py        reads files of benchmarks/results
 
-`evaluator_truth.py` (a GPU), `evaluator_scores.py`, `zero_cost_scores.py`, `pooled_effects.py` and
-`evaluator_searches.py` (CPU) make them.
+`evaluator_truth.py` (a GPU), `evaluator_budget.py`, `evaluator_scores.py`, `zero_cost_scores.py`,
+`pooled_effects.py` and `evaluator_searches.py` (CPU) make them.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
+from evaluator_budget import of_one_budget
 from evaluator_truth import SPACE, one_block_additions, path
 from pooled_effects import RECIPE, predict
 from scipy.stats import kendalltau
@@ -33,7 +34,13 @@ RESULTS = Path(__file__).parent / "results"
 SETS = {
     "one block": [SPACE.format(arch) for arch in one_block_additions()],
     "path": [SPACE.format(arch) for arch in path()],
+    "one budget": [SPACE.format(arch) for arch in of_one_budget()],
 }
+GROUPS = {"one block": "truth", "path": "truth", "one budget": "budget"}
+"""By set of networks: the networks that share what is trained once for all."""
+
+SHARING = {"truth": 39, "budget": 32}
+RUNGS = ("train-1536", "train-3072", "train-6016")
 ALL = list(dict.fromkeys(text for some in SETS.values() for text in some))
 
 
@@ -79,12 +86,12 @@ class Scores:
     Attributes:
         losses: per seed, by network; the smaller the better.
         seconds: of one network.
-        images: trained per network.
+        images: trained per network, by group of networks.
     """
 
     losses: dict[int, dict[str, float]] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
-    images: float = 0.0
+    images: dict[str, float] = field(default_factory=dict)
 
 
 def without_training() -> dict[str, Scores]:
@@ -109,7 +116,7 @@ def pooled() -> Scores:
     pool = [SPACE.parse(network["arch"]) for network in content["pool"]]
     losses = [network["cross_entropy"] for network in content["pool"]]
     predicted, _ = predict(pool, losses, [SPACE.parse(text) for text in ALL])
-    images = len(pool) * RECIPE.images / len(ALL)
+    images = {group: len(pool) * RECIPE.images / count for group, count in SHARING.items()}
     seconds = sum(network["seconds"] for network in content["pool"]) / len(ALL)
     return Scores({0: dict(zip(ALL, predicted, strict=True))}, [seconds], images)
 
@@ -122,7 +129,27 @@ def trained() -> dict[str, dict[str, Scores]]:
         of_seed = scores.losses.setdefault(job["seed"], {})
         of_seed |= {text: loss for text, (_, loss, _) in job["scores"].items()}
         scores.seconds += [seconds for *_, seconds in job["scores"].values()]
-        scores.images = job["images"] + job["shared_images"] / len(ALL)
+        group = job["networks"]
+        scores.images[group] = job["images"] + job["shared_images"] / SHARING[group]
+    return found
+
+
+def halving(rungs: list[Scores], archs: list[str]) -> Scores:
+    """Return the order that successive halving of some networks ends in, as losses."""
+    found = Scores(images={"truth": 1_536 + 3_072 / 2 + 6_016 / 4})
+    for seed in sorted(set.intersection(*(set(rung.losses) for rung in rungs))):
+        left, order = list(archs), []
+        for rung in rungs:
+            losses = rung.losses[seed]
+            if not set(left) <= set(losses):
+                break
+            left.sort(key=losses.__getitem__)
+            half = left[: len(left) // 2] if rung is not rungs[-1] else []
+            order = left[len(half) :] + order
+            left = half
+        else:
+            found.losses[seed] = {arch: float(place) for place, arch in enumerate(order)}
+            found.seconds.append(sum(np.mean(r.seconds) / 2**i for i, r in enumerate(rungs)))
     return found
 
 
@@ -132,7 +159,18 @@ def truth_of(dataset: str) -> dict[str, list[float]]:
     for training in json.loads((RESULTS / "evaluator_truth.json").read_text())["trainings"]:
         if training["dataset"] == dataset:
             losses[training["arch"]] += training["cross_entropy"]
+    if dataset == "cluttered-digits":
+        for one in json.loads((RESULTS / "evaluator_budget.json").read_text())["trainings"]:
+            losses[one["arch"]].append(one["cross_entropy"])
     return losses
+
+
+def one_long_training(truth: dict[str, list[float]], archs: list[str]) -> float:
+    """Return the mean tau of single long trainings with the mean of all others."""
+    seeds = min(len(truth[arch]) for arch in archs)
+    table = np.array([truth[arch][:seeds] for arch in archs])
+    others = [np.delete(table, seed, axis=1).mean(1) for seed in range(seeds)]
+    return float(np.mean([tau(table[:, seed], others[seed]) for seed in range(seeds)]))
 
 
 def rows_of(dataset: str, kind: str, evaluators: dict[str, Scores]) -> list[dict]:
@@ -141,7 +179,11 @@ def rows_of(dataset: str, kind: str, evaluators: dict[str, Scores]) -> list[dict
     mean = np.array([np.mean(truth[arch]) for arch in archs])
     error = np.array([np.std(truth[arch], ddof=1) / len(truth[arch]) ** 0.5 for arch in archs])
     limit, rows = ceiling(mean, error), []
-    print(f"{dataset}, {kind}: ceiling {limit:.2f}")
+    long = one_long_training(truth, archs)
+    print(f"{dataset}, {kind}: ceiling {limit:.2f}, one long training {long:.2f}")
+    evaluators = dict(evaluators)
+    if set(RUNGS) <= set(evaluators) and kind != "one budget":
+        evaluators["halving"] = halving([evaluators[rung] for rung in RUNGS], archs)
     for name, scores in evaluators.items():
         seeds = [[s[a] for a in archs] for s in scores.losses.values() if set(archs) <= set(s)]
         if not seeds:
@@ -157,9 +199,10 @@ def rows_of(dataset: str, kind: str, evaluators: dict[str, Scores]) -> list[dict
             "separated_pairs_right": float(
                 np.mean([ordered_rightly(mean, error, found) for found in seeds])
             ),
-            "images": scores.images,
+            "images": scores.images.get(GROUPS[kind], 0.0),
             "seconds": float(np.mean(scores.seconds)),
             "ceiling": limit,
+            "one_long_training": long,
         }
         rows.append(row)
         print(
@@ -225,7 +268,7 @@ def main() -> None:
             measured = json.loads((RESULTS / "zero_cost_scores.json").read_text())["scores"]
             evaluators = {n: s for n, s in evaluators.items() if n not in measured}
         evaluators |= by_dataset[dataset]
-        for kind in SETS:
+        for kind in SETS if dataset == "cluttered-digits" else ("one block", "path"):
             rows += rows_of(dataset, kind, evaluators)
     content = {"orders": rows, "searches": search_rows()}
     (RESULTS / "evaluators.json").write_text(json.dumps(content, indent=1) + "\n")

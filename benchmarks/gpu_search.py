@@ -96,6 +96,8 @@ class Plan:
     final: Recipe
 
 
+TEACHERS = 2
+
 FULL = Plan(
     find_space("rcnet-cifar100"),
     "cifar100",
@@ -117,7 +119,8 @@ TOY = Plan(
 def search(plan: Plan, data_dir: Path | None, device: str, folder: Path, watch: Watch) -> dict:
     """Search, or go on with it; return the content of search.json."""
     setting = Setting(plan.space, plan.dataset, data_dir, device)
-    committee = Committee.of(setting, plan.teacher, plan.unit, 0, folder / "teachers")
+    teachers = folder / "teachers"
+    committee = Committee.of(setting, plan.teacher, plan.unit, 0, teachers, count=TEACHERS)
     params, madds = cost.params(plan.space), cost.madds(plan.space)
     limits = zip((params, madds), plan.budgets, strict=True)
     problem = Problem(plan.space, tuple(Budget(each, limit) for each, limit in limits))

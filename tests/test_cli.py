@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 RUNTIMES = ("ai_edge_litert", "coremltools", "flatbuffers", "onnx", "onnxruntime", "torch")
 HEAVY = (*RUNTIMES, "numpy", "pandas", "scipy", "sklearn")
-TINY = ("--budget-latency", "81ms", "--images", "64")
+TINY = ("--budget-latency", "81ms", "--evaluator", "train", "--images", "64")
 TINIEST = ("--space", "rcnet", "--input", "8", "--classes", "10", "--target", "iphone5s")
 
 
@@ -348,7 +348,8 @@ def test_a_killed_search_goes_on_and_trains_no_network_twice(tmp_path: Path) -> 
         folder = tmp_path / name
         shutil.copytree(profiled, folder)
         shell = Shell(folder)
-        command = ("search", *TINIEST, "--budget-latency", "3.8ms", "--images", "64")
+        budget = ("--budget-latency", "3.8ms")
+        command = ("search", *TINIEST, *budget, "--evaluator", "train", "--images", "64")
         before: dict[tuple[str, str, int], int] = {}
         for scored in (2, 5, 9) if name == "killed" else ():
             now = _kill_after(shell, command, scored)

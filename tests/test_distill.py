@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+import os
+import signal
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import torch
+from conftest import Shell
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -29,8 +33,6 @@ from hwnas.train.recipe import UNIT
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from conftest import Shell
 
     from hwnas.spaces import Arch
 
@@ -189,9 +191,12 @@ def test_a_network_loses_what_its_units_lose_together(teacher: Teacher) -> None:
     assert failed.failed == "diverged"
 
 
-def test_a_search_trains_a_unit_once_screens_the_best_and_repeats_exactly(shell: Shell) -> None:
-    options = ("--space", "rcnet-digits", "--budget-madds", "0.76M", "--evaluator", "distill")
-    search = ("search", *options, "--images", "32", "--json")
+def test_a_search_trains_a_unit_once_screens_the_best_and_survives_kills(
+    shell: Shell, tmp_path: Path
+) -> None:
+    space = ("--space", "rcnet", "--input", "8", "--classes", "10", "--width", "0.25")
+    options = ("--budget-madds", "0.2M", "--evaluator", "distill", "--images", "32")
+    search = ("search", *space, *options, "--teachers", "2", "--json")
     first = shell(*search, "--workers", "2").must().json
     trained = first["trained"]
     assert trained["teacher_images"] == 2 * 20 * 32
@@ -207,9 +212,23 @@ def test_a_search_trains_a_unit_once_screens_the_best_and_repeats_exactly(shell:
     teachers = (shell.folder / "runs" / "teachers").glob("*.pt")
     assert len([path for path in teachers if not path.stem.endswith("-best")]) == 2
     assert len(list((shell.folder / "runs" / "teachers").glob("*-units/*.pt"))) == 2 * units
-    (shell.folder / first["run"] / "search.json").unlink()
-    again = shell(*search, "--workers", "1").must()
+    killed = Shell(tmp_path / "killed")
+    killed.folder.mkdir()
+    for what in ("*.pt", "*-units/*.pt"):
+        _kill_when_there_is(killed, search, what)
+    again = killed(*search, "--workers", "1").must()
     assert {**again.json, "ahead": 0} == {**first, "ahead": 0}
+
+
+def _kill_when_there_is(shell: Shell, command: tuple[str, ...], what: str) -> None:
+    process = shell.start(*command)
+    deadline = time.monotonic() + 120
+    while not list((shell.folder / "runs" / "teachers").glob(what)):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
 
 
 def test_the_teacher_lies_in_one_file(teacher: Teacher, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def quickstart(
     from hwnas.workflows.budgets import parse_limit
     from hwnas.workflows.origin import origin_of
     from hwnas.workflows.profile import profile_target
-    from hwnas.workflows.quickstart import EVALUATIONS, SPACE, TARGET, budget_ms
+    from hwnas.workflows.quickstart import SPACE, TARGET, TEACHERS, budget_ms
     from hwnas.workflows.request import Request
     from hwnas.workflows.start_search import start_search
     from hwnas.workflows.train import train_winner
@@ -49,12 +49,12 @@ def quickstart(
     profiled = profile_target(target, space, workspace, reporter)
     show(profile_command.show, profiled)
     limit = LATENCY.format(budget_ms(target, space, reporter))
-    reporter.info(f"2/5  hwnas search --budget-latency {limit} --max-evaluations {EVALUATIONS}")
+    reporter.info(f"2/5  hwnas search --budget-latency {limit} --teachers {TEACHERS}")
     request = Request(
         space=SPACE,
         target=TARGET,
         limits=(parse_limit("latency", limit),),
-        max_evaluations=EVALUATIONS,
+        teachers=TEACHERS,
     )
     show(partial(found.show_search, request), start_search(workspace, request, reporter))
     run = find_run(workspace, None)

@@ -76,9 +76,9 @@ def search(
     evaluator: Annotated[
         str | None,
         typer.Option(
-            help="train: each candidate for a short while; distill: by how well its stages "
-            "imitate a teacher's; zero-cost: by the volume of activations, no training; fake "
-            "(free scores, for tests); tabular is implied by a table.",
+            help="distill: by how well a candidate's stages imitate those of teachers; train: "
+            "each candidate for a short while; zero-cost: by the volume of activations, "
+            "untrained; fake (free scores, for tests); tabular is implied by a table.",
             show_default=defaults.EVALUATOR,
         ),
     ] = None,
@@ -86,7 +86,15 @@ def search(
         int | None,
         typer.Option(
             help="Training images per network.",
-            show_default=f"{QUICK.images}; per unit {UNIT.images} for distill",
+            show_default=f"{UNIT.images} per stage for distill; {QUICK.images} for train",
+        ),
+    ] = None,
+    teachers: Annotated[
+        int | None,
+        typer.Option(
+            help="Networks that candidates imitate with distill: fewer are quicker, more are "
+            "nearer to the truth.",
+            show_default=str(defaults.TEACHERS),
         ),
     ] = None,
     max_evaluations: Annotated[
@@ -196,6 +204,7 @@ def search(
         "--held-out-per-class": held_out_per_class,
         "--skip-damaged": skip_damaged or None,
         "--images": images,
+        "--teachers": teachers,
         "--confidence": confidence,
         "--force": force or None,
         "--evaluator": None if evaluator == "tabular" else evaluator,
@@ -242,6 +251,7 @@ def search(
             batch=batch or (defaults.BATCH if noisy else 1),
             confidence=check_confidence(confidence),
             time_limit_s=None if time_limit is None else parse_seconds(time_limit),
+            teachers=defaults.TEACHERS if teachers is None else teachers,
             **common,
         )
     reporter = TerminalReporter()

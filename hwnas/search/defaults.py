@@ -1,7 +1,10 @@
 """Defaults of a search with trained scores, in a module that costs nothing to import."""
 
-EVALUATORS = ("train", "distill", "zero-cost", "fake")
-EVALUATOR = "train"
+EVALUATORS = ("distill", "train", "zero-cost", "fake")
+EVALUATOR = "distill"
+
+TEACHERS = 4
+"""Teachers of `distill`, where nobody asks for fewer or more."""
 
 MAX_EVALUATIONS = 90
 """Networks that `train` scores at most: keeps a search on a CPU within ten minutes on two cores."""

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 JUDGE_FACTOR = 3
 """Finalists of `train` are trained on so many times the images of a candidate."""
 
+SCREENING = 2
+"""Members of the committee that screen candidates: each trains whole networks."""
+
 TEACHER_FACTOR = 20
 """A teacher is trained on so many times the images of a unit."""
 
@@ -38,7 +41,8 @@ class Asked:
         images: training images per network, or None for the recipe's own number.
         seed: of weights and batches.
         time_limit_s: of one training, or None.
-        teachers: folder of trained teachers.
+        teachers: how many teachers candidates imitate.
+        folder: of trained teachers.
     """
 
     name: str
@@ -49,7 +53,8 @@ class Asked:
     images: int | None
     seed: int
     time_limit_s: float | None
-    teachers: Path
+    teachers: int
+    folder: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +121,10 @@ def _distill(asked: Asked, setting: Setting, judge: Evaluator) -> Scoring:
         replace(recipe.TEACHER, images=TEACHER_FACTOR * images),
         replace(recipe.UNIT, images=images),
         asked.seed,
-        asked.teachers,
+        asked.folder,
+        count=asked.teachers,
         time_limit_s=asked.time_limit_s,
     )
-    screen = StitchEvaluator(committee, replace(recipe.STITCH, images=images))
+    few = Committee(committee.members[:SCREENING])
+    screen = StitchEvaluator(few, replace(recipe.STITCH, images=images))
     return Scoring(DistillEvaluator(committee), judge, committee.teachers, screen)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from hwnas.spaces import RcnetSpace
 
 TARGET, SPACE = "onnx-cpu", "rcnet-digits"
-EVALUATIONS = 60
+TEACHERS = 2
 SHARE_OF_BASELINE = 0.7
 """The budget is this share of MobileNetV2's own latency at the same geometry."""
 

@@ -61,6 +61,7 @@ class Request:
         confidence: of latency bounds, or None for the default of the table.
         seed: of weights and batches.
         time_limit_s: of the training of one candidate, or None.
+        teachers: how many teachers candidates imitate, where they do.
     """
 
     space: str
@@ -74,16 +75,18 @@ class Request:
     images: int | None = None
     rules: tuple[str, ...] = ()
     max_evaluations: int | None = None
-    max_refreshes: int | None = defaults.MAX_REFRESHES
-    replicates: int = defaults.REPLICATES
-    batch: int = defaults.BATCH
+    max_refreshes: int | None = None
+    replicates: int = 1
+    batch: int = 1
     confidence: float | None = None
     seed: int = 0
     time_limit_s: float | None = None
+    teachers: int = defaults.TEACHERS
 
     def __post_init__(self) -> None:
         require_positive("--images", self.images)
         require_positive("--max-evaluations", self.max_evaluations)
+        require_positive("--teachers", self.teachers)
         find_strategy(self.strategy)
         if self.evaluator not in defaults.EVALUATORS:
             remedy = "tabular comes with --space tabular:FILE.csv."
@@ -94,6 +97,8 @@ class Request:
         # Options that came later are left out where nobody used them: a run keeps its name.
         chosen = self.selection.to_json()
         values = {name: value for name, value in asdict(self).items() if name != "selection"}
+        if self.teachers == defaults.TEACHERS:
+            del values["teachers"]
         return {
             **values,
             **({"selection": chosen} if chosen else {}),
@@ -156,6 +161,7 @@ class Request:
             self.images,
             self.seed,
             self.time_limit_s,
+            self.teachers,
             (opened.workspace / "runs" / "teachers").resolve(),
         )
         who = scoring(asked, reporter)

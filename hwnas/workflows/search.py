@@ -98,10 +98,11 @@ class Search:
         progress = _Progress(self.problem, reporter)
         ledger = Ledger(self.problem, self.max_evaluations, progress.accept)
         with run.lock(), connected(self.ray):
-            for number, teacher in enumerate(self.teachers, 1):
-                which = f"teacher {number} of {len(self.teachers)}"
-                reporter.info(f"training {which} on {teacher.recipe.images:,} images")
-                teacher.train(reporter)
+            if self.teachers:
+                # Torch comes with it: searches without teachers do not wait for that.
+                from hwnas.evaluate.distill.teaching import teach
+
+                teach(self.teachers, reporter, self.workers, ray=self.ray is not None)
             ahead = self._ask(ledger, store_path, reporter, progress)
             if ledger.best is None:
                 raise CheckFailed(

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from hwnas.spaces import Arch
     from hwnas.train.recipe import Recipe
 
-TEACHERS = 2
-
 SMALLEST = 1e-6
 """Divergence below which units are alike, nats."""
 
@@ -50,7 +48,7 @@ class Committee:
         folder: Path,
         *,
         time_limit_s: float | None = None,
-        count: int = TEACHERS,
+        count: int,
     ) -> Self:
         """Return a committee of teachers that differ in their seeds alone, none trained yet.
 

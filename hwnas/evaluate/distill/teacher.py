@@ -11,7 +11,7 @@ import torch
 from hwnas.evaluate.distill.units import parts_of, run_part
 from hwnas.files import fingerprint
 from hwnas.spaces.fillings import STAGE_POSITIONS, STAGES
-from hwnas.train.checkpoint import load_trained
+from hwnas.train.checkpoint import load_trained, read
 from hwnas.train.final import train_final
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hwnas.models.network import Network
     from hwnas.progress import Reporter
     from hwnas.spaces import Arch
+    from hwnas.train.outcome import TrainResult
     from hwnas.train.recipe import Recipe
 
 DEPTH, TYPE = 3, 5
@@ -32,6 +33,9 @@ DEPTH, TYPE = 3, 5
 TEACHER: Arch = tuple(TYPE * (place < DEPTH) for place in range(STAGE_POSITIONS)) * STAGES
 
 BATCH = 500
+
+MEMBERS = 4
+"""Teachers whose lessons a process keeps in memory."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,16 @@ class Teacher:
         """The file of its weights."""
         return self.folder / f"{fingerprint(self.identity())[:16]}.pt"
 
-    def train(self, reporter: Reporter) -> None:
+    @property
+    def finished(self) -> bool:
+        """Whether it has been trained to the end.
+
+        Raises:
+            UserError: its file is damaged.
+        """
+        return self.checkpoint.exists() and read(self.checkpoint)["metrics"] is not None
+
+    def train(self, reporter: Reporter) -> TrainResult:
         """Train it, or go on where that was stopped; a trained one is taken as it is.
 
         Raises:
@@ -72,7 +85,7 @@ class Teacher:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         setting = self.setting
-        train_final(
+        return train_final(
             setting.space.graph(TEACHER),
             setting.data,
             self.recipe,
@@ -95,7 +108,7 @@ class Lesson:
     labels: list[Tensor]
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=MEMBERS)
 def trained(teacher: Teacher) -> Network:
     """Return the trained teacher, read once per process.
 
@@ -107,7 +120,7 @@ def trained(teacher: Teacher) -> Network:
     return network.to(memory_format=torch.channels_last)
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=MEMBERS)
 def training_lesson(teacher: Teacher, images: int, batch_size: int, seed: int) -> Lesson:
     """Return training images, kept for the next candidate."""
     batches = list(teacher.setting.batches(images, batch_size, seed))
@@ -115,7 +128,7 @@ def training_lesson(teacher: Teacher, images: int, batch_size: int, seed: int) -
     return Lesson(features, [labels for _, labels in batches])
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=MEMBERS)
 def held_out_lesson(teacher: Teacher, split: Split, count: int) -> Lesson:
     """Return held-out images, kept for the next candidate."""
     features, found = [], []
