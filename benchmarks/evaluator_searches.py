@@ -1,8 +1,9 @@
 """What a search finds with each evaluator: its winner against S0, both trained long.
 
 RCAS within the same budgets on cluttered digits, once per evaluator and seed. The best candidates
-by the evaluators' own scores, and S0, are then trained on three times a candidate's images from
-several seeds, and scored on images that no search sees. One thread throughout.
+by the evaluators' own scores (with `distill`, the best of those that were put together), and S0,
+are then trained on three times a candidate's images from several seeds, and scored on images that
+no search sees. One thread throughout.
 
     python benchmarks/evaluator_searches.py --out FILE.json --minutes 9
 

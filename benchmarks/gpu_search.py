@@ -1,8 +1,9 @@
 """CIFAR-100 from search to final accuracy on one GPU, in pieces that resume.
 
 RCAS within the size of the published RCNet (1.92M parameters, 87.3M MAdds), candidates scored by
-`distill` at full width and resolution; the winner is then trained by the paper's recipe of
-200 epochs and tested. To compare with: 76.1% after 2 GPU-days (Xiong et al., ICCV 2019).
+`distill` at full width and resolution, the best ones put together from their units; the winner is
+then trained by the paper's recipe of 200 epochs and tested. To compare with: 76.1% after 2 GPU-days
+(Xiong et al., ICCV 2019).
 
     python benchmarks/gpu_search.py --data-dir DIR --out FILE.json --minutes 9
 
@@ -26,6 +27,7 @@ from hwnas import __version__, cost
 from hwnas.cost import Budget, Problem
 from hwnas.evaluate.distill.committee import Committee
 from hwnas.evaluate.distill.evaluator import DistillEvaluator
+from hwnas.evaluate.distill.stitch import StitchEvaluator
 from hwnas.evaluate.setting import Setting
 from hwnas.runs import Run
 from hwnas.search.rules import default_rules
@@ -85,6 +87,7 @@ class Plan:
         budgets: parameters and MAdds.
         teacher: recipe of each teacher.
         unit: recipe of a candidate's unit.
+        whole: recipe of networks that are put together from units.
         final: recipe of the winner.
     """
 
@@ -93,6 +96,7 @@ class Plan:
     budgets: tuple[float, float]
     teacher: Recipe
     unit: Recipe
+    whole: Recipe
     final: Recipe
 
 
@@ -104,6 +108,7 @@ FULL = Plan(
     (1.92e6, 87.3e6),
     replace(recipes.TEACHER, images=30 * 50_000, batch_size=128),
     replace(recipes.UNIT, images=8_192, batch_size=64),
+    replace(recipes.STITCH, images=8_192, batch_size=64),
     recipes.PAPER_CIFAR,
 )
 TOY = Plan(
@@ -112,6 +117,7 @@ TOY = Plan(
     (30e3, 0.2e6),
     replace(recipes.TEACHER, images=256, validation=100),
     replace(recipes.UNIT, images=64, validation=100),
+    replace(recipes.STITCH, images=64, validation=100),
     replace(recipes.QUICK, images=640, validation=100),
 )
 
@@ -135,6 +141,7 @@ def search(plan: Plan, data_dir: Path | None, device: str, folder: Path, watch: 
         None,
         0,
         teachers=committee.teachers,
+        screen=StitchEvaluator(committee, plan.whole),
     )
     return wanted.run(Run(folder), folder / "evaluations.sqlite", watch)
 

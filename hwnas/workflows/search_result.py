@@ -52,9 +52,9 @@ class SearchResult:
 
     @property
     def winner(self) -> Arch:
-        """The finalist that the judge likes best, or the best candidate without a judge."""
-        if self.final:
-            return max(self.final, key=lambda arch: self.final[arch].score)
+        """The best by the judge; without one by the screen, without that by its own score."""
+        if found := self.final or self.screened:
+            return max(found, key=lambda arch: found[arch].score)
         best = self.ledger.best
         if best is None:
             raise ValueError("no network was scored")
