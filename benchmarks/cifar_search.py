@@ -72,15 +72,18 @@ def memory_mb(pid: int) -> float:
     return total / 1000
 
 
-def run(command: list[str], workspace: Path, until: float | None) -> tuple[float, float, str]:
-    """Run a command, killing it after `until` seconds; return seconds, peak memory and output."""
+def run(command: list[str], workspace: Path, until: int | None) -> tuple[float, float, str]:
+    """Run a command; return seconds, peak memory and output.
+
+    It is killed once the store holds `until` evaluations.
+    """
     began, peak = time.monotonic(), 0.0
     with (workspace / "out").open("w") as out:
         process = subprocess.Popen(command, cwd=workspace, stdout=out, start_new_session=True)
         while process.poll() is None:
             with suppress(OSError):  # A process that has just ended.
                 peak = max(peak, memory_mb(process.pid))
-            if until is not None and time.monotonic() > began + until:
+            if until is not None and len(trainings(workspace)) >= until:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
                 break
@@ -93,6 +96,8 @@ def run(command: list[str], workspace: Path, until: float | None) -> tuple[float
 def trainings(workspace: Path) -> dict[tuple[str, str, int], int]:
     """Return what the store holds: the row of every evaluation."""
     store = workspace / "runs" / "evaluations.sqlite"
+    if not store.exists():
+        return {}
     with sqlite3.connect(f"file:{store}?mode=ro", uri=True) as connection:
         rows = connection.execute("SELECT context, network, replicate, rowid FROM evaluations")
         return {(context, network, number): row for context, network, number, row in rows}
@@ -103,7 +108,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--out", type=Path, help="JSON; nothing is measured without it")
-    parser.add_argument("--kill-after", type=float, default=180.0, help="seconds")
+    parser.add_argument("--kill-after", type=int, default=20, help="evaluations")
     parser.add_argument("--more", default="", help="further options of the search")
     options = parser.parse_args()
     if options.out is None or options.data_dir is None:
