@@ -7,9 +7,12 @@ numbers that are not finite or not possible, and lists and texts beyond their li
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from hwnas.measure import require_enough_runs
 
 MANIFEST: Literal["hwnas-manifest/1"] = "hwnas-manifest/1"
 RESULTS: Literal["hwnas-results/1"] = "hwnas-results/1"
@@ -142,6 +145,12 @@ class NetworkPlan(_Record):
     batch: Annotated[int, Field(ge=1, le=1_000)]
     rounds: Annotated[int, Field(ge=1, le=10_000)]
 
+    @model_validator(mode="after")
+    def _tells_noise(self) -> NetworkPlan:
+        passes, rounds = self.passes, self.rounds
+        require_enough_runs(passes * rounds, f"{passes=}, {rounds=}")
+        return self
+
 
 class Manifest(_Record):
     """Everything that a device is asked, in the file manifest.json of a bundle.
@@ -186,6 +195,15 @@ class Manifest(_Record):
         numbers = [job.number for job in self.jobs]
         if len(set(numbers)) != len(numbers):
             raise ValueError("two jobs of the same number")
+        return self
+
+    @model_validator(mode="after")
+    def _jobs_time_the_plan(self) -> Manifest:
+        runs = Counter[str]()
+        for job in self.jobs:
+            runs.update(dict.fromkeys(job.networks, job.rounds))
+        for name in (*self.plan.calibration, *self.plan.validation):
+            require_enough_runs(runs[name], f"{runs[name]} of {name!r} in the jobs")
         return self
 
 
