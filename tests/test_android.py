@@ -23,17 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-@pytest.fixture
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    with desk_in(tmp_path_factory.mktemp("d")) as desk:
-        yield desk
-
-
-@pytest.fixture
-def phone(desk: Desk) -> Phone:
-    return desk.phones.add()
-
-
 @dataclass
 class Finished:
     """A run that went well."""

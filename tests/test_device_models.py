@@ -216,7 +216,7 @@ def test_the_passes_that_are_left_out_change_nothing(
         weights = random_weights(graph, 0)
         short = operations(emit_part(graph, weights, {}, precision, arrays))
         with monkeypatch.context() as patch:
-            patch.setattr(emitter, "PASSES", coremltools.PassPipeline.DEFAULT.passes)
+            patch.setattr(emitter, "PART_PASSES", coremltools.PassPipeline.DEFAULT.passes)
             assert operations(emit_part(graph, weights, {}, precision, arrays)) == short
 
 

@@ -91,9 +91,17 @@ class Format(Protocol):
         """Return "target_os", and what else is to be told of the file."""
 
     def adapted(
-        self, graph: Graph, weights: Weights, images: ImageInput, precision: str
+        self,
+        graph: Graph,  # noqa: ARG002
+        weights: Weights,
+        images: ImageInput,
+        precision: str,  # noqa: ARG002
     ) -> tuple[Weights, ImageInput]:
-        """Return weights and normalisation as the file has them inside, before calibration."""
+        """Return weights and normalisation as the file has them inside, before calibration.
+
+        Those of the network itself, unless a format takes something else.
+        """
+        return weights, images
 
     def emit(self, content: Content) -> Artifact:
         """Return the model; equal content gives equal bytes."""

@@ -139,12 +139,13 @@ def ingest(
     results = read_results(path)
     manifest = _manifest_of(results, path, workspace)
     profile, space = _target_of(manifest, target), _space_of(manifest)
-    store = workspace / "lut" / ".partial" / f"{profile.name}-{space.name}.results.json"
+    library = Library(workspace)
+    store = library.unfinished(profile.name, space.name, ".results.json")
     require_writable(store.parent)
     check_results(manifest, results, str(path))
     if not fresh and (earlier := _earlier(store, manifest, reporter)) is not None:
         results = merged(earlier, results, str(path))
-    folder = Library(workspace).folder(profile.name, space.name)
+    folder = library.folder(profile.name, space.name)
     done, jobs = len(results.jobs), len(manifest.jobs)
     if done < jobs:
         write_text(store, results.model_dump_json(by_alias=True))

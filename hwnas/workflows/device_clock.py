@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from hwnas.agent.work import Work
 from hwnas.bundle.schema import Job
 from hwnas.profiler.bundled import device_place
+from hwnas.profiler.clock import network_graphs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -64,5 +65,4 @@ class DeviceClock:
             self._host.announce(work)
             return work
 
-        graphs = {self._space.format(arch): self._space.graph(arch) for arch in batch.networks}
-        return self._workshop.make_ahead(graphs, announce)
+        return self._workshop.make_ahead(network_graphs(self._space, batch.networks), announce)
