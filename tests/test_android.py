@@ -14,7 +14,7 @@ from bundles import emitted
 from phones import ELF_ARM64, Phone, Phones
 
 from hwnas.bundle import probe
-from hwnas.bundle.schema import RESULTS_FILE
+from hwnas.bundle.results import RESULTS_FILE
 from hwnas.progress import Silent
 from hwnas.workflows.bundle import ingest
 from hwnas.workflows.targets import list_targets

@@ -10,7 +10,7 @@ import pytest
 from android_desk import HARNESS
 from phones import ELF_ARM64, ELF_X86
 
-from hwnas.bundle.schema import RESULTS_FILE
+from hwnas.bundle.results import RESULTS_FILE
 
 if TYPE_CHECKING:
     from android_desk import Desk

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hwnas.bundle.schema import Job, NetworkPlan, Protocol, Setup
+from hwnas.bundle.manifest import Job, NetworkPlan, Protocol, Setup
 from hwnas.bundle.write import write_bundle
 from hwnas.energy.blocks import Block
 from hwnas.errors import UserError
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from hwnas.bundle.manifest import Manifest
     from hwnas.bundle.models import Maker
-    from hwnas.bundle.schema import Conditions, Device, Manifest, Power, Runtime
+    from hwnas.bundle.results import Conditions, Device, Power, Runtime
     from hwnas.device import DeviceProfile
     from hwnas.lut.table import Table
     from hwnas.measure import Round

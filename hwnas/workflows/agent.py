@@ -35,7 +35,7 @@ except ModuleNotFoundError as error:
 if TYPE_CHECKING:
     from hwnas.agent.limits import Limits
     from hwnas.bundle.models import Maker
-    from hwnas.bundle.schema import Power
+    from hwnas.bundle.results import Power
     from hwnas.device import DeviceProfile
     from hwnas.lut.table import Table
     from hwnas.profiler.plan import Plan

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hwnas.bundle.check import read_manifest, read_results
+from hwnas.bundle.manifest import MANIFEST_FILE
 from hwnas.bundle.merge import check_results, merged
-from hwnas.bundle.schema import MANIFEST_FILE, RESULTS_FILE
+from hwnas.bundle.results import RESULTS_FILE
 from hwnas.device import find_target
 from hwnas.errors import UserError
 from hwnas.files import require_writable, write_text
@@ -19,7 +20,8 @@ from hwnas.spaces import RcnetSpace
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hwnas.bundle.schema import Manifest, Results
+    from hwnas.bundle.manifest import Manifest
+    from hwnas.bundle.results import Results
     from hwnas.device import DeviceProfile
     from hwnas.lut.table import Table
     from hwnas.progress import Reporter

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from hwnas.agent.work import Work
-from hwnas.bundle.schema import Job
+from hwnas.bundle.manifest import Job
 from hwnas.profiler.bundled import device_place
 from hwnas.profiler.clock import network_graphs
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from hwnas.agent.host import Host
     from hwnas.agent.workshop import Workshop
-    from hwnas.bundle.schema import TimedModel
+    from hwnas.bundle.manifest import TimedModel
     from hwnas.measure import Round
     from hwnas.profiler.clock import Batch, Place
     from hwnas.spaces import RcnetSpace

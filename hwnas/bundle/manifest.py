@@ -1,48 +1,26 @@
-"""The two documents that hwnas exchanges with a device: the manifest and the results.
+"""What hwnas asks a device: the manifest, JSON of a version of its own.
 
-Both are JSON of a version of their own; a bundle carries them as files, an agent over HTTP.
-Whatever a device says is checked here before anything else reads it: unknown fields, wrong types,
-numbers that are not finite or not possible, and lists and texts beyond their limits are refused.
+A bundle carries it as a file; an agent hands out its pieces over HTTP.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from hwnas.bundle.fields import Count, Name, Number, Record, Sha256, Text
 from hwnas.measure import require_enough_runs
 
 MANIFEST: Literal["hwnas-manifest/1"] = "hwnas-manifest/1"
-RESULTS: Literal["hwnas-results/1"] = "hwnas-results/1"
-
-MANIFEST_FILE, RESULTS_FILE = "manifest.json", "results.json"
+MANIFEST_FILE = "manifest.json"
 
 IDLE = "idle"
 """Name of the pauses between what runs for a power counter."""
 
-LONGEST_MS = 3_600_000.0
-"""No run takes an hour."""
 
-Text: TypeAlias = Annotated[str, Field(max_length=200)]
-Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=200)]
-Count: TypeAlias = Annotated[int, Field(ge=0, le=1_000_000)]
-Sha256: TypeAlias = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Milliseconds: TypeAlias = Annotated[float, Field(gt=0, le=LONGEST_MS, allow_inf_nan=False)]
-Number: TypeAlias = Annotated[float, Field(allow_inf_nan=False, ge=-1e30, le=1e30)]
-Seconds: TypeAlias = Annotated[float, Field(allow_inf_nan=False, ge=0, le=1e12)]
-Sample: TypeAlias = tuple[Name, Milliseconds]
-Samples: TypeAlias = Annotated[list[Sample], Field(max_length=2_000)]
-
-
-class _Record(BaseModel):
-    """Immutable, and with nothing in it that it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
-
-
-class TensorFacts(_Record):
+class TensorFacts(Record):
     """The input or the output of a model as its file declares it.
 
     Attributes:
@@ -54,7 +32,7 @@ class TensorFacts(_Record):
     dtype: Literal["float32", "float16", "int8", "uint8"]
 
 
-class TimedModel(_Record):
+class TimedModel(Record):
     """A model that a device is to time.
 
     Attributes:
@@ -74,7 +52,7 @@ class TimedModel(_Record):
     tolerance: Annotated[float, Field(gt=0, lt=1)]
 
 
-class Protocol(_Record):
+class Protocol(Record):
     """How everything is timed.
 
     Attributes:
@@ -92,7 +70,7 @@ class Protocol(_Record):
     hottest_c: Annotated[float, Field(ge=20, le=150)] | None = None
 
 
-class Job(_Record):
+class Job(Record):
     """One batch: these networks are loaded, then every round times the panel and them once.
 
     Attributes:
@@ -106,7 +84,7 @@ class Job(_Record):
     rounds: Annotated[int, Field(ge=1, le=10_000)]
 
 
-class Setup(_Record):
+class Setup(Record):
     """What decides a time beside the model.
 
     Attributes:
@@ -128,7 +106,7 @@ class Setup(_Record):
     compute_units: Literal["cpu", "cpu_and_gpu", "cpu_and_neural_engine", "all"] | None = None
 
 
-class NetworkPlan(_Record):
+class NetworkPlan(Record):
     """Which networks are for what, and how they are spread; see `profiler.plan`.
 
     Attributes:
@@ -152,7 +130,7 @@ class NetworkPlan(_Record):
         return self
 
 
-class Manifest(_Record):
+class Manifest(Record):
     """Everything that a device is asked, in the file manifest.json of a bundle.
 
     Attributes:
@@ -205,143 +183,3 @@ class Manifest(_Record):
         for name in (*self.plan.calibration, *self.plan.validation):
             require_enough_runs(runs[name], f"{runs[name]} of {name!r} in the jobs")
         return self
-
-
-class Device(_Record):
-    """What identifies a device: equal for all results that may be put together.
-
-    Attributes:
-        model: such as "Raspberry Pi 4 Model B Rev 1.4".
-        cpu: model of the processor.
-        cores: how many.
-        os: name and version.
-        machine: such as "aarch64".
-        governor: of the clock, or "not readable".
-    """
-
-    model: Text
-    cpu: Text
-    cores: Annotated[int, Field(ge=1, le=10_000)]
-    os: Text
-    machine: Text
-    governor: Text = "not readable"
-
-
-class Runtime(_Record):
-    """Who ran the models.
-
-    Attributes:
-        name: as in a profile.
-        version: of the runtime.
-        harness: what drove it: "linux", "android" or "ios", and its version.
-    """
-
-    name: Name
-    version: Text
-    harness: Text
-
-
-class Conditions(_Record):
-    """How a device was, at one moment; None: not readable there.
-
-    Attributes:
-        temperature_c: of the hottest thermal zone.
-        thermal_state: in the words of the system, such as "nominal".
-        throttled: whether the clock is or was held down.
-        cpu_mhz: of the fastest core.
-        battery_percent: charge.
-        charging: whether it is plugged in.
-        watts: of the whole device.
-    """
-
-    temperature_c: Annotated[float, Field(ge=-100, le=300, allow_inf_nan=False)] | None = None
-    thermal_state: Text | None = None
-    throttled: bool | None = None
-    cpu_mhz: Annotated[float, Field(ge=0, le=100_000, allow_inf_nan=False)] | None = None
-    battery_percent: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] | None = None
-    charging: bool | None = None
-    watts: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] | None = None
-
-
-class RanModel(_Record):
-    """What shows that the right model ran.
-
-    Attributes:
-        sha256: of the file as the device has it.
-        output: what it gave for the input of `probe.given`, at `probe.positions`.
-    """
-
-    sha256: Sha256
-    output: Annotated[tuple[Number, ...], Field(min_length=1, max_length=64)]
-
-
-class JobResult(_Record):
-    """One job, done.
-
-    Attributes:
-        number: of the job.
-        rounds: (name, milliseconds) in the order of execution.
-        before: how the device was when the first round began.
-        after: how it was after the last.
-        seconds: from the first round to the last, by the device's clock.
-    """
-
-    number: Count
-    rounds: Annotated[list[Samples], Field(min_length=1, max_length=10_000)]
-    before: Conditions = Conditions()
-    after: Conditions = Conditions()
-    seconds: Seconds = 0.0
-
-
-class PowerBlock(_Record):
-    """One model that ran back to back for a while; name "idle": nothing ran.
-
-    Attributes:
-        name: of the model.
-        start_s: seconds since 1970 by the device's clock.
-        end_s: the same.
-        watts: mean power in between.
-    """
-
-    name: Name
-    start_s: Seconds
-    end_s: Seconds
-    watts: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
-
-
-class Power(_Record):
-    """Power while models ran, from a counter of the device.
-
-    Attributes:
-        counter: what was read, such as "hwmon ina226/power1".
-        seconds: how long each block ran.
-        blocks: in the order of execution.
-    """
-
-    counter: Text
-    seconds: Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)]
-    blocks: Annotated[list[PowerBlock], Field(max_length=10_000)]
-
-
-class Results(_Record):
-    """Everything that a device answers, in the file results.json of a bundle.
-
-    Attributes:
-        schema_version: of this document.
-        bundle: that of the manifest.
-        setup: as the device ran it.
-        device: what it is.
-        runtime: who ran the models.
-        models: what shows that the right ones ran, by name.
-        jobs: those that are done; others may come in another file.
-        power: if a counter could be read.
-    """
-
-    schema_version: Annotated[Literal["hwnas-results/1"], Field(alias="schema")] = RESULTS
-    bundle: Name
-    setup: Setup
-    device: Device
-    runtime: Runtime
-    models: dict[Name, RanModel]
-    jobs: Annotated[list[JobResult], Field(max_length=100_000)]
-    power: Power | None = None
