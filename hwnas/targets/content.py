@@ -91,17 +91,9 @@ class Format(Protocol):
         """Return "target_os", and what else is to be told of the file."""
 
     def adapted(
-        self,
-        graph: Graph,  # noqa: ARG002
-        weights: Weights,
-        images: ImageInput,
-        precision: str,  # noqa: ARG002
+        self, graph: Graph, weights: Weights, images: ImageInput, precision: str
     ) -> tuple[Weights, ImageInput]:
-        """Return weights and normalisation as the file has them inside, before calibration.
-
-        Those of the network itself, unless a format takes something else.
-        """
-        return weights, images
+        """Return weights and normalisation as the file has them inside, before calibration."""
 
     def emit(self, content: Content) -> Artifact:
         """Return the model; equal content gives equal bytes."""
@@ -131,6 +123,22 @@ class Format(Protocol):
 
     def slow_paths(self, artifact: Artifact) -> list[str]:
         """Return a line per reason why the file is slower than it could be, as far as known."""
+
+
+class Unadapted:
+    """Part of a format whose files have weights and normalisation of the network itself inside."""
+
+    __slots__ = ()
+
+    def adapted(
+        self,
+        graph: Graph,  # noqa: ARG002
+        weights: Weights,
+        images: ImageInput,
+        precision: str,  # noqa: ARG002
+    ) -> tuple[Weights, ImageInput]:
+        """Return them as they are."""
+        return weights, images
 
 
 def normalised(pixels: NDArray[np.uint8], images: ImageInput) -> NDArray[np.float32]:

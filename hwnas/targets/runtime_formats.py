@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hwnas.targets import quantisation
 from hwnas.targets.artifact import Artifact
-from hwnas.targets.content import PRECISIONS, Arithmetic, Content, Format, normalised
+from hwnas.targets.content import PRECISIONS, Arithmetic, Content, Format, Unadapted, normalised
 from hwnas.targets.half import halved
 from hwnas.targets.tflite.pixels import adapted, as_taken
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class _RunHere(Format):
+class _RunHere(Unadapted):
     """A format whose own runtime runs on this machine.
 
     Attributes:

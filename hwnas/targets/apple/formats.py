@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hwnas.targets.apple import require
 from hwnas.targets.artifact import Artifact
-from hwnas.targets.content import PRECISIONS, Arithmetic, Content, Format
+from hwnas.targets.content import PRECISIONS, Arithmetic, Content, Format, Unadapted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,7 +29,7 @@ def _native(
 
 
 @dataclass(frozen=True, slots=True)
-class _NeuralNetwork(Format):
+class _NeuralNetwork(Unadapted):
     """Core ML's older format, for iPhones up to iOS 12 and later."""
 
     name: str = "coreml"
@@ -92,7 +92,7 @@ def neural_network() -> Format:
 
 
 @dataclass(frozen=True, slots=True)
-class _MlProgram(Format):
+class _MlProgram(Unadapted):
     """Core ML's format for iOS 15 and later; a folder."""
 
     name: str = "mlprogram"
