@@ -38,7 +38,8 @@ class Board(Silent):
     """Starts the harness with the line that is shown."""
 
     def __init__(self, cache: Path) -> None:
-        self.cache, self.harness = cache, None
+        self.cache = cache
+        self.harness: subprocess.Popen[bytes] | None = None
 
     def info(self, message: str) -> None:
         """Do what the line says."""

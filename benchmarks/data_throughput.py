@@ -31,6 +31,7 @@ from hwnas.cores import usable_cores
 from hwnas.data.augment import CROP_AREA
 from hwnas.data.cache import VARIABLE
 from hwnas.data.catalog import find_dataset
+from hwnas.data.images import LabelledImages
 from hwnas.device import describe_host
 from hwnas.progress import Silent
 
@@ -82,8 +83,8 @@ def _photographs(folder: Path, size: tuple[int, int], count: int) -> Path:
         photograph = photographs[number % len(photographs)]
         share = rng.uniform(0.5, 0.95)
         width, height = (round(share * side) for side in photograph.size)
-        left = rng.integers(0, photograph.width - width)
-        top = rng.integers(0, photograph.height - height)
+        left = int(rng.integers(0, photograph.width - width))
+        top = int(rng.integers(0, photograph.height - height))
         part = photograph.resize(size[::-1], box=(left, top, left + width, top + height))
         place = folder / f"class {number % CLASSES}" / f"{number:05}.jpg"
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -93,6 +94,7 @@ def _photographs(folder: Path, size: tuple[int, int], count: int) -> Path:
 
 def _compare(folder: Path, resolution: int) -> dict:
     data = find_dataset(f"folder:{folder}")
+    assert isinstance(data, LabelledImages)
     files = [file for file in folder.rglob("*") if file.is_file()]
     before, began = _cpu_s(), time.perf_counter()
     data.prepare(resolution, Silent())

@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
@@ -26,7 +26,7 @@ HERE = Path(__file__).parent
 TARGETS = {"onnx-cpu": ("#0072b2", "o"), "tflite": ("#d55e00", "^")}
 SPACES = {"rcnet-imagenet": "224 px", "rcnet-cifar100": "32 px"}
 AIM_PCT = 5
-STYLE = {
+STYLE: Any = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -56,7 +56,7 @@ def draw_predictions(axes: Axes, networks: dict[str, dict[str, list[float]]]) ->
     """Draw predicted against measured times on logarithmic axes."""
     for name, (colour, marker) in TARGETS.items():
         measured = networks[name]["measured_ms"]
-        at = {"linestyle": "none", "marker": marker, "markersize": 3}
+        at: dict[str, Any] = {"linestyle": "none", "marker": marker, "markersize": 3}
         axes.plot(measured, networks[name]["MAdds"], color="#bbbbbb", **at)
         axes.plot(measured, networks[name]["corrected"], color=colour, label=name, **at)
     ends = [each for columns in networks.values() for each in columns["measured_ms"]]
@@ -78,9 +78,9 @@ def draw_errors(axes: Axes, networks: dict[str, dict[str, list[float]]]) -> None
     for shift, (name, (colour, marker)) in zip((-0.15, 0.15), TARGETS.items(), strict=True):
         columns = {key: np.array(values) for key, values in networks[name].items()}
         error = 100 * (columns["corrected"] / columns["measured_ms"] - 1)
-        mape = np.abs(error).mean()
-        at = {"linestyle": "none", "marker": marker, "markersize": 3, "color": colour}
-        axes.plot(columns["blocks"] + shift, error, label=f"{name}: MAPE {mape:.2f}%", **at)
+        label = f"{name}: MAPE {np.abs(error).mean():.2f}%"
+        at: dict[str, Any] = {"linestyle": "none", "marker": marker, "markersize": 3}
+        axes.plot(columns["blocks"] + shift, error, color=colour, label=label, **at)
     widest = max(abs(value) for value in axes.get_ylim())
     axes.set(xlabel="blocks", ylabel="error of the table, %", ylim=(-widest, 1.3 * widest))
     axes.legend(loc="upper right", ncols=2)

@@ -75,8 +75,8 @@ def measure(target: str, space_name: str, count: int, rounds: int) -> dict:
     samples = by_name(without_drift(recorded, panel))
     low = {arch: np.quantile(samples[arch], QUANTILE) for arch in names}
     typical = float(np.median([np.median(samples[arch]) / low[arch] for arch in names]))
-    halves = [[np.quantile(samples[a][h::2], QUANTILE) for a in names] for h in (0, 1)]
-    noise = float(np.mean(np.abs(np.subtract(*halves)) / list(low.values())))
+    one, other = ([np.quantile(samples[a][h::2], QUANTILE) for a in names] for h in (0, 1))
+    noise = float(np.mean(np.abs(np.subtract(one, other)) / list(low.values())))
     print(f"{target} {space_name}: {time.monotonic() - start:.0f} s, split-half noise {noise:.2%}")
     return {
         "target": target,

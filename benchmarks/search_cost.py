@@ -16,7 +16,7 @@ import json
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -156,7 +156,7 @@ def main() -> None:
     within = paper_problem()
     rules = tuple(make_rules(within, ["uc", "apr", "amr"]))
     bulk(within, 1000)  # imports and tables of keys
-    result = {
+    result: dict[str, Any] = {
         "hwnas": __version__,
         "machine": describe_host(),
         "evaluations_per_s": {

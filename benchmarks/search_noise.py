@@ -15,6 +15,7 @@ import json
 import multiprocessing
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -29,7 +30,7 @@ from hwnas.spaces import SPACES
 
 ROOM = (1.3, 2.0, 3.0)
 NOISE = (0.0, 0.01, 0.08)
-VARIANTS = {
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "rcas": ("rcas", {"max_refreshes": 2}),
     "rcas, 2 replicates": ("rcas", {"max_refreshes": 2, "replicates": 2}),
     "surrogate": ("surrogate", {}),

@@ -39,7 +39,7 @@ from hwnas.search.strategy import GROUP, Options, drive, find_strategy
 from hwnas.spaces.tabular import TabularSpace, read_tabular
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -182,14 +182,18 @@ def mean_gap(outcomes: Iterable[dict], index: int) -> tuple[float, float]:
     return float(np.mean(means)), float(math.sqrt(np.sum(variances)) / len(means))
 
 
+def _of(name: str, value: object) -> Callable[[dict], bool]:
+    return lambda outcome: outcome[name] == value
+
+
 def table(setting: Setting, outcomes: list[dict], strategies: Sequence[str]) -> list[str]:
     """Return the lines of the comparison."""
     quantiles = sorted({outcome["quantile"] for outcome in outcomes})
     scores = sorted({outcome["score"] for outcome in outcomes})
-    groups = {
+    groups: dict[str, Callable[[dict], bool]] = {
         "all": lambda _: True,
-        **{f"{q:g}%": lambda o, q=q: o["quantile"] == q for q in quantiles},
-        **{score: lambda o, score=score: o["score"] == score for score in scores},
+        **{f"{q:g}%": _of("quantile", q) for q in quantiles},
+        **{score: _of("score", score) for score in scores},
     }
     width = max(map(len, groups))
     lines = ["".join([f"{'of':<{width}} evals", *(f"{name:>14}" for name in strategies)])]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,7 +70,7 @@ def gradient_norm(network: nn.Module, batches: list[Batch]) -> float:
     images, labels = batches[0]
     loss = functional.cross_entropy(network(images), labels)
     gradients = torch.autograd.grad(loss, list(network.parameters()))
-    return float(torch.sqrt(sum((gradient**2).sum() for gradient in gradients)))
+    return math.sqrt(sum(float((gradient**2).sum()) for gradient in gradients))
 
 
 def jacobian(network: nn.Module, batches: list[Batch]) -> float:

@@ -41,8 +41,28 @@ DRIFT_PASSES = 3
 BUSY = 1.15
 """Median over 10th percentile of a network's runs from which on the machine counts as busy."""
 
+LEAST_RUNS = 2
+"""Of each network: halves of its runs are compared to tell noise."""
+
 WARM_UP_S = 0.5
 WARM_UP_ROUNDS = 2
+
+
+def require_enough_runs(runs: int, given: str) -> None:
+    """Refuse to time a network so seldom that nothing is known of its noise.
+
+    Args:
+        runs: of each network, over all loads.
+        given: what makes them so few, for the message.
+
+    Raises:
+        ValueError: fewer than `LEAST_RUNS`.
+    """
+    if runs < LEAST_RUNS:
+        raise ValueError(
+            f"each network must be timed at least {LEAST_RUNS} times, as one run tells no noise, "
+            f"but got {given}"
+        )
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 It reads {"role": "host" | "device", "folder": ..., "port": ...} line by line, forks, and answers
 with the process's number. Forked, they are at work at once: kills reach the work, not the imports.
+It ends with its standard input, and all that it has started end with it, however it was ended.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 from pathlib import Path
@@ -101,6 +103,16 @@ def device(folder: Path, port: int) -> None:
     )
 
 
+def _end_with(starter: int) -> None:
+    """End this process when nobody holds the other end of a pipe any more."""
+
+    def watch() -> None:
+        os.read(starter, 1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def _child(asked: dict[str, Any]) -> None:
     folder = Path(asked["folder"])
     log = os.open(folder / f"{asked['role']}.err", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -113,10 +125,13 @@ def _child(asked: dict[str, Any]) -> None:
 def main() -> None:
     """Fork for every line; whoever ends is no longer there at once."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    watched, held = os.pipe()
     for line in sys.stdin:
         number = os.fork()
         if not number:
             try:
+                os.close(held)
+                _end_with(watched)
                 _child(json.loads(line))
             except BaseException:  # noqa: BLE001 - it must not become a second starter
                 traceback.print_exc()

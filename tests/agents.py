@@ -12,7 +12,8 @@ from hwnas.agent.auth import token_hash
 from hwnas.agent.state import State
 from hwnas.agent.wire import VERSION, Ask, Delivery, Hello, Offer
 from hwnas.agent.work import Brief, Work
-from hwnas.bundle.schema import Job, Protocol, RanModel, Setup, TensorFacts, TimedModel
+from hwnas.bundle.manifest import Job, Protocol, Setup, TensorFacts, TimedModel
+from hwnas.bundle.results import RanModel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

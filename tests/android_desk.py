@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from phones import ELF_ARM64, Phones
 
+from hwnas.bundle.manifest import Job, Manifest, NetworkPlan, Protocol, Setup
 from hwnas.bundle.models import maker_of
-from hwnas.bundle.schema import RESULTS_FILE, Job, Manifest, NetworkPlan, Protocol, Results, Setup
+from hwnas.bundle.results import RESULTS_FILE, Results
 from hwnas.device import find_target
 from hwnas.resources import shipped
 from hwnas.spaces import find_space
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from hwnas.bundle.schema import TimedModel
+    from hwnas.bundle.manifest import TimedModel
     from hwnas.targets.artifact import Artifact
 
 HARNESS = shipped("export") / "android" / "hwnas_android.py"

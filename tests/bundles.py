@@ -20,7 +20,7 @@ from hwnas.resources import shipped
 from hwnas.spaces import RcnetSpace
 
 if TYPE_CHECKING:
-    from hwnas.bundle.schema import Manifest
+    from hwnas.bundle.manifest import Manifest
 
 SPACE = RcnetSpace("rcnet-16px-10c-w0.25", 16, 10, 0.25)
 HARNESS = shipped("export") / "linux" / "hwnas_bench.py"

@@ -15,7 +15,11 @@ import pytest
 from hypothesis.configuration import set_hypothesis_home_dir
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from android_desk import Desk
+    from phones import Phone
 
 set_hypothesis_home_dir(".pytest_cache/hypothesis")
 
@@ -165,3 +169,21 @@ def searched_phone(shell: Shell, searched_phone_once: Path) -> Shell:
 def searched_digits(shell: Shell, searched_digits_once: Path) -> Shell:
     """The same for small images."""
     return _copy(searched_digits_once, shell)
+
+
+# A desk with a fake phone -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """A bundle, phones, and the Android harness as a user types it."""
+    from android_desk import desk_in  # loads the harness, which few tests need
+
+    with desk_in(tmp_path_factory.mktemp("d")) as desk:
+        yield desk
+
+
+@pytest.fixture
+def phone(desk: Desk) -> Phone:
+    """A phone at that desk."""
+    return desk.phones.add()

@@ -12,7 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from hwnas.bundle import probe, schema
+from hwnas.bundle import probe
+from hwnas.bundle.manifest import (
+    Job,
+    Manifest,
+    NetworkPlan,
+    Protocol,
+    Setup,
+    TensorFacts,
+    TimedModel,
+)
 from hwnas.targets.artifact import Artifact
 
 HARNESS = Path(__file__).parent.parent / "export/ios"
@@ -35,14 +44,14 @@ def written() -> dict[str, bytes]:
     }
 
 
-def manifest_document() -> schema.Manifest:
+def manifest_document() -> Manifest:
     """Return a manifest of three jobs whose models are texts, for a runtime of the tests' own."""
-    return schema.Manifest(
+    return Manifest(
         bundle="f1c7a5e0",
         created="2026-01-01T00:00:00+00:00",
         hwnas="0",
         geometry={"family": "rcnet", "resolution": 16, "width": 0.25},
-        setup=schema.Setup(
+        setup=Setup(
             target="iphone",
             space="rcnet-digits",
             runtime="coreml",
@@ -51,8 +60,8 @@ def manifest_document() -> schema.Manifest:
             threads=2,
             compute_units="cpu",
         ),
-        protocol=schema.Protocol(warm_up_rounds=2, warm_up_s=0.05, cool_down_s=3.0),
-        plan=schema.NetworkPlan(
+        protocol=Protocol(warm_up_rounds=2, warm_up_s=0.05, cool_down_s=3.0),
+        plan=NetworkPlan(
             calibration=("network-a", "network-b"),
             validation=("network-c",),
             passes=1,
@@ -63,26 +72,26 @@ def manifest_document() -> schema.Manifest:
         models=_models(),
         suffix=".mlmodel",
         jobs=(
-            schema.Job(number=0, networks=("network-a", "network-b"), rounds=3),
-            schema.Job(number=1, networks=("network-c",), rounds=3),
-            schema.Job(number=7, networks=(), rounds=2),
+            Job(number=0, networks=("network-a", "network-b"), rounds=3),
+            Job(number=1, networks=("network-c",), rounds=3),
+            Job(number=7, networks=(), rounds=2),
         ),
     )
 
 
-def _models() -> dict[str, schema.TimedModel]:
+def _models() -> dict[str, TimedModel]:
     return {name: _model(name, count) for name, count in SHAPES.items()}
 
 
-def _model(name: str, count: int) -> schema.TimedModel:
+def _model(name: str, count: int) -> TimedModel:
     """Return a model that gives the probe's values times the length of its name."""
     artifact = Artifact.single(_content(name))
     output = probe.given((count,), "float32") * len(name)
-    return schema.TimedModel(
+    return TimedModel(
         sha256=artifact.sha256,
         size_bytes=artifact.size_bytes,
-        input=schema.TensorFacts(shape=(1, 2, 3), dtype="float32"),
-        output=schema.TensorFacts(shape=(count,), dtype="float32"),
+        input=TensorFacts(shape=(1, 2, 3), dtype="float32"),
+        output=TensorFacts(shape=(count,), dtype="float32"),
         expected=probe.sampled(output),
         tolerance=0.001,
     )

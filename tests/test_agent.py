@@ -161,7 +161,7 @@ def test_ctrl_c_and_the_same_command_again(shell: Shell) -> None:
 def test_options_that_cannot_be_are_one_line(shell: Shell, tmp_path: Path) -> None:
     base = ("profile", "--target", "onnx-cpu", "--space", "rcnet-digits")
     for options, reason in {
-        ("--new-token",): "need --listen",
+        ("--new-token",): "needs --listen",
         ("--listen", "nonsense"): "is not PORT, HOST:PORT",
         ("--listen", "0", "--emit", "b"): "give one of them",
     }.items():

@@ -143,3 +143,51 @@ def test_whatever_is_killed_or_cut_every_sample_is_there_once(
     assert Counter((number, name) for number, samples in rounds for name, _ in samples) == {
         (job.number, name): job.rounds for job in JOBS for name in (*agents.PANEL, *job.networks)
     }
+
+
+PARENT = """
+import sys, time
+from pathlib import Path
+import test_agent_kills as kills
+
+folder, ports = Path(sys.argv[1]), map(int, sys.argv[2:])
+with kills.starter() as program:  # host and device wait for each other, at different ports
+    roles = [kills._start(program, *each) for each in zip(("host", "device"), [folder] * 2, ports)]
+    print(program.pid, *roles, flush=True)
+    time.sleep(600)
+"""
+
+
+def _runs(number: str) -> bool:
+    """Return whether a process is there and no zombie, which nobody may reap in a container."""
+    try:
+        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="asks Linux what runs")
+@pytest.mark.parametrize("killed", ["the test run", "the starter"])
+def test_nothing_outlives_who_started_it(tmp_path: Path, killed: str) -> None:
+    write_state(tmp_path / "state.json", agents.new_state())
+    paths = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(tmp_path), str(_free_port()), str(_free_port())],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as parent:
+        assert parent.stdout is not None
+        started = parent.stdout.readline().split()
+        try:
+            assert len(started) == 3
+            assert all(map(_runs, started))
+            os.kill(int(started[0]) if killed == "the starter" else parent.pid, signal.SIGKILL)
+            deadline = time.monotonic() + 10
+            while any(map(_runs, started)):
+                assert time.monotonic() < deadline, f"still there: {[*filter(_runs, started)]}"
+                time.sleep(0.02)
+        finally:
+            parent.kill()
+            for number in filter(_runs, started):
+                os.kill(int(number), signal.SIGKILL)

@@ -12,18 +12,19 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from hwnas.agent.demand import MOST_REFUSALS
 from hwnas.agent.refusal import Refused
-from hwnas.agent.session import MOST_REFUSALS, Session
+from hwnas.agent.session import Session
 from hwnas.agent.state import State, read_state, write_state
 from hwnas.agent.work import PowerWork
-from hwnas.bundle.schema import Power, PowerBlock
+from hwnas.bundle.results import Power, PowerBlock
 from hwnas.errors import UserError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from hwnas.agent.wire import Delivery, Offer
-    from hwnas.bundle.schema import Job
+    from hwnas.bundle.manifest import Job
 
 NOW = 0.0
 

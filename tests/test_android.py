@@ -14,24 +14,13 @@ from bundles import emitted
 from phones import ELF_ARM64, Phone, Phones
 
 from hwnas.bundle import probe
-from hwnas.bundle.schema import RESULTS_FILE
+from hwnas.bundle.results import RESULTS_FILE
 from hwnas.progress import Silent
 from hwnas.workflows.bundle import ingest
 from hwnas.workflows.targets import list_targets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-
-@pytest.fixture
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    with desk_in(tmp_path_factory.mktemp("d")) as desk:
-        yield desk
-
-
-@pytest.fixture
-def phone(desk: Desk) -> Phone:
-    return desk.phones.add()
 
 
 @dataclass

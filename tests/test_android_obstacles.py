@@ -7,24 +7,14 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from android_desk import HARNESS, Desk, desk_in
-from phones import ELF_ARM64, ELF_X86, Phone
+from android_desk import HARNESS
+from phones import ELF_ARM64, ELF_X86
 
-from hwnas.bundle.schema import RESULTS_FILE
+from hwnas.bundle.results import RESULTS_FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-@pytest.fixture
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    with desk_in(tmp_path_factory.mktemp("d")) as desk:
-        yield desk
-
-
-@pytest.fixture
-def phone(desk: Desk) -> Phone:
-    return desk.phones.add()
+    from android_desk import Desk
+    from phones import Phone
 
 
 @pytest.mark.parametrize(

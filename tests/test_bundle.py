@@ -16,16 +16,9 @@ from hypothesis import strategies as st
 
 from hwnas.bundle import probe
 from hwnas.bundle.check import parse, read_manifest, read_results
+from hwnas.bundle.manifest import Manifest
 from hwnas.bundle.merge import check_results, merged
-from hwnas.bundle.schema import (
-    Conditions,
-    Device,
-    JobResult,
-    Manifest,
-    RanModel,
-    Results,
-    Runtime,
-)
+from hwnas.bundle.results import Conditions, Device, JobResult, RanModel, Results, Runtime
 from hwnas.bundle.write import identity
 from hwnas.errors import UserError
 from hwnas.graph import random_weights
@@ -327,8 +320,8 @@ def test_a_changed_manifest_is_noticed(manifest: Manifest, data: st.DataObject) 
             [
                 lambda c: c["models"][name].update(sha256="0" * 64),
                 lambda c: c["models"][name].update(tolerance=0.5),
-                lambda c: c["jobs"].pop(),
-                lambda c: c["jobs"][0].update(rounds=1),
+                lambda c: c["jobs"].reverse(),
+                lambda c: c["jobs"][0].update(rounds=2),
                 lambda c: c["setup"].update(threads=2),
                 lambda c: c["protocol"].update(untimed_runs=0),
             ]
@@ -349,6 +342,26 @@ def test_an_edited_manifest_is_refused(bundle: Path, manifest: Manifest, tmp_pat
     (tmp_path / "manifest.json").unlink()
     with pytest.raises(UserError, match=r"copy the bundle's manifest\.json beside it"):
         ingest(tmp_path / "results.json", tmp_path, Silent())
+
+
+@pytest.mark.parametrize(
+    ("once", "reason"),
+    [
+        (lambda c: c["plan"].update(rounds=1), r"but got passes=1, rounds=1 at plan"),
+        (lambda c: c["jobs"][0].update(rounds=1), r"but got 1 of '.*' in the jobs"),
+        (lambda c: c["jobs"].pop(), r"but got 0 of '.*' in the jobs"),
+    ],
+)
+def test_a_manifest_that_times_a_network_once_is_refused(
+    manifest: Manifest, once: Callable[[Any], object], reason: str, tmp_path: Path
+) -> None:
+    content = json.loads(manifest.model_dump_json(by_alias=True))
+    once(content)
+    (tmp_path / "manifest.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match=reason) as told:
+        read_manifest(tmp_path / "manifest.json")
+    assert "at least 2 times" in str(told.value)
+    assert "\n" not in str(told.value)
 
 
 def test_a_place_with_something_in_it_is_not_touched(tmp_path: Path) -> None:

@@ -207,7 +207,7 @@ MISTAKES = [
     (("profile", "--target", "onnx-cpu", "--space", "rcnet"), "--input"),
     (("profile", "--target", "iphone5s", "--require-device"), "is another machine"),
     (("profile", "--target", "iphone5s", "--power-log", "m.csv"), "run on this machine"),
-    (("profile", "--target", "onnx-cpu", "--power-offset", "3"), "need --power-log"),
+    (("profile", "--target", "onnx-cpu", "--power-offset", "3"), "needs --power-log"),
     (("search", "--budget-latency", "190"), "has no unit"),
     (("search", "--budget-latency", "-3ms"), "must be above zero"),
     (("search", "--budget-latency", "3parsec"), "unknown unit 'parsec'"),

@@ -14,8 +14,9 @@ from bundles import SPACE
 from functional import run
 from operations import OPERATIONS
 
-from hwnas.bundle import models, probe, schema
+from hwnas.bundle import models, probe
 from hwnas.bundle.check import read_manifest
+from hwnas.bundle.results import Conditions, Device, JobResult, RanModel, Results, Runtime
 from hwnas.device import find_target
 from hwnas.errors import CheckFailed, TableError, UserError
 from hwnas.graph import Graph, Weights, random_weights
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from hwnas.bundle.manifest import Job, Manifest
 
 pytest.importorskip("coremltools")
 
@@ -216,7 +219,7 @@ def test_the_passes_that_are_left_out_change_nothing(
         weights = random_weights(graph, 0)
         short = operations(emit_part(graph, weights, {}, precision, arrays))
         with monkeypatch.context() as patch:
-            patch.setattr(emitter, "PASSES", coremltools.PassPipeline.DEFAULT.passes)
+            patch.setattr(emitter, "PART_PASSES", coremltools.PassPipeline.DEFAULT.passes)
             assert operations(emit_part(graph, weights, {}, precision, arrays)) == short
 
 
@@ -295,7 +298,7 @@ def test_results_of_an_iphone_become_a_table_that_knows_its_compute_units(tmp_pa
         check_table(other, Silent())
 
 
-def answer_of_a_phone(manifest: schema.Manifest) -> schema.Results:
+def answer_of_a_phone(manifest: Manifest) -> Results:
     """Return what a phone would say on which times are sums over the parts."""
     part_ms = {str(k): 0.1 + 1e-6 * SPACE.part_graph(k).madds for k in SPACE.lookup_keys()}
 
@@ -303,25 +306,21 @@ def answer_of_a_phone(manifest: schema.Manifest) -> schema.Results:
         arch = SPACE.start() if name == "reference" else SPACE.parse(name)
         return sum(part_ms[str(key)] for key in SPACE.parts(arch))
 
-    def round_of(job: schema.Job) -> list[tuple[str, float]]:
+    def round_of(job: Job) -> list[tuple[str, float]]:
         return [(n, part_ms.get(n) or network_ms(n)) for n in (*manifest.panel, *job.networks)]
 
-    now = schema.Conditions(thermal_state="nominal", throttled=False, battery_percent=80.0)
-    return schema.Results(
+    now = Conditions(thermal_state="nominal", throttled=False, battery_percent=80.0)
+    return Results(
         bundle=manifest.bundle,
         setup=manifest.setup,
-        device=schema.Device(
-            model="iPhone6,1", cpu="Apple", cores=2, os="iOS 12.5.7", machine="arm64"
-        ),
-        runtime=schema.Runtime(name="coreml", version="Core ML 1", harness="ios 1"),
+        device=Device(model="iPhone6,1", cpu="Apple", cores=2, os="iOS 12.5.7", machine="arm64"),
+        runtime=Runtime(name="coreml", version="Core ML 1", harness="ios 1"),
         models={
-            name: schema.RanModel(sha256=model.sha256, output=model.expected)
+            name: RanModel(sha256=model.sha256, output=model.expected)
             for name, model in manifest.models.items()
         },
         jobs=[
-            schema.JobResult(
-                number=job.number, rounds=[round_of(job)] * job.rounds, before=now, after=now
-            )
+            JobResult(number=job.number, rounds=[round_of(job)] * job.rounds, before=now, after=now)
             for job in manifest.jobs
         ],
     )

@@ -15,7 +15,18 @@ from typing import TYPE_CHECKING
 import pytest
 from ios_fixtures import CORE, FIXTURES, HARNESS, SHAPES, SOURCES, manifest_document, written
 
-from hwnas.bundle import probe, schema
+from hwnas.bundle import probe
+from hwnas.bundle.manifest import (
+    MANIFEST,
+    MANIFEST_FILE,
+    Job,
+    Manifest,
+    Protocol,
+    Setup,
+    TensorFacts,
+    TimedModel,
+)
+from hwnas.bundle.results import RESULTS, Conditions, Device, JobResult, RanModel, Results, Runtime
 from hwnas.device import COMPUTE_UNITS, RUNTIMES
 
 if TYPE_CHECKING:
@@ -29,22 +40,22 @@ RECORD = re.compile(r"^struct (\w+): (Decodable|Codable).*?^}", re.MULTILINE | r
 KEY = re.compile(r'^        case (\w+)(?: = "(\w+)")?$', re.MULTILINE)
 
 READ = {
-    "Manifest": schema.Manifest,
-    "TimingProtocol": schema.Protocol,
-    "TimedModel": schema.TimedModel,
-    "TensorFacts": schema.TensorFacts,
-    "Job": schema.Job,
+    "Manifest": Manifest,
+    "TimingProtocol": Protocol,
+    "TimedModel": TimedModel,
+    "TensorFacts": TensorFacts,
+    "Job": Job,
 }
 """Records that the app reads: it may leave fields alone."""
 
 WRITTEN = {
-    "Results": schema.Results,
-    "Setup": schema.Setup,
-    "DeviceFacts": schema.Device,
-    "RuntimeFacts": schema.Runtime,
-    "Conditions": schema.Conditions,
-    "RanModel": schema.RanModel,
-    "JobResult": schema.JobResult,
+    "Results": Results,
+    "Setup": Setup,
+    "DeviceFacts": Device,
+    "RuntimeFacts": Runtime,
+    "Conditions": Conditions,
+    "RanModel": RanModel,
+    "JobResult": JobResult,
 }
 """Records that the app writes."""
 
@@ -81,9 +92,9 @@ def test_the_constants_of_both_languages_are_equal() -> None:
     swift = (SOURCES / "Probe.swift").read_text()
     assert f"static let positions = {probe.POSITIONS}\n" in swift
     assert "static let multiplier: UInt32 = 2_654_435_761\n" in swift
-    assert f'static let schema = "{schema.MANIFEST}"' in (SOURCES / "Manifest.swift").read_text()
-    assert f'static let schema = "{schema.RESULTS}"' in (SOURCES / "Results.swift").read_text()
-    assert f'fileName = "{schema.MANIFEST_FILE}"' in (SOURCES / "Manifest.swift").read_text()
+    assert f'static let schema = "{MANIFEST}"' in (SOURCES / "Manifest.swift").read_text()
+    assert f'static let schema = "{RESULTS}"' in (SOURCES / "Results.swift").read_text()
+    assert f'fileName = "{MANIFEST_FILE}"' in (SOURCES / "Manifest.swift").read_text()
     assert "coreml" in RUNTIMES
 
 
@@ -106,7 +117,7 @@ def test_the_swift_tests_read_what_python_computes_now() -> None:
 
 
 def test_the_results_that_swift_wrote_are_results_of_the_manifest() -> None:
-    results = schema.Results.model_validate_json((FIXTURES / "results.json").read_text())
+    results = Results.model_validate_json((FIXTURES / "results.json").read_text())
     manifest = manifest_document()
     assert (results.bundle, results.setup) == (manifest.bundle, manifest.setup)
     assert {job.number: len(job.rounds) for job in results.jobs} == {

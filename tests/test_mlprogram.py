@@ -411,7 +411,9 @@ def test_the_passes_left_out_would_change_nothing(
     for found in (few, all_):
         for graph in graphs:
             found.append(emit(graph, random_weights(graph, 0), BINARY, {}, precision).sha256)
-        monkeypatch.setattr(emitter, "_passes", lambda tools: tools.PassPipeline.DEFAULT.passes)
+        monkeypatch.setattr(
+            emitter, "_classifier_passes", lambda tools: tools.PassPipeline.DEFAULT.passes
+        )
     assert few == all_
 
 

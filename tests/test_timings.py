@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import pytest
 
 from hwnas.measure import REFERENCE
 from hwnas.profiler.plan import make_plan
@@ -61,3 +62,21 @@ def test_half_the_split_half_noise_is_about_the_error_when_loads_differ() -> Non
     error, noise = _errors(timings).mean(), timings.split_half_noise(PLAN.networks)
     assert error > 0.01
     assert 0.6 * error < noise / 2 < 1.6 * error
+
+
+def test_a_plan_that_times_networks_once_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"at least 2 times, .* but got passes=1, rounds=1"):
+        dataclasses.replace(PLAN, passes=1, rounds=1)
+
+
+@pytest.mark.parametrize(("passes", "rounds"), [(2, 1), (1, 2), (3, 1)])
+def test_the_fewest_runs_that_a_plan_may_ask_tell_noise(passes: int, rounds: int) -> None:
+    plan = dataclasses.replace(PLAN, passes=passes, rounds=rounds)
+    truth, found = _truth(), []
+    for number, batch in enumerate(plan.batches):
+        names = [*PARTS, *map(SPACE.format, batch)]
+        slow = 1 + 0.01 * number  # so that halves differ
+        found += [(number, [(name, slow * truth[name]) for name in names])] * rounds
+    noise = Timings.of(SPACE, plan, found).noise
+    assert noise.keys() == set(plan.networks)
+    assert all(0 <= gap < 0.2 for gap in noise.values())

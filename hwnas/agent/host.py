@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from hwnas.agent.models import ModelFiles
     from hwnas.agent.wire import Hello
     from hwnas.agent.work import Brief, PowerWork, Work
-    from hwnas.bundle.schema import Conditions, JobResult, Power
+    from hwnas.bundle.results import Conditions, JobResult, Power
     from hwnas.progress import Reporter
 
 TICK_S = 0.5

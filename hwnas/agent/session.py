@@ -17,27 +17,24 @@ import threading
 import time
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from hwnas.agent.demand import Demand, fits
 from hwnas.agent.pairing import require_fit, require_paired
 from hwnas.agent.refusal import Refused, one_line
 from hwnas.agent.state import Lease, State
 from hwnas.agent.wire import Offer, Wanted, Welcome
-from hwnas.bundle.check import check_job, check_models
 from hwnas.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from hwnas.agent.wire import Ask, Delivery, Hello, PowerDelivery, Trouble
     from hwnas.agent.work import Brief, PowerWork, Work
-    from hwnas.bundle.schema import Job, JobResult
+    from hwnas.bundle.results import JobResult
 
 Progress: TypeAlias = Literal["waiting", "verified", "done"]
 
 RESULT_BYTES, MODEL_BYTES, SAMPLE_BYTES = 64 << 10, 4 << 10, 400
 """Of JSON, with names at their longest and room for white space."""
-
-MOST_REFUSALS = 3
-"""Wrong results of one job from which on the device is not trusted to give a right one."""
 
 
 class Session:
@@ -62,11 +59,8 @@ class Session:
         self.last_heard: float | None = None
         self._brief, self._state, self._keep = brief, state, keep
         self._changed = threading.Condition()
-        self._asked: Work | None = None
-        self._announced: Work | None = None
+        self._demand = Demand(brief.panel)
         self._power: PowerWork | None = None
-        self._verified: JobResult | None = None
-        self._wrong: list[str] = []
         self._finished = self._told = False
 
     # The device's side.
@@ -86,7 +80,7 @@ class Session:
             self.last_heard = time.monotonic()
             session = secrets.token_hex(16)
             state = self._state.but(paired=hello, session=session)
-            if state.out is not None and self._verified is None:
+            if state.out is not None and self._demand.verified is None:
                 state = state.with_status(state.out, "superseded")
             self._update(state)
             return Welcome(
@@ -113,8 +107,8 @@ class Session:
                 order, models = self._power.order, dict(self._power.models)
                 return Offer(status="power", order=order, models=models)
             lease = self._state.out or self._new_lease()
-            work = None if lease is None else self._work_of(lease)
-            if lease is None or work is None or self._verified is not None:
+            work = None if lease is None else self._demand.work_of(lease.job)
+            if lease is None or work is None or self._demand.verified is not None:
                 return Offer(status="wait")
             return Offer(status="job", lease=lease.id, job=lease.job, models=dict(work.models))
 
@@ -132,12 +126,15 @@ class Session:
             lease = self._lease(delivery.lease)
             if lease.status == "done":
                 return "done"
-            if self._verified is not None:
+            if self._demand.verified is not None:
                 return "verified"
-            if self._asked is None or not _fits(lease.job, self._asked.job):
+            try:
+                is_asked = self._demand.take(lease.job, delivery)
+            except UserError as error:
+                self._notify()
+                raise Refused(422, "wrong-result", str(error)) from None
+            if not is_asked:
                 return "waiting"
-            self._verify(lease.job, self._asked, delivery)
-            self._verified = delivery.result
             self._notify()
             return "verified"
 
@@ -206,17 +203,15 @@ class Session:
     def announce(self, work: Work) -> None:
         """Let the device have a job as soon as it has none; it must be the next one asked."""
         with self._changed:
-            self._announced = work
+            self._demand.announced = work
             self._notify()
 
     def ask(self, work: Work) -> None:
         """Want the result of a job; a lease of another job is not needed any more."""
         with self._changed:
-            self._asked, self._verified, self._wrong = work, None, []
-            if self._announced is not None and self._announced.job == work.job:
-                self._announced = None
+            self._demand.ask(work)
             out = self._state.out
-            if out is not None and not _fits(out.job, work.job):
+            if out is not None and not fits(out.job, work.job):
                 self._update(self._state.with_status(out, "done"))
             self._notify()
 
@@ -227,23 +222,14 @@ class Session:
             UserError: the device keeps giving wrong results.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._verified or self._hopeless, timeout_s)
-            if self._hopeless:
-                raise UserError(
-                    f"the device gave {len(self._wrong)} wrong results of one job, at last: "
-                    f"{self._wrong[-1]} Restart the harness; if that does not help, its runtime "
-                    "does not run these models right."
-                )
-            if self._verified is None or self._asked is None:
-                return None
-            missing = self._asked.job.rounds
-            return self._verified.model_copy(update={"rounds": self._verified.rounds[-missing:]})
+            demand = self._demand
+            self._changed.wait_for(lambda: demand.verified or demand.hopeless, timeout_s)
+            return demand.result()
 
     def confirm(self) -> None:
         """Say that the collected result is on record: the device may forget it."""
         with self._changed:
-            verified, out = self._verified, self._state.out
-            self._asked = self._verified = None
+            verified, out = self._demand.settle(), self._state.out
             if verified is not None and out is not None:
                 how = (verified.before, verified.after)
                 self._update(self._state.with_status(out, "done", how))
@@ -269,10 +255,6 @@ class Session:
 
     # What both rest on; called with the lock held.
 
-    @property
-    def _hopeless(self) -> bool:
-        return len(self._wrong) >= MOST_REFUSALS
-
     def _update(self, state: State) -> None:
         self._keep(state)
         self._state = state
@@ -283,16 +265,12 @@ class Session:
         self.on_change()
 
     def _new_lease(self) -> Lease | None:
-        work = self._asked or self._announced
+        work = self._demand.next
         if work is None:
             return None
         lease = Lease(id=secrets.token_hex(16), job=work.job, status="out")
         self._update(self._state.but(leases=(*self._state.leases, lease)))
         return lease
-
-    def _work_of(self, lease: Lease) -> Work | None:
-        works = (self._asked, self._announced)
-        return next((w for w in works if w is not None and _fits(lease.job, w.job)), None)
 
     def _lease(self, lease_id: str) -> Lease:
         found = next((lease for lease in self._state.leases if lease.id == lease_id), None)
@@ -302,17 +280,6 @@ class Session:
             raise Refused(409, "superseded", "the device has started anew since it had this job")
         return found
 
-    def _verify(self, job: Job, work: Work, delivery: Delivery) -> None:
-        models = {**self._brief.panel, **work.models}
-        try:
-            check_job(job, self._brief.panel, delivery.result, "the device")
-            check_models(models, delivery.models, models, "the device")
-            _require_no_more(delivery.models, models)
-        except UserError as error:
-            self._wrong.append(str(error))
-            self._notify()
-            raise Refused(422, "wrong-result", str(error)) from None
-
     def _require_device(self, device_id: str) -> None:
         require_paired(device_id, self._state.paired)
         self.last_heard = time.monotonic()
@@ -321,14 +288,3 @@ class Session:
         self._require_device(device_id)
         if session != self._state.session:
             raise Refused(409, "taken-over", "another harness of this device has taken over")
-
-
-def _require_no_more(given: Mapping[str, object], asked: Mapping[str, object]) -> None:
-    if more := set(given) - set(asked):
-        raise UserError(f"the device: a model {min(more)!r} was not asked for.")
-
-
-def _fits(given: Job, asked: Job) -> bool:
-    """Return whether the result of a job holds the rounds that are asked."""
-    same = (given.number, given.networks) == (asked.number, asked.networks)
-    return same and given.rounds >= asked.rounds

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, ValidationError
 
 from hwnas.agent.wire import Hello, Id, Message
-from hwnas.bundle.schema import Conditions, Job, Power, Sha256
+from hwnas.bundle.fields import Sha256
+from hwnas.bundle.manifest import Job
+from hwnas.bundle.results import Conditions, Power
 from hwnas.files import write_text
 
 if TYPE_CHECKING:

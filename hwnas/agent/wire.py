@@ -9,7 +9,8 @@
     POST /v1/trouble       Trouble        -> Receipt
 
 A refusal has a status from 400 on and a `Refusal` as its body. Models, jobs and results are those
-of `bundle.schema`: what a device is asked and answers is the same over a cable and over HTTP.
+of `bundle.manifest` and `bundle.results`: what a device is asked and answers is the same over a
+cable and over HTTP.
 """
 
 from __future__ import annotations
@@ -19,18 +20,9 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hwnas.agent.refusal import LONGEST_REASON, Refused
-from hwnas.bundle.schema import (
-    Device,
-    Job,
-    JobResult,
-    Name,
-    Power,
-    Protocol,
-    RanModel,
-    Runtime,
-    Setup,
-    TimedModel,
-)
+from hwnas.bundle.fields import Name
+from hwnas.bundle.manifest import Job, Protocol, Setup, TimedModel
+from hwnas.bundle.results import Device, JobResult, Power, RanModel, Runtime
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -115,7 +107,7 @@ class Offer(Message):
             again at once; "done": nothing, now and later.
         lease: of a job, to be told with its result.
         job: what is to be timed.
-        order: what runs for the power counter, as in `bundle.schema.Manifest.power`.
+        order: what runs for the power counter, as in `bundle.manifest.Manifest.power`.
         models: of the networks among them, by name; those of the panel are known.
     """
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hwnas.bundle.schema import Job, Protocol, Setup, TimedModel
+    from hwnas.bundle.manifest import Job, Protocol, Setup, TimedModel
 
 
 @dataclass(frozen=True, slots=True)

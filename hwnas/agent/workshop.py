@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hwnas.agent.models import ModelFiles
+    from hwnas.bundle.manifest import TimedModel
     from hwnas.bundle.models import Maker
-    from hwnas.bundle.schema import TimedModel
     from hwnas.graph import Graph
     from hwnas.progress import Reporter
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from hwnas.bundle import probe
-from hwnas.bundle.schema import Manifest, Results
+from hwnas.bundle.manifest import Manifest
+from hwnas.bundle.results import Results
 from hwnas.bundle.write import identity
 from hwnas.errors import UserError
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
 
-    from hwnas.bundle.schema import Job, JobResult, RanModel, TimedModel
+    from hwnas.bundle.manifest import Job, TimedModel
+    from hwnas.bundle.results import JobResult, RanModel
 
 Document = TypeVar("Document", bound=BaseModel)
 

@@ -8,7 +8,8 @@ from hwnas.bundle.check import check_job, check_models
 from hwnas.errors import UserError
 
 if TYPE_CHECKING:
-    from hwnas.bundle.schema import Manifest, Results
+    from hwnas.bundle.manifest import Manifest
+    from hwnas.bundle.results import Results
 
 
 def check_results(manifest: Manifest, results: Results, where: str) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from hwnas.bundle import probe
-from hwnas.bundle.schema import TensorFacts, TimedModel
+from hwnas.bundle.manifest import TensorFacts, TimedModel
 from hwnas.errors import UserError
 from hwnas.graph import random_weights
 from hwnas.targets.artifact import Artifact

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hwnas.bundle.schema import Manifest, Results
+from hwnas.bundle.manifest import Manifest
+from hwnas.bundle.results import Results
 from hwnas.files import write_json
 from hwnas.resources import shipped
 

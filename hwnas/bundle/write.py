@@ -7,7 +7,8 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from hwnas import __version__
-from hwnas.bundle.schema import MANIFEST_FILE, RESULTS_FILE, Manifest
+from hwnas.bundle.manifest import MANIFEST_FILE, Manifest
+from hwnas.bundle.results import RESULTS_FILE
 from hwnas.errors import UserError
 from hwnas.files import fingerprint, new_folder, write_text
 
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from hwnas.bundle.manifest import Job, NetworkPlan, Protocol, Setup, TimedModel
     from hwnas.bundle.models import Maker
-    from hwnas.bundle.schema import Job, NetworkPlan, Protocol, Setup, TimedModel
     from hwnas.graph import Graph
     from hwnas.progress import Reporter
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hwnas.cli import options
+from hwnas.cli import options, profile_rules
 from hwnas.cli.console import TerminalReporter, print_json, stdout
+from hwnas.cli.profiled import tell
 from hwnas.errors import Interrupted, UserError
 
 if TYPE_CHECKING:
     from hwnas.device import DeviceProfile
     from hwnas.spaces import RcnetSpace
-    from hwnas.workflows.profile import Profiled
 
 
 def profile(
@@ -110,7 +110,26 @@ def profile(
     from hwnas.spaces import find_space
     from hwnas.workflows.profile import MeterLog, profile_target
 
-    _require_one_way(emit, ingest, listen)
+    profile_rules.check(
+        {
+            "--emit": emit,
+            "--ingest": ingest,
+            "--listen": listen,
+            "--space": space,
+            "--input": input_size,
+            "--classes": classes,
+            "--width": width,
+            "--threads": threads,
+            "--require-device": require_device,
+            "--power-log": power_log,
+            "--power-offset": power_offset,
+            "--power-block": power_block,
+            "--tls-cert": tls_cert,
+            "--tls-key": tls_key,
+            "--new-token": new_token,
+            "--networks": networks,
+        }
+    )
     if ingest is not None:
         _ingest(ingest, workspace, target, fresh=fresh, json=json)
         return
@@ -126,15 +145,10 @@ def profile(
         _emit(device, chosen, emit, workspace, networks, json=json)
         return
     if listen is not None:
-        if power_log is not None:
-            raise UserError("--power-log is for parts that run on this machine, not for --listen.")
         door = (listen, tls_cert, tls_key, new_token)
         _listen(device, chosen, workspace, door, networks, fresh=fresh, json=json)
         return
-    _require_none(networks, tls_cert, tls_key, new_token)
     reporter = TerminalReporter()
-    if power_log is None and (power_offset or power_block):
-        raise UserError("--power-offset and --power-block need --power-log CSV.")
     meter_log = MeterLog(power_log, power_offset, power_block) if power_log else None
     try:
         done = profile_target(
@@ -148,24 +162,7 @@ def profile(
         )
     except KeyboardInterrupt:
         raise _interrupted(fresh=fresh) from None
-    if json:
-        print_json(_to_json(done))
-        return
-    show(done)
-
-
-def _require_one_way(emit: object, ingest: object, listen: object) -> None:
-    """Refuse two of the ways to measure on a device at once."""
-    if sum(way is not None for way in (emit, ingest, listen)) > 1:
-        raise UserError("--emit, --ingest and --listen are three ways: give one of them.")
-
-
-def _require_none(networks: object, cert: object, key: object, new_token: object) -> None:
-    """Refuse options that say nothing about a profile by this machine."""
-    if networks is not None:
-        raise UserError("--networks needs --emit DIR or --listen.")
-    if cert or key or new_token:
-        raise UserError("--tls-cert, --tls-key and --new-token need --listen.")
+    tell(done, json=json)
 
 
 def _interrupted(*, fresh: bool) -> BaseException:
@@ -195,10 +192,7 @@ def _listen(
         )
     except KeyboardInterrupt:
         raise _interrupted(fresh=fresh) from None
-    if json:
-        print_json(_to_json(done))
-    else:
-        show(done)
+    tell(done, json=json)
 
 
 def _emit(
@@ -250,84 +244,4 @@ def _ingest(file: Path, workspace: Path, target: str | None, *, fresh: bool, jso
             "take in its results again with the same command."
         )
         return
-    profiled = Profiled(done.table, done.folder)
-    if json:
-        print_json(_to_json(profiled) | progress)
-    else:
-        show(profiled)
-
-
-def _to_json(done: Profiled) -> dict[str, Any]:
-    table = done.table
-    return {
-        "target": table.target,
-        "space": table.space.name,
-        "folder": str(done.folder),
-        "rows": len(table.rows),
-        "source": table.meta["source"],
-        "validation": table.meta["validation"],
-        "energy_source": table.meta["energy_source"],
-        "energy": table.meta.get("energy"),
-        "anchors": table.meta.get("anchors"),
-        "uncertainty_95pct": table.meta.get("uncertainty_95pct"),
-        "left_out_errors": table.meta.get("left_out_errors"),
-    }
-
-
-def show(done: Profiled) -> None:
-    """Print what is known of the new table."""
-    table, out = done.table, stdout()
-    out.print(f"{done.folder}: {len(table.rows)} blocks of {table.space.name}, {table.label}")
-    if table.estimated:
-        _show_estimate(done)
-    else:
-        check = table.meta["validation"]
-        out.print(
-            f"held-out check on {check['networks']} whole networks: MAPE {check['mape']:.2%} "
-            f"(uncorrected {check['mape_raw']:.1%}), within 5%: {check['within_5pct']:.0%}, "
-            f"within 10%: {check['within_10pct']:.0%}, Kendall tau {check['kendall_tau']:.3f}, "
-            f"worst {check['worst']:.1%}, split-half noise {check['split_half_noise']:.2%}"
-        )
-        out.print(
-            f"margin: at least {check['confidence']:.0%} of networks take at most "
-            f"{check['margin']:.1%} more than predicted, with "
-            f"{table.margin_certainty(check['confidence']):.0%} certainty"
-        )
-        if failures := check["failures"]:
-            out.print(f"GATE FAILED: {'; '.join(failures)}: `search` will refuse this table.")
-    if about := table.meta.get("energy"):
-        _show_energy(about)
-    start_ms = table.latency_ms(table.space.start())
-    example = f"{2 * start_ms:.2g}ms" if not table.estimated else "190ms"
-    out.print(f"start network: {start_ms:.4g} ms ({table.label})")
-    out.print(f"next: hwnas search --budget-latency {example}")
-
-
-def _show_energy(about: dict[str, Any]) -> None:
-    check = about["check"]
-    out = stdout()
-    out.print(
-        f"energy measured by {about['meter']}: {about['running_watts']:.3g} W while parts run "
-        f"(idle {about['idle_watts']:.3g} W, included), passes differ by {about['spread']:.1%}"
-    )
-    if check["networks"]:
-        out.print(
-            f"energy of {check['networks']} held-out networks: MAPE {check['mape']:.1%}, worst "
-            f"{check['worst']:.1%}"
-        )
-
-
-def _show_estimate(done: Profiled) -> None:
-    meta, out = done.table.meta, stdout()
-    out.print(
-        "ESTIMATED: no device was measured. An analytical model was fitted to published times of "
-        f"whole networks; 95% uncertainty +-{meta['uncertainty_95pct']:.0%}, its form included:"
-    )
-    for anchor in meta["anchors"]:
-        out.print(
-            f"  {anchor['network']}: published {anchor['published_ms']:.1f} ms, model "
-            f"{anchor['predicted_ms']:.1f} ms ({anchor['error']:+.1%}; {anchor['source']})"
-        )
-    if errors := meta["left_out_errors"]:
-        told = ", ".join(f"{error:+.1%}" for error in errors)
-        out.print(f"each of them predicted by the others: {told}")
+    tell(Profiled(done.table, done.folder), json=json, **progress)

@@ -25,7 +25,7 @@ def quickstart(
 
     Example: hwnas quickstart
     """
-    import hwnas.cli.profile as profile_command
+    from hwnas.cli.profiled import show as show_profiled
     from hwnas.device import find_target
     from hwnas.runs import find_run
     from hwnas.spaces import find_space
@@ -47,7 +47,7 @@ def quickstart(
     target, space = find_target(TARGET), find_space(SPACE)
     reporter.info(f"1/5  hwnas profile --target {TARGET} --space {SPACE}")
     profiled = profile_target(target, space, workspace, reporter)
-    show(profile_command.show, profiled)
+    show(show_profiled, profiled)
     limit = LATENCY.format(budget_ms(target, space, reporter))
     reporter.info(f"2/5  hwnas search --budget-latency {limit} --teachers {TEACHERS}")
     request = Request(

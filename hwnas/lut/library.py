@@ -28,6 +28,10 @@ class Library:
         """Return the place of a table that is to be written."""
         return self.own / target / space
 
+    def unfinished(self, target: str, space: str, suffix: str) -> Path:
+        """Return the file that keeps what is measured until such a table, or check, is complete."""
+        return self.own / ".partial" / f"{target}-{space}{suffix}"
+
     def find(self, target: str, space: str) -> Table:
         """Return the table of a target for a space.
 

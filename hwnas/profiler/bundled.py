@@ -6,13 +6,13 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hwnas.bundle.schema import Job, NetworkPlan, Protocol, Setup
+from hwnas.bundle.manifest import Job, NetworkPlan, Protocol, Setup
 from hwnas.bundle.write import write_bundle
 from hwnas.energy.blocks import Block
 from hwnas.errors import UserError
 from hwnas.lut.accuracy import MINIMUM_NETWORKS
 from hwnas.profiler.assemble import assemble, evidence
-from hwnas.profiler.clock import Place, panel_graphs
+from hwnas.profiler.clock import Place, network_graphs, panel_graphs
 from hwnas.profiler.energy import Powers, checked, describe, power_order, with_energies
 from hwnas.profiler.measured import warn_if_busy
 from hwnas.profiler.plan import Plan, make_plan
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from hwnas.bundle.manifest import Manifest
     from hwnas.bundle.models import Maker
-    from hwnas.bundle.schema import Conditions, Device, Manifest, Power, Runtime
+    from hwnas.bundle.results import Conditions, Device, Power, Runtime
     from hwnas.device import DeviceProfile
     from hwnas.lut.table import Table
     from hwnas.measure import Round
@@ -88,7 +89,7 @@ def emit_bundle(
         UserError: the place cannot be written, is taken, or has too little room.
     """
     panel = panel_graphs(space)
-    networks = {space.format(arch): space.graph(arch) for arch in plan.networks}
+    networks = network_graphs(space, plan.networks)
     held_out = [space.format(arch) for arch in plan.validation]
     jobs = (
         Job(number=number, networks=tuple(map(space.format, batch)), rounds=plan.rounds)

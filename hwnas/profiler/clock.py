@@ -13,7 +13,7 @@ from hwnas.graph import random_weights
 from hwnas.measure import REFERENCE, measure_round, pinned, warm_up
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from hwnas.graph import Graph
@@ -116,3 +116,8 @@ def panel_graphs(space: RcnetSpace) -> dict[str, Graph]:
     """Return what is in every round by name: all parts, and the start network as reference."""
     parts = {str(key): space.part_graph(key) for key in space.lookup_keys()}
     return parts | {REFERENCE: space.graph(space.start())}
+
+
+def network_graphs(space: RcnetSpace, networks: Iterable[Arch]) -> dict[str, Graph]:
+    """Return whole networks by name."""
+    return {space.format(arch): space.graph(arch) for arch in networks}

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hwnas.measure import require_enough_runs
+
 if TYPE_CHECKING:
     from hwnas.spaces import Arch, RcnetSpace
 
@@ -49,6 +51,9 @@ class Plan:
             to lie in memory, and the minute it runs in, move its time more than its runs differ.
         batch: whole networks in memory at a time.
         rounds: timed rounds per batch; parts are timed in all of them.
+
+    Raises:
+        ValueError: each network would be timed once, which tells no noise.
     """
 
     calibration: tuple[Arch, ...]
@@ -56,6 +61,10 @@ class Plan:
     passes: int = 3
     batch: int = 16
     rounds: int = 8
+
+    def __post_init__(self) -> None:
+        passes, rounds = self.passes, self.rounds
+        require_enough_runs(passes * rounds, f"{passes=}, {rounds=}")
 
     @property
     def networks(self) -> tuple[Arch, ...]:

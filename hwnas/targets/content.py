@@ -125,6 +125,22 @@ class Format(Protocol):
         """Return a line per reason why the file is slower than it could be, as far as known."""
 
 
+class Unadapted:
+    """Part of a format whose files have weights and normalisation of the network itself inside."""
+
+    __slots__ = ()
+
+    def adapted(
+        self,
+        graph: Graph,  # noqa: ARG002
+        weights: Weights,
+        images: ImageInput,
+        precision: str,  # noqa: ARG002
+    ) -> tuple[Weights, ImageInput]:
+        """Return them as they are."""
+        return weights, images
+
+
 def normalised(pixels: NDArray[np.uint8], images: ImageInput) -> NDArray[np.float32]:
     """Return pixels (n, H, W, 3) as a network takes them: float32 (n, 3, H, W)."""
     values = (pixels / 255.0 - np.array(images.mean)) / np.array(images.std)

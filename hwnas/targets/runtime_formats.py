@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from hwnas.targets import quantisation
 from hwnas.targets.artifact import Artifact
-from hwnas.targets.content import PRECISIONS, Arithmetic, Content, Format, normalised
+from hwnas.targets.content import PRECISIONS, Arithmetic, Content, Format, Unadapted, normalised
 from hwnas.targets.half import halved
-from hwnas.targets.tflite.pixels import as_taken
+from hwnas.targets.tflite.pixels import adapted, as_taken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,14 +23,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class _RunHere:
+class _RunHere(Unadapted):
     """A format whose own runtime runs on this machine.
 
     Attributes:
         emitters: by precision.
         load: file to session.
         linear_per_channel: whether 8-bit linear layers have one scale per output.
-        pixels: whether the file normalises by itself.
         system: what it runs on.
     """
 
@@ -41,7 +40,6 @@ class _RunHere:
     load: Callable[[bytes], Session]
     linear_per_channel: bool
     find_slow_paths: Callable[[bytes], list[str]]
-    pixels: bool = False
     precisions: tuple[str, ...] = PRECISIONS
     calibrated: bool = True
     outputs: str = "logits"
@@ -52,16 +50,7 @@ class _RunHere:
         return f".{self.name}"
 
     def facts(self, artifact: Artifact) -> dict[str, Any]:  # noqa: ARG002
-        return {"target_os": self.system, **({"mediapipe": True} if self.pixels else {})}
-
-    def adapted(
-        self, graph: Graph, weights: Weights, images: ImageInput, precision: str
-    ) -> tuple[Weights, ImageInput]:
-        if not self.pixels:
-            return weights, images
-        from hwnas.targets.tflite.pixels import adapted
-
-        return adapted(graph, weights, images, precision)
+        return {"target_os": self.system}
 
     def emit(self, content: Content) -> Artifact:
         return Artifact.single(self.emitters[content.precision](content))
@@ -80,8 +69,7 @@ class _RunHere:
     def execute(
         self, artifact: Artifact, pixels: NDArray[np.uint8], images: ImageInput
     ) -> NDArray[Any]:
-        taken = as_taken(images) if self.pixels else images
-        return self.load(artifact.content).predict(normalised(pixels, taken))
+        return self.load(artifact.content).predict(normalised(pixels, images))
 
     def native(
         self,
@@ -96,6 +84,25 @@ class _RunHere:
 
     def slow_paths(self, artifact: Artifact) -> list[str]:
         return self.find_slow_paths(artifact.content)
+
+
+class _TakesPixels(_RunHere):
+    """A format whose files normalise by themselves, as MediaPipe takes them."""
+
+    __slots__ = ()
+
+    def facts(self, artifact: Artifact) -> dict[str, Any]:
+        return {**super().facts(artifact), "mediapipe": True}
+
+    def adapted(
+        self, graph: Graph, weights: Weights, images: ImageInput, precision: str
+    ) -> tuple[Weights, ImageInput]:
+        return adapted(graph, weights, images, precision)
+
+    def execute(
+        self, artifact: Artifact, pixels: NDArray[np.uint8], images: ImageInput
+    ) -> NDArray[Any]:
+        return super().execute(artifact, pixels, as_taken(images))
 
 
 def _stored(content: Content) -> Mapping[str, Affine]:
@@ -139,7 +146,8 @@ def tflite(*, pixels: bool = False) -> Format:
     """
     from hwnas.targets.tflite import emitter, half, int8, runtime, slow_paths
 
-    return _RunHere(
+    kind = _TakesPixels if pixels else _RunHere
+    return kind(
         name="tflite",
         system="any with LiteRT, or TensorFlow Lite 2.14",
         executor=f"LiteRT {runtime.version()}",
@@ -153,5 +161,4 @@ def tflite(*, pixels: bool = False) -> Format:
         load=runtime.LiteRt,
         linear_per_channel=False,
         find_slow_paths=slow_paths.slow_paths,
-        pixels=pixels,
     )

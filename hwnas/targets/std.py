@@ -37,6 +37,11 @@ def folded(graph: Graph, weights: Weights, std: Triple) -> Weights:
     return result
 
 
+def taken_in(graph: Graph, weights: Weights, std: Triple) -> tuple[Weights, Triple | None]:
+    """Return weights that divide by `std` if they can, and what is left to divide the image by."""
+    return (folded(graph, weights, std), None) if can_fold(graph) else (weights, std)
+
+
 def stored(
     graph: Graph, weights: Weights, std: Triple, store: Callable[[Weights], Weights]
 ) -> Weights:

@@ -18,7 +18,7 @@ from hwnas.harness import ASKING
 from hwnas.lut.library import Library
 from hwnas.lut.storage import save
 from hwnas.profiler.bundled import FromDevice, device_table, protocol_of, setup_of
-from hwnas.profiler.clock import panel_graphs
+from hwnas.profiler.clock import network_graphs, panel_graphs
 from hwnas.profiler.energy import checked, power_order
 from hwnas.profiler.plan import make_plan
 from hwnas.profiler.recording import open_recording
@@ -33,17 +33,14 @@ except ModuleNotFoundError as error:
     raise MissingPackage(f'--listen needs {error.name}: pip install "hwnas[agent]"') from None
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from hwnas.agent.limits import Limits
     from hwnas.bundle.models import Maker
-    from hwnas.bundle.schema import Power
+    from hwnas.bundle.results import Power
     from hwnas.device import DeviceProfile
-    from hwnas.graph import Graph
     from hwnas.lut.table import Table
     from hwnas.profiler.plan import Plan
     from hwnas.progress import Reporter
-    from hwnas.spaces import Arch, RcnetSpace
+    from hwnas.spaces import RcnetSpace
 
 HARNESS = "linux/hwnas_bench.py"
 
@@ -114,7 +111,7 @@ class _Measuring:
         folder = Library(self.workspace).folder(self.profile.name, self.space.name)
         require_writable(folder.parent)
         files, certificate = self._files, _certificate(door)
-        require_room(files.models, self._graphs(self.plan.networks))
+        require_room(files.models, network_graphs(self.space, self.plan.networks))
         models = ModelFiles(files.models)
         with (
             closing(Listen.parse(door.address).bind()) as bound,
@@ -155,16 +152,14 @@ class _Measuring:
     def _power(self, host: Host, workshop: Workshop) -> Power | None:
         """Ask for the power of what a local profile would measure too."""
         networks = [self.space.parse(name) for name in checked(self._held_out)]
-        models = workshop.make_ahead(self._graphs(networks), lambda made: made).result()
+        graphs = network_graphs(self.space, networks)
+        models = workshop.make_ahead(graphs, lambda made: made).result()
         parts = [str(key) for key in self.space.lookup_keys()]
         return host.power(PowerWork(tuple(power_order([*parts, *models])), models))
 
     @property
     def _held_out(self) -> list[str]:
         return [self.space.format(arch) for arch in self.plan.validation]
-
-    def _graphs(self, networks: Iterable[Arch]) -> dict[str, Graph]:
-        return {self.space.format(arch): self.space.graph(arch) for arch in networks}
 
     def _brief(self, workshop: Workshop) -> Brief:
         return Brief(
@@ -176,8 +171,8 @@ class _Measuring:
 
     @property
     def _recording(self) -> Path:
-        name = f"{self.profile.name}-{self.space.name}.agent.jsonl"
-        return self.workspace / "lut" / ".partial" / name
+        library = Library(self.workspace)
+        return library.unfinished(self.profile.name, self.space.name, ".agent.jsonl")
 
     @property
     def _files(self) -> Files:

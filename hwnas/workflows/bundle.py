@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hwnas.bundle.check import read_manifest, read_results
+from hwnas.bundle.manifest import MANIFEST_FILE
 from hwnas.bundle.merge import check_results, merged
-from hwnas.bundle.schema import MANIFEST_FILE, RESULTS_FILE
+from hwnas.bundle.results import RESULTS_FILE
 from hwnas.device import find_target
 from hwnas.errors import UserError
 from hwnas.files import require_writable, write_text
@@ -19,7 +20,8 @@ from hwnas.spaces import RcnetSpace
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hwnas.bundle.schema import Manifest, Results
+    from hwnas.bundle.manifest import Manifest
+    from hwnas.bundle.results import Results
     from hwnas.device import DeviceProfile
     from hwnas.lut.table import Table
     from hwnas.progress import Reporter
@@ -139,12 +141,13 @@ def ingest(
     results = read_results(path)
     manifest = _manifest_of(results, path, workspace)
     profile, space = _target_of(manifest, target), _space_of(manifest)
-    store = workspace / "lut" / ".partial" / f"{profile.name}-{space.name}.results.json"
+    library = Library(workspace)
+    store = library.unfinished(profile.name, space.name, ".results.json")
     require_writable(store.parent)
     check_results(manifest, results, str(path))
     if not fresh and (earlier := _earlier(store, manifest, reporter)) is not None:
         results = merged(earlier, results, str(path))
-    folder = Library(workspace).folder(profile.name, space.name)
+    folder = library.folder(profile.name, space.name)
     done, jobs = len(results.jobs), len(manifest.jobs)
     if done < jobs:
         write_text(store, results.model_dump_json(by_alias=True))

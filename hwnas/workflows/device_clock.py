@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from hwnas.agent.work import Work
-from hwnas.bundle.schema import Job
+from hwnas.bundle.manifest import Job
 from hwnas.profiler.bundled import device_place
+from hwnas.profiler.clock import network_graphs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from hwnas.agent.host import Host
     from hwnas.agent.workshop import Workshop
-    from hwnas.bundle.schema import TimedModel
+    from hwnas.bundle.manifest import TimedModel
     from hwnas.measure import Round
     from hwnas.profiler.clock import Batch, Place
     from hwnas.spaces import RcnetSpace
@@ -64,5 +65,4 @@ class DeviceClock:
             self._host.announce(work)
             return work
 
-        graphs = {self._space.format(arch): self._space.graph(arch) for arch in batch.networks}
-        return self._workshop.make_ahead(graphs, announce)
+        return self._workshop.make_ahead(network_graphs(self._space, batch.networks), announce)

@@ -133,7 +133,7 @@ def _fresh(
             f"{profile.title} does not run on this machine, so nothing can be timed for a fresh "
             "check. Without --fresh, the check that the table was made with is shown."
         )
-    partial = workspace / "lut" / ".partial" / f"{table.target}-{table.space.name}.check.jsonl"
+    partial = Library(workspace).unfinished(table.target, table.space.name, ".check.jsonl")
     require_writable(partial.parent)
     checked = check_fresh(
         table,

@@ -72,7 +72,8 @@ def profile_target(
         UserError: the workspace cannot be written, the runtime is missing, or there is neither
             a device nor anything to estimate from.
     """
-    folder = Library(workspace).folder(profile.name, space.name)
+    library = Library(workspace)
+    folder = library.folder(profile.name, space.name)
     if profile.local:
         measuring = _Measuring(profile, space, workspace, reporter, _backend_of(profile))
         require_writable(folder.parent)
@@ -82,7 +83,7 @@ def profile_target(
             f"--power-log needs parts that run on this machine, but {profile.title} is another one."
         )
     elif require_device:
-        partial = partial_file(workspace, profile, space)
+        partial = library.unfinished(profile.name, space.name, ".jsonl")
         table = _attached(profile, space, reporter, partial, fresh=fresh)
     else:
         from hwnas.profiler.estimated import estimate_table
@@ -91,11 +92,6 @@ def profile_target(
         table = estimate_table(profile, space)
     save(table, folder)
     return Profiled(table, folder)
-
-
-def partial_file(workspace: Path, profile: DeviceProfile, space: RcnetSpace) -> Path:
-    """Return where the rounds of a profile are kept until it is complete."""
-    return workspace / "lut" / ".partial" / f"{profile.name}-{space.name}.jsonl"
 
 
 def _attached(
@@ -158,7 +154,8 @@ class _Measuring:
 
     @property
     def _partial(self) -> Path:
-        return partial_file(self.workspace, self.profile, self.space)
+        library = Library(self.workspace)
+        return library.unfinished(self.profile.name, self.space.name, ".jsonl")
 
     def _finished(self, folder: Path) -> Table | None:
         """Return the table that an earlier profile of the same set-up made, if there is one."""

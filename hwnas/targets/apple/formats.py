@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from hwnas.targets.apple import require
 from hwnas.targets.artifact import Artifact
-from hwnas.targets.content import PRECISIONS, Arithmetic, Content, Format
+from hwnas.targets.content import PRECISIONS, Arithmetic, Content, Format, Unadapted
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from hwnas.graph import Graph, ImageInput, Weights
+    from hwnas.graph import ImageInput
 
 
 def _native(
@@ -29,7 +29,7 @@ def _native(
 
 
 @dataclass(frozen=True, slots=True)
-class _NeuralNetwork:
+class _NeuralNetwork(Unadapted):
     """Core ML's older format, for iPhones up to iOS 12 and later."""
 
     name: str = "coreml"
@@ -46,15 +46,6 @@ class _NeuralNetwork:
         version = versions.required_version(artifact.content)
         system = f"iOS {releases.RELEASES[version]} and later (checked against iOS 12)"
         return {"target_os": system, "specification_version": version}
-
-    def adapted(
-        self,
-        graph: Graph,  # noqa: ARG002
-        weights: Weights,
-        images: ImageInput,
-        precision: str,  # noqa: ARG002
-    ) -> tuple[Weights, ImageInput]:
-        return weights, images
 
     def emit(self, content: Content) -> Artifact:
         from hwnas.targets.coreml import emitter
@@ -101,7 +92,7 @@ def neural_network() -> Format:
 
 
 @dataclass(frozen=True, slots=True)
-class _MlProgram:
+class _MlProgram(Unadapted):
     """Core ML's format for iOS 15 and later; a folder."""
 
     name: str = "mlprogram"
@@ -119,15 +110,6 @@ class _MlProgram:
         version = versions.required_version(artifact.files[MODEL])
         system = f"iOS {releases.RELEASES[version]} and later"
         return {"target_os": system, "specification_version": version}
-
-    def adapted(
-        self,
-        graph: Graph,  # noqa: ARG002
-        weights: Weights,
-        images: ImageInput,
-        precision: str,  # noqa: ARG002
-    ) -> tuple[Weights, ImageInput]:
-        return weights, images
 
     def emit(self, content: Content) -> Artifact:
         from hwnas.targets.mlprogram import emitter

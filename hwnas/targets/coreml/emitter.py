@@ -48,12 +48,11 @@ def emit(
         MissingPackage: coremltools is not installed.
     """
     classifier.check(graph, images)
-    foldable = std.can_fold(graph)
-    folded = std.folded(graph, weights, images.std) if foldable else weights
+    held, left = std.taken_in(graph, weights, images.std)
     builder = _new_builder({IMAGE: graph.input_shape}, {PROBABILITIES: (1,)}, mode="classifier")
-    writer = Writer(builder, folded, {INPUT: IMAGE})
-    if not foldable:
-        writer.divide_input(images.std)
+    writer = Writer(builder, held, {INPUT: IMAGE})
+    if left is not None:
+        writer.divide_input(left)
     for node in graph:
         writer.add(node)
     builder.add_softmax(PROBABILITIES, graph.output.name, PROBABILITIES)

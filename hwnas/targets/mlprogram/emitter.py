@@ -16,7 +16,7 @@ from hwnas.targets.mlprogram.writer import Writer
 from hwnas.targets.quiet import quietly
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from hwnas.graph import Graph, ImageInput, Weights
     from hwnas.targets.artifact import Artifact
@@ -26,9 +26,13 @@ SCORES = "softmax"
 PART_OUTPUT = "output"
 """Name of the array that a model of `emit_part` writes; it reads "input"."""
 
-PASSES = ("common::noop_elimination", "common::cast_optimization", "common::dead_code_elimination")
-"""All that the programs of graphs need: coremltools' other 90 passes change nothing in them, and
-take three to ten times as long (`tests/test_device_models.py`)."""
+PART_PASSES = (
+    "common::noop_elimination",
+    "common::cast_optimization",
+    "common::dead_code_elimination",
+)
+"""All that `emit_part` leaves to coremltools: its other passes change nothing in these
+programs, and take three to ten times as long (`tests/test_device_models.py`)."""
 
 
 def emit(
@@ -67,23 +71,20 @@ def emit(
         scale=PIXEL_SCALE,
         bias=[-red, -green, -blue],
     )
-    target = tools.target.iOS16 if precision == "int8" else tools.target.iOS15
     with quietly("coremltools", "an ML Program"), young_garbage_only():
-        model = tools.convert(
+        target = _target(later=precision == "int8")
+        model = _converted(
             _program(graph, weights, images, precision, target),
+            target,
+            _classifier_passes(tools),
             inputs=[image],
             classifier_config=tools.ClassifierConfig(list(images.labels), LABEL, SCORES),
-            convert_to="mlprogram",
-            compute_precision=tools.precision.FLOAT32,  # as written: the writer chose the types
-            minimum_deployment_target=target,
-            pass_pipeline=tools.PassPipeline(_passes(tools), "hwnas"),
-            skip_model_load=True,
         )
         return package.classifier_of(model, images, metadata)
 
 
-def _passes(tools: Any) -> list[str]:
-    """Return what is left for coremltools to do: tidying up, and recognising an interleaving.
+def _classifier_passes(tools: Any) -> list[str]:
+    """Return what `emit` leaves to coremltools: tidying up, and recognising an interleaving.
 
     Its usual 95 passes change nothing more in what is written here, and take half of the time.
     """
@@ -121,19 +122,32 @@ def emit_part(
 def _part(
     graph: Graph, weights: Weights, metadata: Mapping[str, str], precision: str, arrays: str
 ) -> Artifact:
+    target = _target(later=precision == "int8" or arrays == "float16")
+    program = _part_program(graph, weights, precision, arrays, target)
+    model = _converted(program, target, PART_PASSES)
+    return package.saved(model, lambda spec: classifier.describe_origin(spec.description, metadata))
+
+
+def _target(*, later: bool) -> Any:
+    """Return the system that a program is for: iOS 15, or 16 where that is not enough."""
     import coremltools as tools
 
-    later = precision == "int8" or arrays == "float16"
-    target = tools.target.iOS16 if later else tools.target.iOS15
-    model = tools.convert(
-        _part_program(graph, weights, precision, arrays, target),
-        pass_pipeline=tools.PassPipeline(list(PASSES), "timed models"),
+    return tools.target.iOS16 if later else tools.target.iOS15
+
+
+def _converted(program: Any, target: Any, passes: Sequence[str], **options: Any) -> Any:
+    """Return coremltools' model of a MIL program, in the types that the program has."""
+    import coremltools as tools
+
+    return tools.convert(
+        program,
         convert_to="mlprogram",
         compute_precision=tools.precision.FLOAT32,  # as written: the writer chose the types
         minimum_deployment_target=target,
+        pass_pipeline=tools.PassPipeline(list(passes), "hwnas"),
         skip_model_load=True,
+        **options,
     )
-    return package.saved(model, lambda spec: classifier.describe_origin(spec.description, metadata))
 
 
 def _part_program(graph: Graph, weights: Weights, precision: str, arrays: str, target: Any) -> Any:
@@ -158,13 +172,12 @@ def _program(
 ) -> Any:
     """Return the MIL program: image in [0, 1] less its mean, to probabilities in float32."""
     builder = require("converters.mil").Builder
-    foldable = std.can_fold(graph)
-    held = std.folded(graph, weights, images.std) if foldable else weights
+    held, left = std.taken_in(graph, weights, images.std)
     writer = Writer(builder, held, precision)
 
     def body(image: Any) -> Any:
-        if not foldable:
-            scale = (1 / np.array(images.std, np.float32)).reshape(1, 3, 1, 1)
+        if left is not None:
+            scale = (1 / np.array(left, np.float32)).reshape(1, 3, 1, 1)
             image = builder.mul(x=image, y=scale, name=f"{IMAGE}.scaled")
         values = {INPUT: writer.begin(image)}
         for node in graph:

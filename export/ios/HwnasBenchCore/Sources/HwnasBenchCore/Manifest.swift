@@ -1,6 +1,6 @@
 import Foundation
 
-/// The parts of manifest.json that the app reads; hwnas/bundle/schema.py says what they mean.
+/// The parts of manifest.json that the app reads; hwnas/bundle/manifest.py says what they mean.
 struct Manifest: Decodable, Equatable {
     static let schema = "hwnas-manifest/1"
     static let fileName = "manifest.json"

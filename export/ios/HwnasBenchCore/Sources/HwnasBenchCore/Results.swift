@@ -1,6 +1,6 @@
 import Foundation
 
-/// What the app writes to results.json; hwnas/bundle/schema.py says what it means and checks it.
+/// What the app writes to results.json; hwnas/bundle/results.py says what it means and checks it.
 struct Results: Codable, Equatable {
     static let schema = "hwnas-results/1"
 
