@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
 
@@ -31,17 +32,25 @@ from scipy.stats import kendalltau
 from hwnas.evaluate.zero_cost import activations
 
 RESULTS = Path(__file__).parent / "results"
-SETS = {
-    "one block": [SPACE.format(arch) for arch in one_block_additions()],
-    "path": [SPACE.format(arch) for arch in path()],
-    "one budget": [SPACE.format(arch) for arch in of_one_budget()],
-}
+
+
+@lru_cache(maxsize=1)
+def sets() -> dict[str, list[str]]:
+    """Return the networks by what they have in common."""
+    found = {"one block": one_block_additions(), "path": path(), "one budget": of_one_budget()}
+    return {kind: [SPACE.format(arch) for arch in archs] for kind, archs in found.items()}
+
+
+def everything() -> list[str]:
+    """Return all networks, each once."""
+    return list(dict.fromkeys(text for some in sets().values() for text in some))
+
+
 GROUPS = {"one block": "truth", "path": "truth", "one budget": "budget"}
 """By set of networks: the networks that share what is trained once for all."""
 
 SHARING = {"truth": 39, "budget": 32}
 RUNGS = ("train-1536", "train-3072", "train-6016")
-ALL = list(dict.fromkeys(text for some in SETS.values() for text in some))
 
 
 def tau(left: list[float], right: list[float]) -> float:
@@ -97,7 +106,7 @@ class Scores:
 def without_training() -> dict[str, Scores]:
     """Return scores that need no training: counts, and those of `zero_cost_scores.py`."""
     found: dict[str, Scores] = defaultdict(lambda: Scores({0: {}}, [0.0]))
-    for text in ALL:
+    for text in everything():
         graph = SPACE.graph(SPACE.parse(text))
         found["params"].losses[0][text] = -graph.params
         found["madds"].losses[0][text] = -graph.madds
@@ -112,13 +121,13 @@ def without_training() -> dict[str, Scores]:
 
 def pooled() -> Scores:
     """Return what the effects fitted to a pool of trainings predict."""
-    content = json.loads((RESULTS / "pooled_effects.json").read_text())
+    content, archs = json.loads((RESULTS / "pooled_effects.json").read_text()), everything()
     pool = [SPACE.parse(network["arch"]) for network in content["pool"]]
     losses = [network["cross_entropy"] for network in content["pool"]]
-    predicted, _ = predict(pool, losses, [SPACE.parse(text) for text in ALL])
+    predicted, _ = predict(pool, losses, [SPACE.parse(text) for text in archs])
     images = {group: len(pool) * RECIPE.images / count for group, count in SHARING.items()}
-    seconds = sum(network["seconds"] for network in content["pool"]) / len(ALL)
-    return Scores({0: dict(zip(ALL, predicted, strict=True))}, [seconds], images)
+    seconds = sum(network["seconds"] for network in content["pool"]) / SHARING["truth"]
+    return Scores({0: dict(zip(archs, predicted, strict=True))}, [seconds], images)
 
 
 def trained() -> dict[str, dict[str, Scores]]:
@@ -175,7 +184,7 @@ def one_long_training(truth: dict[str, list[float]], archs: list[str]) -> float:
 
 def rows_of(dataset: str, kind: str, evaluators: dict[str, Scores]) -> list[dict]:
     """Return and print one row per evaluator."""
-    truth, archs = truth_of(dataset), SETS[kind]
+    truth, archs = truth_of(dataset), sets()[kind]
     mean = np.array([np.mean(truth[arch]) for arch in archs])
     error = np.array([np.std(truth[arch], ddof=1) / len(truth[arch]) ** 0.5 for arch in archs])
     limit, rows = ceiling(mean, error), []
@@ -268,7 +277,7 @@ def main() -> None:
             measured = json.loads((RESULTS / "zero_cost_scores.json").read_text())["scores"]
             evaluators = {n: s for n, s in evaluators.items() if n not in measured}
         evaluators |= by_dataset[dataset]
-        for kind in SETS if dataset == "cluttered-digits" else ("one block", "path"):
+        for kind in sets() if dataset == "cluttered-digits" else ("one block", "path"):
             rows += rows_of(dataset, kind, evaluators)
     content = {"orders": rows, "searches": search_rows()}
     (RESULTS / "evaluators.json").write_text(json.dumps(content, indent=1) + "\n")
