@@ -1,8 +1,9 @@
 """Truth for what a search decides in the end: which of many networks of one budget is best.
 
 32 networks that random additions to S0 lead to within the budgets of `evaluator_searches.py`, until
-hardly anything fits any more, are trained long from two seeds on cluttered digits, and scored on
-images that no search sees. No evaluator was chosen or tuned by these networks.
+hardly anything fits any more, are trained long from three seeds on cluttered digits, and scored on
+images that no search sees. No evaluator was chosen or tuned by these networks. S0 and what the
+searches of `evaluator_searches.py` found are trained alike, to be compared with chance.
 `benchmarks/evaluators.py` judges every evaluator by them.
 
     python benchmarks/evaluator_budget.py --out FILE.json --minutes 30
@@ -60,6 +61,13 @@ def of_one_budget(space: RcnetSpace = SPACE) -> list[Arch]:
     return list(found)
 
 
+def searched() -> list[Arch]:
+    """Return S0 and the winners of searches within the same budget."""
+    file = Path(__file__).parent / "results" / "evaluator_searches.json"
+    winners = [found["arch"] for found in json.loads(file.read_text())["searches"]]
+    return [SPACE.canonical(SPACE.start()), *map(SPACE.parse, winners)]
+
+
 def share_of_budget(arch: Arch, space: RcnetSpace = SPACE) -> float:
     """Return the larger of the shares that the network uses of the budgets."""
     graph = space.graph(arch)
@@ -84,7 +92,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, help="JSON; nothing is measured without it")
     parser.add_argument("--minutes", type=float, default=30.0)
-    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--machine", default="", help="as it is to be named in the results")
     options = parser.parse_args()
     if options.out is None:
@@ -97,7 +105,8 @@ def main() -> None:
     content |= {"hwnas": __version__, "machine": options.machine, "torch": torch.__version__}
     content |= {"madds": MADDS, "params": PARAMS, "recipe": RECIPE.as_dict()}
     known = {(training["arch"], training["seed"]) for training in trainings}
-    jobs = [(arch, seed) for seed in range(options.seeds) for arch in of_one_budget()]
+    archs = [*of_one_budget(), *searched()]
+    jobs = [(arch, seed) for seed in range(options.seeds) for arch in archs]
     for arch, seed in jobs:
         if (SPACE.format(arch), seed) not in known and time.monotonic() < end:
             trainings.append(train(arch, seed))

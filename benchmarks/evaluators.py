@@ -222,6 +222,15 @@ def rows_of(dataset: str, kind: str, evaluators: dict[str, Scores]) -> list[dict
     return rows
 
 
+def among(losses: list[float], chance: list[float]) -> dict[str, float | None]:
+    """Return how a winner, trained as long as the networks of one budget, stands among them."""
+    if not losses:
+        return {"long_cross_entropy": None, "share_of_random_networks_behind": None}
+    mean = float(np.mean(losses))
+    behind = float(np.mean([other > mean for other in chance]))
+    return {"long_cross_entropy": mean, "share_of_random_networks_behind": behind}
+
+
 def search_rows() -> list[dict]:
     """Return and print what `evaluator_searches.py` found."""
     file = RESULTS / "evaluator_searches.json"
@@ -233,6 +242,8 @@ def search_rows() -> list[dict]:
         long[training["arch"]].append(training)
     start = SPACE.format(SPACE.start())
     rows = []
+    truth = truth_of("cluttered-digits")
+    chance = [float(np.mean(truth[SPACE.format(arch)])) for arch in of_one_budget()]
     print(f"searches within {content['budgets']}")
     for found in [{"evaluator": "S0", "arch": start}, *content["searches"]]:
         trainings = long[found["arch"]]
@@ -254,13 +265,17 @@ def search_rows() -> list[dict]:
             "accuracy": float(np.mean(accuracies)),
             "cross_entropy": float(np.mean(losses)),
             "cross_entropy_stderr": float(np.std(losses, ddof=1) / len(losses) ** 0.5),
+            **among(truth[found["arch"]], chance),
         }
         rows.append(row)
         print(
             f"  {row['evaluator']:<10} {images:>8,} images, {decisions:>4} decisions, "
             f"{row['images_per_decision']:>6,.0f} each, {row['seconds']:5.0f} s: accuracy "
             f"{row['accuracy']:.2%}, cross-entropy {row['cross_entropy']:.4f} +- "
-            f"{row['cross_entropy_stderr']:.4f} ({len(losses)} seeds)  {found['arch']}"
+            f"{row['cross_entropy_stderr']:.4f} ({len(losses)} seeds); trained longer "
+            f"{row['long_cross_entropy'] or float('nan'):.4f}, better than "
+            f"{row['share_of_random_networks_behind'] or 0:.0%} of the random networks of that "
+            f"budget  {found['arch']}"
         )
     return rows
 

@@ -17,9 +17,9 @@ class ZeroCostEvaluator:
     """Scores a network by the logarithm of its activation count, over all operations, one image.
 
     Of the scores without training that were compared with long trainings (`docs/results.md`), none
-    orders networks clearly better: not MAdds, parameters, the distinctness of activation patterns
-    at initialisation (NASWOT; Mellor et al., ICML 2021), nor gradient statistics (ZiCo; Li et al.,
-    ICLR 2023).
+    orders networks better on all sets: not MAdds, parameters, the distinctness of activation
+    patterns at initialisation (NASWOT; Mellor et al., ICML 2021), nor gradient statistics (ZiCo; Li
+    et al., ICLR 2023), which order networks of one budget best and single additions wrongly.
 
     Attributes:
         space: the geometry at which activations are counted.
