@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PER_CLASS = 1_000
+SPACE = ("--space", "rcnet-cifar10")
 BUDGETS = ("--budget-madds", "40M", "--budget-params", "1M")
 
 
@@ -117,7 +118,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         workspace = Path(folder)
         data = subset(options.data_dir / "cifar10", workspace / "cifar10")
-        command = [sys.executable, "-m", "hwnas", "search", "--space", "rcnet-cifar10", *BUDGETS]
+        command = [sys.executable, "-m", "hwnas", "search", *SPACE, *BUDGETS]
         command += ["--dataset", f"parquet:{data}", "--json", *options.more.split()]
         first_s, first_mb, _ = run(command, workspace, options.kill_after)
         before = trainings(workspace)
@@ -127,7 +128,7 @@ def main() -> None:
     content = {
         "hwnas": __version__,
         "machine": describe_host(),
-        "command": " ".join(["hwnas", *command[3:7], *BUDGETS[2:], *options.more.split()]),
+        "command": " ".join(["hwnas search", *SPACE, *BUDGETS, *options.more.split()]),
         "training_images": 10 * PER_CLASS,
         "seconds": {"killed": first_s, "then": second_s, "in_all": first_s + second_s},
         "peak_memory_mb": max(first_mb, second_mb),

@@ -169,8 +169,15 @@ def truth_of(dataset: str) -> dict[str, list[float]]:
         if training["dataset"] == dataset:
             losses[training["arch"]] += training["cross_entropy"]
     if dataset == "cluttered-digits":
-        for one in json.loads((RESULTS / "evaluator_budget.json").read_text())["trainings"]:
-            losses[one["arch"]].append(one["cross_entropy"])
+        losses |= {arch: own for arch, own in of_budget().items() if arch not in losses}
+    return losses
+
+
+def of_budget() -> dict[str, list[float]]:
+    """Return the cross-entropies of the trainings of `evaluator_budget.py`."""
+    losses: dict[str, list[float]] = defaultdict(list)
+    for one in json.loads((RESULTS / "evaluator_budget.json").read_text())["trainings"]:
+        losses[one["arch"]].append(one["cross_entropy"])
     return losses
 
 
@@ -222,12 +229,15 @@ def rows_of(dataset: str, kind: str, evaluators: dict[str, Scores]) -> list[dict
     return rows
 
 
-def among(losses: list[float], chance: list[float]) -> dict[str, float | None]:
-    """Return how a winner, trained as long as the networks of one budget, stands among them."""
+def among(losses: list[float], chance: list[list[float]]) -> dict[str, float | None]:
+    """Return how a winner, trained like the networks of one budget, stands among them.
+
+    Only the seeds that it was trained from are compared; they come in the same order everywhere.
+    """
     if not losses:
         return {"long_cross_entropy": None, "share_of_random_networks_behind": None}
     mean = float(np.mean(losses))
-    behind = float(np.mean([other > mean for other in chance]))
+    behind = float(np.mean([np.mean(others[: len(losses)]) > mean for others in chance]))
     return {"long_cross_entropy": mean, "share_of_random_networks_behind": behind}
 
 
@@ -242,8 +252,8 @@ def search_rows() -> list[dict]:
         long[training["arch"]].append(training)
     start = SPACE.format(SPACE.start())
     rows = []
-    truth = truth_of("cluttered-digits")
-    chance = [float(np.mean(truth[SPACE.format(arch)])) for arch in of_one_budget()]
+    truth = of_budget()
+    chance = [truth[SPACE.format(arch)] for arch in of_one_budget()]
     print(f"searches within {content['budgets']}")
     for found in [{"evaluator": "S0", "arch": start}, *content["searches"]]:
         trainings = long[found["arch"]]
