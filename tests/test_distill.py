@@ -211,7 +211,8 @@ def test_a_search_trains_a_unit_once_screens_the_best_and_survives_kills(
     assert first["accuracy"] is not None
     teachers = (shell.folder / "runs" / "teachers").glob("*.pt")
     assert len([path for path in teachers if not path.stem.endswith("-best")]) == 2
-    assert len(list((shell.folder / "runs" / "teachers").glob("*-units/*.pt"))) == 2 * units
+    # Idle workers may have trained some ahead of need.
+    assert len(list((shell.folder / "runs" / "teachers").glob("*-units/*.pt"))) >= 2 * units
     killed = Shell(tmp_path / "killed")
     killed.folder.mkdir()
     for what in ("*.pt", "*-units/*.pt"):
