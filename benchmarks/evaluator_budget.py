@@ -2,8 +2,8 @@
 
 32 networks that random additions to S0 lead to within the budgets of `evaluator_searches.py`, until
 hardly anything fits any more, are trained long from three seeds on cluttered digits, and scored on
-images that no search sees. No evaluator was chosen or tuned by these networks. S0 and what the
-searches of `evaluator_searches.py` found are trained alike, to be compared with chance.
+images that no search sees. They were seen when the teachers of `distill` were chosen. S0 and what
+the searches of `evaluator_searches.py` found are trained alike, to be compared with chance.
 `benchmarks/evaluators.py` judges every evaluator by them.
 
     python benchmarks/evaluator_budget.py --out FILE.json --minutes 30
