@@ -4,9 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-TFLITE_VENV := .venv-tflite-runtime
-MEDIAPIPE_VENV := .venv-mediapipe
-TASK_VENV := .venv-task-library
+TFLITE_VENV := $(VENV)/tflite-runtime
+MEDIAPIPE_VENV := $(VENV)/mediapipe
+TASK_VENV := $(VENV)/task-library
 
 .PHONY: install quickstart test suite lint types contract bench clean tflite-runtime mediapipe
 .DEFAULT_GOAL := help

@@ -14,18 +14,14 @@ on where it stopped. One thread.
 
 from __future__ import annotations
 
-import argparse
 import json
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from resumed import Results, parser_of, train
 
-from hwnas import __version__
-from hwnas.evaluate.setting import Setting
-from hwnas.evaluate.trainer import TrainEvaluator
 from hwnas.spaces import Arch, find_space
 from hwnas.train.recipe import Recipe
 
@@ -38,6 +34,7 @@ MADDS, PARAMS = 1.4e6, 0.06e6
 FULL = 0.9
 """Share of a budget from which on a network counts as one that uses it."""
 
+FIRST_SEED = 900
 RECIPE = Recipe("budget truth", 51_200, 64, 0.2, ema=0.99)
 
 
@@ -74,44 +71,21 @@ def share_of_budget(arch: Arch, space: RcnetSpace = SPACE) -> float:
     return max(graph.madds / MADDS, graph.params / PARAMS)
 
 
-def train(arch: Arch, seed: int) -> dict:
-    """Train one network long."""
-    evaluator = TrainEvaluator(Setting(SPACE, "cluttered-digits"), RECIPE, 900 + seed, "final")
-    found = evaluator.evaluate(arch)
-    return {
-        "arch": SPACE.format(arch),
-        "seed": seed,
-        "accuracy": found.accuracy,
-        "cross_entropy": found.cross_entropy,
-        "seconds": found.seconds,
-    }
-
-
 def main() -> None:
     """Train seed after seed until the time is over."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, help="JSON; nothing is measured without it")
-    parser.add_argument("--minutes", type=float, default=30.0)
+    parser = parser_of(__doc__, 30.0)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--machine", default="", help="as it is to be named in the results")
     options = parser.parse_args()
-    if options.out is None:
-        print("skipped: takes long, and is of use only with --out FILE.json")
+    results = Results.opened(options, madds=MADDS, params=PARAMS, recipe=RECIPE.as_dict())
+    if results is None:
         return
     torch.set_num_threads(1)
-    end = time.monotonic() + 60 * options.minutes
-    content = json.loads(options.out.read_text()) if options.out.exists() else {}
-    trainings = content.setdefault("trainings", [])
-    content |= {"hwnas": __version__, "machine": options.machine, "torch": torch.__version__}
-    content |= {"madds": MADDS, "params": PARAMS, "recipe": RECIPE.as_dict()}
-    known = {(training["arch"], training["seed"]) for training in trainings}
-    archs = [*of_one_budget(), *searched()]
-    jobs = [(arch, seed) for seed in range(options.seeds) for arch in archs]
-    for arch, seed in jobs:
-        if (SPACE.format(arch), seed) not in known and time.monotonic() < end:
-            trainings.append(train(arch, seed))
-            options.out.write_text(json.dumps(content, indent=1) + "\n")
-            print(trainings[-1], flush=True)
+    known = {(training["arch"], training["seed"]) for training in results.of("trainings")}
+    archs = [SPACE.format(arch) for arch in [*of_one_budget(), *searched()]]
+    for arch, seed in ((arch, seed) for seed in range(options.seeds) for arch in archs):
+        if (arch, seed) not in known and results.has_time:
+            found = train(SPACE, arch, RECIPE, FIRST_SEED + seed)
+            results.add("trainings", {"arch": arch, "seed": seed, **found})
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ def state(name):
         return f"needs {error.name}"
     except Exception as error:
         return repr(error)
-    if "argparse" not in inspect.getsource(module):
+    if "parse_args" not in inspect.getsource(module):
         return "imported"
     sys.argv, told = [name, "--help"], io.StringIO()
     try:

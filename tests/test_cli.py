@@ -221,6 +221,11 @@ MISTAKES = [
     (("search", "--budget-latency", "190ms", "--strategy", "luck"), "unknown strategy"),
     (("search", "--budget-latency", "190ms", "--space", "rcnet-cifar10"), "hwnas profile"),
     (("search", "--budget-latency", "190ms", "--max-evaluations", "0"), "at least 1"),
+    (("search", "--budget-latency", "190ms", "--teachers", "0"), "--teachers"),
+    (
+        ("search", "--budget-latency", "190ms", "--evaluator", "train", "--teachers", "2"),
+        "--teachers is for --evaluator distill",
+    ),
     (("search", "--budget-latency", "190ms", "--max-evaluations", "36"), "Give at least 37"),
     (("search", "--budget-latency", "190ms", "--confidence", "2"), "between 0.5 and 1"),
     (("search", "--budget-energy", "5mJ"), "energy on iphone5s is unknown"),

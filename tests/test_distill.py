@@ -15,6 +15,7 @@ import torch
 from conftest import Shell
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from teachers import SHORT, SPACE, trained_teacher
 
 from hwnas.errors import UserError
 from hwnas.evaluate.distill.committee import Committee, mean
@@ -24,31 +25,20 @@ from hwnas.evaluate.distill.transplant import TransplantEvaluator
 from hwnas.evaluate.distill.units import FRAME, UNITS, differing_units, parts_of, run_part, swapped
 from hwnas.evaluate.evaluation import Composed, Evaluation
 from hwnas.evaluate.pool import open_pool
-from hwnas.evaluate.setting import Setting
 from hwnas.models.network import Network, initialise
 from hwnas.progress import Silent
-from hwnas.spaces import find_space
-from hwnas.train.recipe import TEACHER as TEACHER_RECIPE
-from hwnas.train.recipe import UNIT
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from hwnas.spaces import Arch
 
-SPACE = find_space("rcnet", input_size="8", classes=10, width=0.25)
-SETTING = Setting(SPACE, "cluttered-digits")
-SHORT = replace(UNIT, images=128, validation=100)
-
 archs = st.integers(0, 2**32 - 1).map(lambda seed: SPACE.sample(np.random.default_rng(seed)))
 
 
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory: pytest.TempPathFactory) -> Teacher:
-    recipe = replace(TEACHER_RECIPE, images=256, validation=100)
-    made = Teacher(SETTING, recipe, 0, tmp_path_factory.mktemp("teachers"))
-    made.train(Silent())
-    return made
+    return trained_teacher(tmp_path_factory.mktemp("teachers"), images=256)
 
 
 @settings(max_examples=20, deadline=None)

@@ -24,7 +24,7 @@ WINNER = Winner(SMALL, SMALL.canonical(SMALL.add(SMALL.start(), (1, 2))))
 
 
 def _reader(name: str, environment: str) -> object:
-    default = ROOT / f".venv-{name}/bin/python"
+    default = ROOT / ".venv" / name / "bin/python"
     python = Path(os.environ.get(environment, default))
     missing = pytest.mark.skipif(
         not python.exists(), reason=f"no {python}: make mediapipe, or ${environment}"

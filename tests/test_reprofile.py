@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
+from steady import SteadyClock
 from tables import table as synthetic
 
 from hwnas.device import find_target
@@ -15,7 +15,6 @@ from hwnas.errors import TableError, UserError
 from hwnas.lut.library import Library
 from hwnas.lut.storage import load, save
 from hwnas.lut.table import HeldOut
-from hwnas.measure import REFERENCE
 from hwnas.profiler import fresh
 from hwnas.profiler.clock import LocalClock
 from hwnas.profiler.fresh import check_fresh
@@ -29,12 +28,9 @@ from hwnas.workflows.lut_validate import validate_table
 from hwnas.workflows.profile import profile_target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from hwnas.lut.table import Row, Table
-    from hwnas.measure import Round
-    from hwnas.profiler.clock import Batch
 
 SPACE = SPACES["rcnet-digits"]
 TARGET = find_target("onnx-cpu")
@@ -157,25 +153,6 @@ def test_a_fresh_check_times_unseen_networks_and_tells_the_coverage(
     assert done.accuracy.mape < 0.5
     ratio = done.networks[0].measured_ms / done.networks[0].predicted_ms
     assert done.to_json()["worst"] >= abs(1 / ratio - 1) - 1e-9
-
-
-@dataclasses.dataclass
-class SteadyClock(LocalClock):
-    """A machine on which everything takes as long as a table says."""
-
-    table: Table | None = None
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        yield
-
-    def rounds(self, batch: Batch) -> Iterator[Round]:
-        assert self.table is not None
-        times = {str(key): row.raw_ms for key, row in self.table.rows.items()}
-        archs = {REFERENCE: SPACE.start(), **{SPACE.format(a): a for a in batch.networks}}
-        times |= {name: self.table.latency_ms(arch) for name, arch in archs.items()}
-        for _ in range(batch.rounds):
-            yield list(times.items())
 
 
 def test_a_machine_that_became_slower_is_told_apart_from_a_wrong_table(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from teachers import SETTING, SHORT, SPACE, trained_teacher
 
 from hwnas.evaluate.distill.committee import Committee
 from hwnas.evaluate.distill.evaluator import ordered, units_of
@@ -18,35 +19,26 @@ from hwnas.evaluate.distill.teacher import Teacher, trained
 from hwnas.evaluate.distill.transplant import TransplantEvaluator
 from hwnas.evaluate.distill.units import parts_of, run_part
 from hwnas.evaluate.pool import open_pool
-from hwnas.evaluate.setting import Setting
 from hwnas.models.network import module_name
-from hwnas.progress import Silent
-from hwnas.spaces import find_space
 from hwnas.train.metrics import measure
-from hwnas.train.recipe import STITCH, UNIT
-from hwnas.train.recipe import TEACHER as TEACHER_RECIPE
+from hwnas.train.recipe import STITCH
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-SPACE = find_space("rcnet", input_size="8", classes=10, width=0.25)
-SETTING = Setting(SPACE, "cluttered-digits")
 LARGER = SPACE.parse("5,0,0,0,0,0|5,4,1,0,0,0|5,0,0,0,0,0|0,0,0,0,0,0|5,0,0,0,0,0|2,0,0,0,0,0")
 
 
 @pytest.fixture(scope="module")
 def taught(tmp_path_factory: pytest.TempPathFactory) -> Teacher:
-    recipe = replace(TEACHER_RECIPE, images=1024, validation=100)
-    teacher = Teacher(SETTING, recipe, 0, tmp_path_factory.mktemp("teachers"))
-    teacher.train(Silent())
-    return teacher
+    return trained_teacher(tmp_path_factory.mktemp("teachers"), images=1024)
 
 
 @pytest.fixture
 def evaluator(taught: Teacher, tmp_path: Path) -> StitchEvaluator:
     teacher = replace(taught, folder=tmp_path)
     shutil.copy(taught.checkpoint, teacher.checkpoint)
-    part = TransplantEvaluator(teacher, replace(UNIT, images=128, validation=100))
+    part = TransplantEvaluator(teacher, SHORT)
     return StitchEvaluator(Committee((part,)), replace(STITCH, images=256, validation=500))
 
 

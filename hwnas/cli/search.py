@@ -10,6 +10,7 @@ import typer
 from hwnas.cli import found, options
 from hwnas.cli.console import TerminalReporter, print_json
 from hwnas.cli.lazy_help import STRATEGIES
+from hwnas.errors import UserError
 from hwnas.search import defaults
 from hwnas.train.recipe import QUICK, UNIT
 
@@ -94,6 +95,7 @@ def search(
         typer.Option(
             help="Networks that candidates imitate with distill: fewer are quicker, more are "
             "nearer to the truth.",
+            min=1,
             show_default=str(defaults.TEACHERS),
         ),
     ] = None,
@@ -234,8 +236,11 @@ def search(
         named = target or next((limit.target for limit in limits if limit.target), None)
         geometry = {"input_size": input_size, "classes": classes, "width": width}
         wanted, chosen = choose(Library(workspace), named, space, geometry)
-        noisy = (evaluator or defaults.EVALUATOR) == "train"
-        refreshed = defaults.MAX_REFRESHES if refreshes is None else refreshes
+        scorer = evaluator or defaults.EVALUATOR
+        if teachers is not None and scorer != "distill":
+            raise UserError(
+                f"--teachers is for --evaluator distill, not for {scorer}: leave it out."
+            )
         request = Request(
             space=chosen.name,
             target=wanted,
@@ -243,12 +248,10 @@ def search(
             dataset=dataset or defaults.DATASET,
             data_dir=data_dir,
             selection=Selection(held_out_per_class, skip_damaged),
-            evaluator=evaluator or defaults.EVALUATOR,
+            evaluator=scorer,
             images=images,
             max_evaluations=max_evaluations,
-            max_refreshes=(refreshed or None) if noisy else None,
-            replicates=replicates or (defaults.REPLICATES if noisy else 1),
-            batch=batch or (defaults.BATCH if noisy else 1),
+            **defaults.care(scorer, refreshes, replicates, batch)._asdict(),
             confidence=check_confidence(confidence),
             time_limit_s=None if time_limit is None else parse_seconds(time_limit),
             teachers=defaults.TEACHERS if teachers is None else teachers,

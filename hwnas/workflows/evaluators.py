@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 JUDGE_FACTOR = 3
 """Finalists of `train` are trained on so many times the images of a candidate."""
 
-SCREENING = 2
-"""Members of the committee that screen candidates: each trains whole networks."""
+SCREENING_TEACHERS = 2
+"""Teachers whose units candidates are put together from: each time a whole network is trained."""
 
 TEACHER_FACTOR = 20
 """A teacher is trained on so many times the images of a unit."""
@@ -125,6 +125,6 @@ def _distill(asked: Asked, setting: Setting, judge: Evaluator) -> Scoring:
         count=asked.teachers,
         time_limit_s=asked.time_limit_s,
     )
-    few = Committee(committee.members[:SCREENING])
+    few = Committee(committee.members[:SCREENING_TEACHERS])
     screen = StitchEvaluator(few, replace(recipe.STITCH, images=images))
     return Scoring(DistillEvaluator(committee), judge, committee.teachers, screen)

@@ -28,9 +28,8 @@ SMALLEST = 1e-6
 class Committee:
     """Scores a unit by the geometric mean of its divergences from several teachers.
 
-    The score is exp(-divergence), as of one teacher. One teacher's order of networks agrees with
-    another's less than with the truth that both have in common, so that the mean of two, trained
-    on half the images each, is worth more than one (`docs/results.md`).
+    The score is exp(-divergence), as of one teacher. What one teacher says by chance, the others
+    do not: the order by the mean of several is nearer to the truth (`docs/results.md`).
 
     Attributes:
         members: one per teacher, at least one.

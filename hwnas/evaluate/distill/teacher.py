@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -33,9 +33,6 @@ DEPTH, TYPE = 3, 5
 TEACHER: Arch = tuple(TYPE * (place < DEPTH) for place in range(STAGE_POSITIONS)) * STAGES
 
 BATCH = 500
-
-MEMBERS = 4
-"""Teachers whose lessons a process keeps in memory."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +105,7 @@ class Lesson:
     labels: list[Tensor]
 
 
-@lru_cache(maxsize=MEMBERS)
+@cache
 def trained(teacher: Teacher) -> Network:
     """Return the trained teacher, read once per process.
 
@@ -120,7 +117,7 @@ def trained(teacher: Teacher) -> Network:
     return network.to(memory_format=torch.channels_last)
 
 
-@lru_cache(maxsize=MEMBERS)
+@cache
 def training_lesson(teacher: Teacher, images: int, batch_size: int, seed: int) -> Lesson:
     """Return training images, kept for the next candidate."""
     batches = list(teacher.setting.batches(images, batch_size, seed))
@@ -128,7 +125,7 @@ def training_lesson(teacher: Teacher, images: int, batch_size: int, seed: int) -
     return Lesson(features, [labels for _, labels in batches])
 
 
-@lru_cache(maxsize=MEMBERS)
+@cache
 def held_out_lesson(teacher: Teacher, split: Split, count: int) -> Lesson:
     """Return held-out images, kept for the next candidate."""
     features, found = [], []

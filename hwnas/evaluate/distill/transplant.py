@@ -94,7 +94,7 @@ class TransplantEvaluator:
             MemoryError: the unit is too large for this machine.
             UserError: there is no trained teacher, or the unit cannot be written.
         """
-        evaluation, layers = self._trained(arch, replicate)
+        evaluation, layers = self._train(arch, replicate)
         write_unit(file_of(self, arch, replicate), layers)
         return evaluation
 
@@ -106,12 +106,12 @@ class TransplantEvaluator:
         """
         path = file_of(self, arch, replicate)
         if (found := read_unit(path)) is None:
-            _, layers = self._trained(arch, replicate)
+            _, layers = self._train(arch, replicate)
             found = layers.state_dict()
             write_unit(path, layers)
         return found
 
-    def _trained(self, arch: Arch, replicate: int) -> tuple[Evaluation, nn.ModuleDict]:
+    def _train(self, arch: Arch, replicate: int) -> tuple[Evaluation, nn.ModuleDict]:
         differing = differing_units(FRAME, self.teacher.setting.space.canonical(arch))
         if len(differing) != 1:
             raise ValueError(f"not one unit, but {len(differing)} differ from the frame: {arch}")

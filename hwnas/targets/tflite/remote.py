@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 VARIABLE = "HWNAS_TFLITE_PYTHON"
 """Environment variable that names the Python to use, before the profile's `python`."""
 
-DEFAULT_PYTHON = ".venv-tflite-runtime/bin/python"
+DEFAULT_PYTHON = ".venv/tflite-runtime/bin/python"
 
 SET_UP = (
-    "python3.11 -m venv .venv-tflite-runtime && .venv-tflite-runtime/bin/pip install "
+    "python3.11 -m venv .venv/tflite-runtime && .venv/tflite-runtime/bin/pip install "
     '"tflite-runtime==2.14.*" "numpy<2"'
 )
 
