@@ -21,7 +21,7 @@ def quickstart(
     ] = Path("runs/quickstart"),
     json: options.Json = False,
 ) -> None:
-    """Run the whole chain on bundled data, in about five minutes.
+    """Run the whole chain on bundled data, in about six minutes.
 
     Example: hwnas quickstart
     """

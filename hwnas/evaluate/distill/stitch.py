@@ -1,8 +1,7 @@
 """Networks put together from units that were trained one by one, then trained as a whole, shortly.
 
 What units lose one by one says little of how they work together, and what a network's own short
-training says from random weights is mostly luck. From units that already imitate the teacher's, a
-few thousand images are worth many times as many from scratch.
+training says from random weights is mostly luck.
 """
 
 from __future__ import annotations
