@@ -222,6 +222,9 @@ MISTAKES = [
     (("search", "--budget-latency", "190ms", "--space", "rcnet-cifar10"), "hwnas profile"),
     (("search", "--budget-latency", "190ms", "--max-evaluations", "0"), "at least 1"),
     (("search", "--budget-latency", "190ms", "--teachers", "0"), "--teachers"),
+    (("search", "--budget-latensy", "190ms"), "See `python -m hwnas search -h`."),
+    (("search", "--budget-latency"), "requires an argument"),
+    (("serch",), "Did you mean 'search'"),
     (
         ("search", "--budget-latency", "190ms", "--evaluator", "train", "--teachers", "2"),
         "--teachers is for --evaluator distill",

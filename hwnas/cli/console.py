@@ -6,7 +6,7 @@ import functools
 import json
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec
 
 import typer
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from hwnas.progress import Advance
 
 P = ParamSpec("P")
+
+UsageError: Any = typer.BadParameter.__base__
+"""What the options' parser raises: typer names only this subclass of it."""
 
 INTERRUPTED = 130
 REDIRECTED_WIDTH = 140
@@ -43,6 +46,22 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
             raise typer.Exit(INTERRUPTED) from None
 
     return run
+
+
+def run(app: typer.Typer) -> NoReturn:
+    """Run the command line and exit; a mistake in its words is one line like any other."""
+    try:
+        code = app(standalone_mode=False)
+    except UsageError as error:
+        message = error.format_message()
+        if "\n" in message:  # the help, where no command was named
+            typer.echo(message, err=True)
+        else:
+            where = f" See `{error.ctx.command_path} -h`." if error.ctx else ""
+            end = "" if message.endswith((".", "?")) else "."
+            typer.echo(f"hwnas: {message}{end}{where}", err=True)
+        sys.exit(error.exit_code)
+    sys.exit(code or 0)
 
 
 def print_json(value: Any) -> None:
