@@ -6,7 +6,8 @@ import hashlib
 import json
 import os
 import shutil
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from hwnas.errors import UserError
@@ -14,6 +15,10 @@ from hwnas.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+LEFT_BEHIND_S = 3600
+"""Age from which nobody is thought to be at work on a temporary file or folder."""
 
 
 @contextmanager
@@ -92,6 +97,17 @@ def _swap_in(new: Path, path: Path) -> None:
         path.rename(old)
     new.rename(path)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes left half-written, files and folders, anywhere in `folder`.
+
+    What was touched within the hour stays: another machine may be writing it.
+    """
+    for left in folder.rglob(".*.tmp"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > LEFT_BEHIND_S:
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
 def require_writable(folder: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +15,7 @@ from hwnas.files import (
     new_folder,
     read_json,
     require_writable,
+    sweep,
     write_json,
     write_text,
 )
@@ -38,6 +41,26 @@ def test_a_failing_body_leaves_the_old_folder_as_it_was(tmp_path: Path) -> None:
         write_text(new / "b", "new")
     assert [p.name for p in folder.iterdir()] == ["b"]
     assert [p.name for p in tmp_path.iterdir()] == ["table"]
+
+
+def test_what_killed_processes_left_is_swept_up_once_it_is_old(tmp_path: Path) -> None:
+    """One may be at work on another machine."""
+    left, folder, whole = (
+        tmp_path / "units" / ".a.pt.17.tmp",
+        tmp_path / ".export.17.tmp",
+        tmp_path / "units" / "a.pt",
+    )
+    for path in (left, folder / "model.onnx", whole):
+        write_text(path, "half")
+    sweep(tmp_path)
+    assert left.exists()
+    assert folder.exists()
+    hours_ago = time.time() - 7_200
+    for path in (left, folder, whole):
+        os.utime(path, (hours_ago, hours_ago))
+    sweep(tmp_path)
+    assert sorted(tmp_path.rglob("*")) == [whole.parent, whole]
+    sweep(tmp_path / "none")
 
 
 def _replace_badly(folder: Path) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hwnas.errors import UserError
+from hwnas.files import sweep
 from hwnas.runs import run_for
 from hwnas.search.rcas import GREEDY
 from hwnas.workflows.request import require_positive
@@ -57,6 +58,7 @@ def start_search(
         _check_first_round(opened.problem, search, reporter)
     asked = request.to_json(opened)
     run = run_for(workspace, request.run_name, asked, folder)
+    sweep(workspace / "runs")
     _announce(search, request, run.path, reporter)
     result = search.run(run, workspace / "runs" / "evaluations.sqlite", reporter)
     run.write("request.json", asked)
