@@ -107,18 +107,22 @@ def read(checkpoint: Path) -> dict[str, Any]:
     """Return the content of a checkpoint, on the CPU.
 
     Raises:
-        UserError: the file is damaged.
+        UserError: the file is damaged, or may not be read.
     """
+    refusal = f"{checkpoint} is damaged, or no checkpoint of hwnas: remove it to train anew."
     try:
-        saved: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        content = checkpoint.read_bytes()
+    except OSError as error:
+        raise UserError(f"{checkpoint} cannot be read: {error.strerror}.") from error
+    try:
+        saved: dict[str, Any] = torch.load(
+            io.BytesIO(content), map_location="cpu", weights_only=True
+        )
         missing = PARTS - set(saved)
-    except Exception as error:  # torch raises many kinds for a damaged file
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(
-            f"{checkpoint} is no checkpoint of hwnas ({reason}): remove it to train anew."
-        ) from error
+    except Exception as error:  # torch raises many kinds, and tells of its own insides
+        raise UserError(refusal) from error
     if missing:
-        raise UserError(f"{checkpoint} is no checkpoint of hwnas: remove it to train anew.")
+        raise UserError(refusal)
     return saved
 
 
