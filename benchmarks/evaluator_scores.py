@@ -1,6 +1,6 @@
 """What cheap evaluators say of the networks that were trained long, on CPU processes.
 
-Those are the 40 networks of `evaluator_truth.py` and the 32 of `evaluator_budget.py`.
+Those are the 40 networks of `evaluator_truth.py` and the 52 of `evaluator_budget.py`.
 
     python benchmarks/evaluator_scores.py --data-dir DIR --out FILE.json --minutes 9 --workers 14
 
@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evaluator_budget import of_one_budget
+from evaluator_budget import SEEN, UNSEEN
 from evaluator_truth import SPACE, one_block_additions, path
 
 from hwnas import __version__
@@ -98,7 +98,8 @@ def networks() -> dict[str, list[Arch]]:
     """Return the networks by where their truth is from."""
     return {
         "truth": list(dict.fromkeys([*one_block_additions(), *path()])),
-        "budget": of_one_budget(),
+        "budget": SEEN.networks(),
+        "unseen": UNSEEN.networks(),
     }
 
 
@@ -154,6 +155,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--machine", help="as it is to be named beside new results")
     parser.add_argument("--only", help="evaluators, separated by commas")
+    parser.add_argument("--networks", default=",".join(networks()), help="which ones, likewise")
     options = parser.parse_args()
     if options.out is None:
         print("skipped: takes long, and is of use only with --out FILE.json")
@@ -165,12 +167,13 @@ def main() -> None:
     done = {tuple(job[key] for key in keys) for job in content["jobs"]}
     names = options.only.split(",") if options.only else list(EVALUATORS)
     folder = str(options.data_dir) if options.data_dir else None
+    kinds = options.networks.split(",")
     jobs = [
         (name, dataset, kind, seed, part, folder)
         for seed in range(options.seeds)
         for name in names
         for dataset in ("cluttered-digits", *(["cifar10"] if folder else []))
-        for kind in (["truth", "budget"] if dataset == "cluttered-digits" else ["truth"])
+        for kind in (kinds if dataset == "cluttered-digits" else {"truth"} & set(kinds))
         for part in (range(PARTS) if name.startswith("train") else [-1])
         if (name, dataset, kind, seed, part) not in done
     ]

@@ -3,7 +3,8 @@
 RCAS within the same budgets on cluttered digits, once per evaluator and seed. The best candidates
 by the evaluators' own scores (with `distill`, the best of those that were put together), and S0,
 are then trained on three times a candidate's images from several seeds, and scored on images that
-no search sees. One thread throughout.
+no search sees. One thread throughout. `pooled` is `--strategy surrogate`, whose model pools all
+scores of `train`; `supernet` and `inherit` are no part of the command.
 
     python benchmarks/evaluator_searches.py --out FILE.json --minutes 9
 
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from evaluator_scores import EVALUATORS as SCORERS
 from resumed import Results, parser_of, train
 
 from hwnas.progress import Silent
@@ -40,9 +42,15 @@ EVALUATORS: dict[str, dict] = {
     "distill": {"evaluator": "distill"},
     "train": {"evaluator": "train"},
     "train-2048": {"evaluator": "train", "images": 2_048, "max_evaluations": 60},
+    "pooled": {"evaluator": "train", "strategy": "surrogate"},
+    "supernet": {"evaluator": "train"},
+    "inherit": {"evaluator": "train"},
     "zero-cost": {"evaluator": "zero-cost"},
 }
 """By name: options of the search."""
+
+SHARED = {"supernet": "supernet-48k-12", "inherit": "inherit-12k"}
+"""By name: which of `evaluator_scores.py` takes the place of `train`."""
 
 
 def search(name: str, seed: int, workspace: Path) -> dict:
@@ -58,9 +66,13 @@ def search(name: str, seed: int, workspace: Path) -> dict:
     began = time.perf_counter()
     opened = request.open(workspace, Silent())
     # Without the judge: what is compared are evaluators.
-    wanted = replace(request.search(opened, 1, Silent()), judge=None)
-    run = run_for(workspace, name, request.to_json(opened), None)
+    wanted, shared = replace(request.search(opened, 1, Silent()), judge=None), 0
+    if name in SHARED:
+        evaluator = SCORERS[SHARED[name]](wanted.evaluator.setting, seed)
+        wanted, shared = replace(wanted, evaluator=evaluator), evaluator.recipe.images
+    run = run_for(workspace, name, {"name": name, **request.to_json(opened)}, None)
     found = wanted.run(run, workspace / "runs" / "evaluations.sqlite", Silent())
+    found["trained"]["teacher_images"] += shared
     return {
         "evaluator": name,
         "seed": seed,

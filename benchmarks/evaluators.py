@@ -24,7 +24,7 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-from evaluator_budget import of_one_budget
+from evaluator_budget import SEEN, UNSEEN
 from evaluator_truth import SPACE, one_block_additions, path
 from pooled_effects import RECIPE, predict
 from scipy.stats import kendalltau
@@ -37,7 +37,12 @@ RESULTS = Path(__file__).parent / "results"
 @lru_cache(maxsize=1)
 def sets() -> dict[str, list[str]]:
     """Return the networks by what they have in common."""
-    found = {"one block": one_block_additions(), "path": path(), "one budget": of_one_budget()}
+    found = {
+        "one block": one_block_additions(),
+        "path": path(),
+        "one budget": SEEN.networks(),
+        "another budget": UNSEEN.networks(),
+    }
     return {kind: [SPACE.format(arch) for arch in archs] for kind, archs in found.items()}
 
 
@@ -46,10 +51,15 @@ def everything() -> list[str]:
     return list(dict.fromkeys(text for some in sets().values() for text in some))
 
 
-GROUPS = {"one block": "truth", "path": "truth", "one budget": "budget"}
+GROUPS = {
+    "one block": "truth",
+    "path": "truth",
+    "one budget": "budget",
+    "another budget": "unseen",
+}
 """By set of networks: the networks that share what is trained once for all."""
 
-SHARING = {"truth": 39, "budget": 32}
+SHARING = {"truth": 39, "budget": SEEN.count, "unseen": UNSEEN.count}
 RUNGS = ("train-1536", "train-3072", "train-6016")
 
 
@@ -198,7 +208,7 @@ def rows_of(dataset: str, kind: str, evaluators: dict[str, Scores]) -> list[dict
     long = one_long_training(truth, archs)
     print(f"{dataset}, {kind}: ceiling {limit:.2f}, one long training {long:.2f}")
     evaluators = dict(evaluators)
-    if set(RUNGS) <= set(evaluators) and kind != "one budget":
+    if set(RUNGS) <= set(evaluators) and GROUPS[kind] == "truth":
         evaluators["halving"] = halving([evaluators[rung] for rung in RUNGS], archs)
     for name, scores in evaluators.items():
         seeds = [[s[a] for a in archs] for s in scores.losses.values() if set(archs) <= set(s)]
@@ -253,7 +263,7 @@ def search_rows() -> list[dict]:
     start = SPACE.format(SPACE.start())
     rows = []
     truth = of_budget()
-    chance = [truth[SPACE.format(arch)] for arch in of_one_budget()]
+    chance = [truth[SPACE.format(arch)] for arch in SEEN.networks()]
     print(f"searches within {content['budgets']}")
     for found in [{"evaluator": "S0", "arch": start}, *content["searches"]]:
         trainings = long[found["arch"]]

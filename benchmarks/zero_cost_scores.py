@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from evaluator_budget import of_one_budget
+from evaluator_budget import SEEN, UNSEEN
 from evaluator_truth import SPACE, one_block_additions, path
 from torch import nn
 from torch.nn import functional
@@ -103,7 +103,8 @@ def main() -> None:
     content: dict = {"hwnas": __version__, "dataset": "cluttered-digits", "scores": {}}
     for name, score in SCORES.items():
         began, found = time.perf_counter(), {}
-        for arch in dict.fromkeys([*one_block_additions(), *path(), *of_one_budget()]):
+        sets = (one_block_additions(), path(), SEEN.networks(), UNSEEN.networks())
+        for arch in dict.fromkeys(arch for some in sets for arch in some):
             values = []
             for seed in range(SEEDS):
                 network = Network(SPACE.graph(arch)).train()

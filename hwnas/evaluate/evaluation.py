@@ -113,7 +113,10 @@ class Composed(Protocol):
     def parts(self, arch: Arch) -> list[Arch]:
         """Return the parts of a network."""
 
-    def compose(self, found: Sequence[Evaluation]) -> Evaluation:
+    def whole(self, parts: Sequence[Arch]) -> Arch:
+        """Return the canonical network that has these parts, in order."""
+
+    def compose(self, arch: Arch, found: Sequence[Evaluation]) -> Evaluation:
         """Return the evaluation of a network from those of its parts, in order."""
 
 

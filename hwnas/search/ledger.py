@@ -157,6 +157,10 @@ class Ledger:
     def record(self, scores: Scores) -> None:
         """Take the answers to an `Ask`."""
         self.evaluations += len(scores)
+        self.learn(scores)
+
+    def learn(self, scores: Scores) -> None:
+        """Take scores that nobody had to be asked for."""
         for (arch, _), score in scores.items():
             if score is None:
                 if arch not in self._scores:

@@ -48,7 +48,7 @@ class ComposedScorer:
             self.parts |= self.scorer.score(list(missing), uncounted, dict.fromkeys(later))
         found = {}
         for job, parts in wanted.items():
-            found[job] = self.composed.compose([self.parts[part] for part in parts])
+            found[job] = self.composed.compose(job[0], [self.parts[part] for part in parts])
             advance(1, str(found[job]))
         return found
 

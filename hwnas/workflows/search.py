@@ -11,6 +11,7 @@ from hwnas.evaluate.ray_pool import connected
 from hwnas.evaluate.zero_cost import ZeroCostEvaluator
 from hwnas.search.ledger import Ledger, Score
 from hwnas.search.strategy import drive, find_strategy
+from hwnas.workflows.combining import combine
 from hwnas.workflows.composing import ComposedScorer
 from hwnas.workflows.scoring import open_scorer
 from hwnas.workflows.search_result import JUDGED, SearchResult
@@ -34,6 +35,9 @@ FINALISTS = 3
 
 SCREENED = 12
 """Candidates that are scored again to choose the finalists."""
+
+COMBINED = "mix"
+"""Path of the networks that were put together from parts of others."""
 
 MOVES = ("start network", "another network")
 """The first step of a path, and a further one that is no added block."""
@@ -109,6 +113,7 @@ class Search:
                     "the start network could not be scored: "
                     f"{progress.failures or 'no evaluation was allowed'}."
                 )
+            self._combine(ledger, progress)
             screened = self._screen(store_path, reporter, ledger)
             final = self._judge(store_path, reporter, ledger, screened)
             source = JUDGED if final else self.score_source
@@ -150,6 +155,20 @@ class Search:
 
             drive(asking, ledger, evaluate)
             return scorer.ahead
+
+    def _combine(self, ledger: Ledger, progress: _Progress) -> None:
+        """Let the ledger know the best networks of parts that were scored in others."""
+        if not isinstance(self.evaluator, Composed):
+            return
+        found = combine(self.problem, self.evaluator, ledger.scored, progress.parts, SCREENED)
+        if not found:
+            return
+        progress.seen.update({(arch, 0): evaluation for arch, evaluation in found.items()})
+        best, *others = [{(arch, 0): _usable_score(found[arch])} for arch in found]
+        for scores in others:
+            ledger.learn(scores)
+        ledger.follow(COMBINED)
+        ledger.learn(best)
 
     def _scorer(self, evaluator: Evaluator, path: Path) -> AbstractContextManager[Scorer]:
         space, on_ray = self.problem.space, self.ray is not None
@@ -217,7 +236,8 @@ class _Progress:
         evaluation = self.seen.get((space.canonical(step.arch), 0))
         accuracy = evaluation.accuracy if evaluation else None
         told = "" if accuracy is None else f"  accuracy {accuracy:6.1%}"
-        added = f"+ {space.describe(step.element)}" if step.element else MOVES[number > 0]
+        move = "parts of others" if step.rule == COMBINED else MOVES[number > 0]
+        added = f"+ {space.describe(step.element)}" if step.element else move
         uses = ", ".join(
             f"{budget.cost.name} {budget.use(step.arch):.0%}" for budget in self.problem.budgets
         )

@@ -18,11 +18,16 @@ if TYPE_CHECKING:
     from hwnas.evaluate.distill.committee import Committee
     from hwnas.spaces import Arch
 
+DEPTH = 0.1
+"""What depth is worth beyond what units show of it: a few dozen steps are few for deep ones, so
+that their scores tell networks of one budget apart too little (`docs/results.md`)."""
+
 
 @dataclass(frozen=True)
 class DistillEvaluator:
-    """Scores a network by minus the mean logarithm of its units' divergences from the teachers.
+    """Scores a network by its units' divergences from the teachers, and by its depth.
 
+    The score is minus the mean logarithm of the divergences, and `DEPTH` times what `depth` says.
     So what counts is by which share a unit comes nearer to the teachers': what a divergence of one
     nat in one place is worth, once the whole network is trained, differs from unit to unit.
 
@@ -38,11 +43,18 @@ class DistillEvaluator:
 
     def identity(self) -> dict[str, Any]:
         """Return what decides the score."""
-        return {"evaluator": "distill", "version": 2, "part": self.part.identity()}
+        return {"evaluator": "distill", "version": 3, "part": self.part.identity()}
 
     def parts(self, arch: Arch) -> list[Arch]:
         """Return each unit of `arch` in turn, as transplants are written."""
         return units_of(self.part.setting.space.canonical(arch))
+
+    def whole(self, parts: Sequence[Arch]) -> Arch:
+        """Return the network of these units, one for each place."""
+        arch = FRAME
+        for unit, part in enumerate(parts):
+            arch = swapped(arch, part, unit)
+        return self.part.setting.space.canonical(arch)
 
     def evaluate(self, arch: Arch, replicate: int = 0) -> Evaluation:
         """Return the score of a network by itself; a process trains a unit once.
@@ -52,16 +64,22 @@ class DistillEvaluator:
             UserError: there are no trained teachers.
         """
         parts = self.parts(arch)
-        return self.compose([_evaluated(self.part, part, replicate) for part in parts])
+        return self.compose(arch, [_evaluated(self.part, part, replicate) for part in parts])
 
-    def compose(self, found: Sequence[Evaluation]) -> Evaluation:
+    def compose(self, arch: Arch, found: Sequence[Evaluation]) -> Evaluation:
         """Return the evaluation of a network from those of its parts, in order."""
         failed = next((part.failed for part in found if part.failed is not None), None)
         if failed is not None:
             return Evaluation.failure(failed)
-        score = -sum(math.log(divergence(part)) for part in found) / len(found)
+        imitation = -sum(math.log(divergence(part)) for part in found) / len(found)
         stderr = math.sqrt(sum(relative_error(part) ** 2 for part in found)) / len(found)
-        return Evaluation(score, None, None, stderr, 0, 0.0)
+        return Evaluation(imitation + DEPTH * depth(arch), None, None, stderr, 0, 0.0)
+
+
+def depth(arch: Arch) -> float:
+    """Return how deep a network is: the sum over stages of log(1 + blocks)."""
+    counts = (sum(block > 0 for block in stage_of(arch, stage)) for stage in range(STAGES))
+    return sum(math.log1p(count) for count in counts)
 
 
 @lru_cache(maxsize=1 << 12)
