@@ -118,7 +118,8 @@ def _train_bank(evaluator: SupernetEvaluator, seed: int) -> dict[str, dict[str, 
     momentum: dict[Tensor, Tensor] = {}
     rate = torch.zeros((), device=device)
     archs = sampled_archs(space, evaluator.blocks, derive(seed, "order"))
-    batches = setting.batches(recipe.images, recipe.batch_size, derive(seed, "supernet"))
+    judged, seed = evaluator.split == "judge", derive(seed, "supernet")
+    batches = setting.batches(recipe.images, recipe.batch_size, seed, judged=judged)
     for step, (images, labels) in enumerate(batches):
         arch = space.start() if step < evaluator.warm * recipe.steps else next(archs)
         network = bank.network(arch).train()

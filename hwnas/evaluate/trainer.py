@@ -105,7 +105,7 @@ def train_and_score(
         setting: data and device.
         training: at its first step.
         seed: of the batches.
-        split: held-out images that score.
+        split: held-out images that score; "judge" is left out of the training, too.
         began: when the evaluation did, by `time.perf_counter`.
         deadline: when it has to be over, by the same clock; None for never.
 
@@ -113,7 +113,8 @@ def train_and_score(
         EvaluationFailed: training diverged, or the deadline passed.
     """
     recipe = training.recipe
-    for _ in training.run(setting.batches(recipe.images, recipe.batch_size, seed)):
+    batches = setting.batches(recipe.images, recipe.batch_size, seed, judged=split == "judge")
+    for _ in training.run(batches):
         if deadline is not None and time.perf_counter() > deadline:
             raise EvaluationFailed(
                 f"timed out: step {training.step} of {recipe.steps} after {deadline - began:g} s"

@@ -227,7 +227,7 @@ class Course:
         """Measure the result and write the finished checkpoint."""
         training, job = self._training, self._job
         device, count = training.device, job.recipe.validation
-        held_out = job.dataset.held_out("final", job.resolution, count, device=device)
+        held_out = job.dataset.held_out(job.scored_on, job.resolution, count, device=device)
         logits, labels = outputs(training.result, held_out, self._world)
         metrics = metrics_of(logits, labels)
         confusion = Confusion.of(logits, labels, job.dataset.images.labels)

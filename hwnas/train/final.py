@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from hwnas.data.dataset import Dataset
+    from hwnas.data.dataset import Dataset, Split
     from hwnas.graph import Graph
     from hwnas.progress import Reporter
     from hwnas.train.curve import Listener
@@ -41,6 +41,7 @@ def train_final(
     checkpoint: Path,
     reporter: Reporter,
     *,
+    scored_on: Split = "final",
     world: World = ALONE,
     listeners: Sequence[Listener] = (),
 ) -> TrainResult:
@@ -56,6 +57,8 @@ def train_final(
         seed: of the initial weights and the order of images.
         checkpoint: file to write; `load_trained` reads it.
         reporter: is shown a bar and a line per epoch.
+        scored_on: held-out images that score the result: all of "final", or as many of another
+            split as the recipe says.
         world: the processes that train it together; the first one writes.
         listeners: are told its course.
 
@@ -66,7 +69,7 @@ def train_final(
         Interrupted: Ctrl-C or SIGTERM; the state is saved.
     """
     dataset.prepare(graph.input_shape[1], reporter)
-    job = Job(graph, dataset, recipe, seed, checkpoint)
+    job = Job(graph, dataset, recipe, seed, checkpoint, scored_on)
     _require_images_for_all(recipe, world, reporter)
     saved = checkpoints.read(checkpoint) if checkpoint.exists() else None
     if saved is not None:

@@ -89,6 +89,8 @@ class Teacher:
             self.seed,
             self.checkpoint,
             reporter,
+            # A search looks at no image that its winner is reported on.
+            scored_on="search",
         )
 
 
