@@ -226,7 +226,9 @@ class Course:
     def score(self) -> TrainResult:
         """Measure the result and write the finished checkpoint."""
         training, job = self._training, self._job
-        device, count = training.device, job.recipe.validation
+        device = training.device
+        # What is reported comes from all images that there are.
+        count = None if job.scored_on == "final" else job.recipe.validation
         held_out = job.dataset.held_out(job.scored_on, job.resolution, count, device=device)
         logits, labels = outputs(training.result, held_out, self._world)
         metrics = metrics_of(logits, labels)
