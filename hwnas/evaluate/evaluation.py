@@ -6,10 +6,16 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from hwnas.errors import EvaluationFailed
+
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
     from hwnas.spaces import Arch
+
+
+LARGEST = 700.0
+"""Cross-entropy, in nats, from which on its exponential is hardly a number: chance is below 10."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,19 @@ class Evaluation:
     seconds: float = field(compare=False)
     failed: str | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse what is no number: whoever scores, it is found out here.
+
+        Raises:
+            EvaluationFailed: training diverged.
+        """
+        values = (self.score, self.accuracy, self.cross_entropy, self.stderr)
+        if not all(math.isfinite(value) for value in values if value is not None):
+            raise EvaluationFailed(
+                f"training diverged: score {self.score}, accuracy {self.accuracy}, "
+                f"cross-entropy {self.cross_entropy}"
+            )
+
     @classmethod
     def of(
         cls,
@@ -50,7 +69,14 @@ class Evaluation:
         images: int,
         seconds: float,
     ) -> Evaluation:
-        """Return the evaluation of a network that was trained."""
+        """Return the evaluation of a network that was trained.
+
+        Raises:
+            EvaluationFailed: training diverged, so far that the score is no number above zero.
+        """
+        # Not `> LARGEST`: an infinite or missing number has to fail as well.
+        if not cross_entropy < LARGEST:
+            raise EvaluationFailed(f"training diverged: cross-entropy {cross_entropy:g}")
         score = math.exp(-cross_entropy)
         stderr = score * cross_entropy_stderr
         return cls(score, accuracy, cross_entropy, stderr, images, seconds)
@@ -78,8 +104,11 @@ class Evaluation:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Evaluation:
-        """Return what `to_json` was given."""
-        return cls(**values)
+        """Return what `to_json` was given; no numbers, which older versions kept, are a failure."""
+        try:
+            return cls(**values)
+        except EvaluationFailed as error:
+            return cls.failure(str(error))
 
 
 class Evaluator(Protocol):

@@ -121,6 +121,8 @@ def train_and_score(
             )
         if training.step % GPU_CHECK_STEPS == 0:
             yield
+    # The losses are those before each step: what the last ones did is not in them.
+    training.require_finite()
     metrics = measure(training.result, setting.held_out(split, recipe.validation))
     return Evaluation.of(
         metrics.accuracy,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from hwnas.evaluate.distill.committee import SMALLEST, divergence
 from hwnas.evaluate.distill.evaluator import ordered, units_of
 from hwnas.evaluate.distill.teacher import trained
 from hwnas.evaluate.distill.units import parts_of
@@ -119,6 +120,6 @@ def put_together(member: TransplantEvaluator, arch: Arch, replicate: int = 0) ->
 
 def _both(before: float, after: Evaluation) -> Evaluation:
     """Return the evaluation by both cross-entropies."""
-    loss = -math.log(after.score)
+    loss, first = divergence(after), max(before, SMALLEST)
     stderr = after.stderr / after.score / loss / 2
-    return replace(after, score=-(math.log(before) + math.log(loss)) / 2, stderr=stderr)
+    return replace(after, score=-(math.log(first) + math.log(loss)) / 2, stderr=stderr)
