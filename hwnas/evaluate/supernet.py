@@ -15,12 +15,13 @@ import numpy as np
 import torch
 
 from hwnas.evaluate.sharing import Bank, fresh, inherit
-from hwnas.evaluate.trainer import memory_errors, train_and_score
+from hwnas.evaluate.trainer import train_and_score
 from hwnas.seeds import derive
 from hwnas.spaces.blocks import BLOCK_TYPES
 from hwnas.spaces.fillings import STAGE_POSITIONS, STAGES
 from hwnas.train.lanes import finish
 from hwnas.train.loop import Training, training_step
+from hwnas.train.memory import memory_errors
 from hwnas.train.optimiser import Nesterov
 
 if TYPE_CHECKING:

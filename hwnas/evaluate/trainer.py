@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-import torch
 
 from hwnas.errors import EvaluationFailed
 from hwnas.evaluate.evaluation import Evaluation
@@ -15,11 +12,10 @@ from hwnas.models.network import Network, initialise
 from hwnas.seeds import derive
 from hwnas.train.lanes import finish
 from hwnas.train.loop import GPU_CHECK_STEPS, Training
+from hwnas.train.memory import memory_errors
 from hwnas.train.metrics import measure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from hwnas.data.dataset import Split
     from hwnas.evaluate.setting import Setting
     from hwnas.spaces import Arch
@@ -131,14 +127,3 @@ def train_and_score(
         images=recipe.images,
         seconds=time.perf_counter() - began,
     )
-
-
-@contextmanager
-def memory_errors() -> Iterator[None]:
-    """Raise MemoryError where torch raises one of its own, or a bare RuntimeError on a CPU."""
-    try:
-        yield
-    except RuntimeError as error:
-        if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error):
-            raise MemoryError(str(error).splitlines()[0]) from error
-        raise

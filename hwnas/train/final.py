@@ -13,6 +13,7 @@ from hwnas.train import checkpoint as checkpoints
 from hwnas.train.checkpoint import Job
 from hwnas.train.course import Course
 from hwnas.train.loop import Training
+from hwnas.train.memory import full_memory
 from hwnas.train.outcome import TrainResult
 from hwnas.train.world import ADVISED_PER_PROCESS, ALONE, IMAGES_PER_PROCESS
 
@@ -135,8 +136,7 @@ def _explained(job: Job, course: Course) -> Iterator[None]:
             f"{rate / 3:.1g} --fresh) or a longer --warmup-epochs. {course.saved_state}"
         ) from error
     except (RuntimeError, MemoryError) as error:
-        full = isinstance(error, torch.OutOfMemoryError | MemoryError)
-        if not full and "allocate memory" not in str(error):
+        if full_memory(error) is None:
             raise
         size = job.recipe.batch_size
         raise UserError(

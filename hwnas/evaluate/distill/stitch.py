@@ -18,11 +18,12 @@ from hwnas.evaluate.distill.evaluator import ordered, units_of
 from hwnas.evaluate.distill.teacher import trained
 from hwnas.evaluate.distill.units import parts_of
 from hwnas.evaluate.evaluation import Evaluation
-from hwnas.evaluate.trainer import memory_errors, train_and_score
+from hwnas.evaluate.trainer import train_and_score
 from hwnas.models.network import Network, module_name
 from hwnas.seeds import derive
 from hwnas.train.lanes import finish
 from hwnas.train.loop import Training
+from hwnas.train.memory import memory_errors
 from hwnas.train.metrics import measure
 
 if TYPE_CHECKING:

@@ -30,10 +30,10 @@ from hwnas.evaluate.distill.teacher import (
 )
 from hwnas.evaluate.distill.units import FRAME, UNITS, differing_units, parts_of, run_part
 from hwnas.evaluate.evaluation import Evaluation
-from hwnas.evaluate.trainer import memory_errors
 from hwnas.models.network import Network, initialise, module_name
 from hwnas.seeds import derive
 from hwnas.train.loop import CHECK_STEPS
+from hwnas.train.memory import memory_errors
 from hwnas.train.optimiser import Nesterov, pull_towards
 
 if TYPE_CHECKING:
