@@ -129,6 +129,15 @@ class Evaluator(Protocol):
 
 
 @runtime_checkable
+class Limited(Protocol):
+    """An evaluator whose trainings may have a time limit."""
+
+    @property
+    def longest_s(self) -> float | None:
+        """Seconds that all trainings of an evaluation may take together; None for no limit."""
+
+
+@runtime_checkable
 class Composed(Protocol):
     """An evaluator whose scores follow from those of parts that many networks share."""
 

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hwnas.errors import EvaluationFailed
+from hwnas.errors import TimedOut
 from hwnas.evaluate.evaluation import Evaluation
 from hwnas.models.network import Network, initialise
 from hwnas.seeds import derive
@@ -62,6 +62,11 @@ class TrainEvaluator:
             **({} if self.time_limit_s is None else {"time_limit_s": self.time_limit_s}),
         }
 
+    @property
+    def longest_s(self) -> float | None:
+        """The time limit."""
+        return self.time_limit_s
+
     def evaluate(self, arch: Arch, replicate: int = 0) -> Evaluation:
         """Train and score one network.
 
@@ -112,7 +117,7 @@ def train_and_score(
     batches = setting.batches(recipe.images, recipe.batch_size, seed, judged=split == "judge")
     for _ in training.run(batches):
         if deadline is not None and time.perf_counter() > deadline:
-            raise EvaluationFailed(
+            raise TimedOut(
                 f"timed out: step {training.step} of {recipe.steps} after {deadline - began:g} s"
             )
         if training.step % GPU_CHECK_STEPS == 0:

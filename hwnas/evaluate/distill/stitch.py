@@ -16,7 +16,7 @@ import torch
 from hwnas.evaluate.distill.committee import SMALLEST, divergence
 from hwnas.evaluate.distill.evaluator import ordered, units_of
 from hwnas.evaluate.distill.teacher import trained
-from hwnas.evaluate.distill.units import parts_of
+from hwnas.evaluate.distill.units import UNITS, parts_of
 from hwnas.evaluate.evaluation import Evaluation
 from hwnas.evaluate.trainer import train_and_score
 from hwnas.models.network import Network, module_name
@@ -61,6 +61,12 @@ class StitchEvaluator:
             "part": self.part.identity(),
             "recipe": self.recipe.as_dict(),
         }
+
+    @property
+    def longest_s(self) -> float | None:
+        """The time limits of all trainings: of each whole, and of units that are missing."""
+        units = self.part.longest_s
+        return None if units is None else (1 + len(UNITS)) * units
 
     def evaluate(self, arch: Arch, replicate: int = 0) -> Evaluation:
         """Put a network together and train it shortly, once per member; return its score.
