@@ -36,6 +36,7 @@ class Evaluation:
         images: how many images the network was trained on.
         seconds: how long it took.
         failed: why there is no score, or None.
+        may_pass: whether that may have been the machine's doing: the next search tries again.
     """
 
     score: float
@@ -45,6 +46,7 @@ class Evaluation:
     images: int
     seconds: float = field(compare=False)
     failed: str | None = None
+    may_pass: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what is no number: whoever scores, it is found out here.
@@ -87,9 +89,9 @@ class Evaluation:
         return cls(score, None, None, 0.0, 0, 0.0)
 
     @classmethod
-    def failure(cls, reason: str) -> Evaluation:
+    def failure(cls, reason: str, *, may_pass: bool = False) -> Evaluation:
         """Return the record of a network that could not be scored."""
-        return cls(0.0, None, None, 0.0, 0, 0.0, reason)
+        return cls(0.0, None, None, 0.0, 0, 0.0, reason, may_pass)
 
     def __str__(self) -> str:
         if self.failed is not None:
@@ -99,8 +101,11 @@ class Evaluation:
         return f"score {self.score:.4f}  accuracy {self.accuracy:6.1%}"
 
     def to_json(self) -> dict[str, Any]:
-        """Return JSON values."""
-        return asdict(self)
+        """Return JSON values, as older versions read them where nothing may pass."""
+        values = asdict(self)
+        if not self.may_pass:
+            del values["may_pass"]
+        return values
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Evaluation:
