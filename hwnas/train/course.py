@@ -92,6 +92,11 @@ class Course:
         return self._plan.place(self._training.step)
 
     @property
+    def batch_size(self) -> int:
+        """Images of a step."""
+        return self._job.recipe.batch_size
+
+    @property
     def saved_state(self) -> str:
         """What is saved, for people."""
         if self._saved_step == 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -29,6 +30,19 @@ if TYPE_CHECKING:
     from hwnas.train.world import World
 
 
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What a user can do about a training that fails, in options of the command at hand.
+
+    Attributes:
+        diverged: goes on after a colon.
+        full: a sentence without its full stop, for a full memory.
+    """
+
+    diverged: str
+    full: str
+
+
 def default_device() -> torch.device:
     """Return the GPU if there is one, else the CPU."""
     return ALONE.device
@@ -43,6 +57,7 @@ def train_final(
     reporter: Reporter,
     *,
     scored_on: Split = "final",
+    advice: Advice | None = None,
     world: World = ALONE,
     listeners: Sequence[Listener] = (),
 ) -> TrainResult:
@@ -60,6 +75,7 @@ def train_final(
         reporter: is shown a bar and a line per epoch.
         scored_on: held-out images that score the result: all of "final", or as many of another
             split as the recipe says.
+        advice: what the command at hand has for a training that fails; None for `hwnas train`.
         world: the processes that train it together; the first one writes.
         listeners: are told its course.
 
@@ -84,11 +100,12 @@ def train_final(
     training = Training(network, recipe, world.device, world=world)
     course = Course(job, training, world, reporter, listeners)
     reporter.info(course.describe())
-    _tell_idle_gpus(world, reporter)
+    if advice is None:
+        _tell_idle_gpus(world, reporter)
     if saved is not None:
         course.go_on(saved)
     _require_same_step(training.step, world)
-    with _explained(job, course):
+    with _explained(advice or _advice(recipe), course):
         course.train()
         return course.score()
 
@@ -124,23 +141,29 @@ def _require_same_step(step: int, world: World) -> None:
         )
 
 
+def _advice(recipe: Recipe) -> Advice:
+    """Return what `hwnas train` has for it."""
+    rate, size = recipe.peak_lr, recipe.batch_size
+    return Advice(
+        diverged=f"take a lower learning rate than {rate:g} (--lr {rate / 3:.1g} --fresh) or a "
+        "longer --warmup-epochs",
+        full=f"Take --batch-size {max(2, size // 2)}, or more GPUs",
+    )
+
+
 @contextmanager
-def _explained(job: Job, course: Course) -> Iterator[None]:
+def _explained(advice: Advice, course: Course) -> Iterator[None]:
     """Say what can be done about a training that fails."""
     try:
         yield
     except EvaluationFailed as error:
-        rate = job.recipe.peak_lr
         raise EvaluationFailed(
-            f"{error}, in {course.place}: take a lower learning rate than {rate:g} (--lr "
-            f"{rate / 3:.1g} --fresh) or a longer --warmup-epochs. {course.saved_state}"
+            f"{error}, in {course.place}: {advice.diverged}. {course.saved_state}"
         ) from error
     except (RuntimeError, MemoryError) as error:
         if full_memory(error) is None:
             raise
-        size = job.recipe.batch_size
         raise UserError(
-            f"the memory is full in {course.place}: batches of {size} images are too large for "
-            f"this network here. Take --batch-size {max(2, size // 2)}, or more GPUs. "
-            f"{course.saved_state}"
+            f"the memory is full in {course.place}: batches of {course.batch_size} images are too "
+            f"large for this network here. {advice.full}. {course.saved_state}"
         ) from error
