@@ -8,6 +8,7 @@ HwnasError
 ├── Interrupted          exit code 130: by Ctrl-C, with more to say than usual
 ├── CheckFailed          exit code 1: the work is done, but a check did not hold
 └── EvaluationFailed     a candidate could not be scored; recorded, the search goes on
+    └── TimedOut         it took too long, here and now
 """
 
 from __future__ import annotations
@@ -49,6 +50,10 @@ class CheckFailed(HwnasError):  # noqa: N818 - a verdict rather than a mistake
 
 class EvaluationFailed(HwnasError):  # noqa: N818 - a record rather than a mistake
     """A candidate diverged, crashed or ran out of memory."""
+
+
+class TimedOut(EvaluationFailed):
+    """A candidate took longer than its time limit."""
 
 
 MOST_LISTED = 40

@@ -27,9 +27,10 @@ def test_a_folder_is_shown_as_it_was_read(shell: Shell, folder: Path) -> None:
     assert "classes   2: cat, dog" in shown.out
     assert "train     55 images in pets/train, 25 to 30 of each class" in shown.out
     assert "use       49 to train on, 6 to score candidates, 10 for the final result" in shown.out
+    assert "judges    6 of those to train on" in shown.out
     assert "not decoded yet" in shown.out
     found = shell("data", "show", "folder:pets", "--check", "--json").must().json
-    assert found["splits"] == {"train": 49, "search": 6, "final": 10}
+    assert found["splits"] == {"train": 49, "search": 6, "judge": 6, "final": 10}
     assert found["test"]["images"] == 10
     assert found["decoded"]
     assert found["stored_side"] == found["typical_side"] == 20

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import multiprocessing
 import os
+import time
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,7 @@ from PIL import Image
 from pyarrow import parquet
 
 from hwnas.errors import EvaluationFailed
+from hwnas.evaluate import processes
 from hwnas.evaluate.evaluation import Evaluation
 from hwnas.evaluate.fake import FakeEvaluator
 from hwnas.evaluate.pool import open_pool
@@ -62,6 +65,31 @@ class DiesOnce(FakeEvaluator):
             self.tombstone.touch()
             os._exit(7)
         return super().evaluate(arch, replicate)
+
+
+@dataclass(frozen=True)
+class Sleepy(FakeEvaluator):
+    """Prepares for a while in every process, and never wakes up from some networks.
+
+    Attributes:
+        prepares_s: how long the first evaluation of a process takes.
+        hangs: these do.
+    """
+
+    prepares_s: float = 0.0
+    hangs: tuple[Arch, ...] = ()
+    longest_s: float | None = 0.5
+
+    def evaluate(self, arch: Arch, replicate: int = 0) -> Evaluation:
+        _prepare(self.prepares_s)
+        if arch in self.hangs:
+            time.sleep(3600)
+        return super().evaluate(arch, replicate)
+
+
+@cache
+def _prepare(seconds: float) -> None:
+    time.sleep(seconds)
 
 
 def _mood(block: int) -> Arch:
@@ -124,6 +152,54 @@ def test_a_network_that_takes_too_long_is_recorded_as_failed() -> None:
     patient = replace(TINY, time_limit_s=600.0)
     assert patient.evaluate(START) == TINY.evaluate(START)
     assert patient.identity() != TINY.identity() != hasty.identity()
+
+
+def test_a_worker_that_hangs_is_killed_and_the_others_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(processes, "GRACE_S", 2.0)
+    hanging = _mood(1)
+    jobs = [(_mood(block), 0) for block in (0, 2, 3, 1, 4)]
+    with open_pool(Sleepy(hangs=(hanging,)), 2) as pool:
+        list(pool.results(jobs[:2]))
+        began = time.monotonic()
+        found = {arch: evaluation for (arch, _), evaluation in pool.results(jobs)}
+        assert 3 < time.monotonic() - began < 60
+        assert "timed out: no answer within 3 s" in (found.pop(hanging).failed or "")
+        assert all(evaluation.failed is None for evaluation in found.values())
+        assert len(found) == 4
+        ((_, again),) = pool.results(jobs[:1])
+        assert again.failed is None
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_who_prepares_for_all_is_not_killed_but_one_that_hangs_there_is(
+    workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "GRACE_S", -1.0)
+    monkeypatch.setattr(processes, "PREPARATION_S", 20.0)
+    slow = Sleepy(prepares_s=2.0, hangs=(_mood(1),), longest_s=1.0)
+    with open_pool(slow, workers) as pool:
+        ((_, found),) = pool.results([(START, 0)])
+        assert found.failed is None
+        # A new replicate may have to be prepared for, too.
+        ((_, found),) = pool.results([(START, 1)])
+        assert found.failed is None
+    monkeypatch.setattr(processes, "PREPARATION_S", 3.0)
+    with open_pool(slow, workers) as pool:
+        ((_, found),) = pool.results([(_mood(1), 0)])
+    assert "timed out" in (found.failed or "")
+
+
+def test_without_a_time_limit_nobody_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "GRACE_S", 0.0)
+    monkeypatch.setattr(processes, "PREPARATION_S", 0.0)
+    with open_pool(FakeEvaluator(delay_s=0.5), 1) as pool:
+        ((_, found),) = pool.results([(START, 0)])
+    assert found.failed is None
+    assert TINY.longest_s is None
+    assert replace(TINY, time_limit_s=5.0).longest_s == 5.0
 
 
 def _tiny_parquet(path: Path, level: int) -> Path:

@@ -95,6 +95,7 @@ def test_a_rare_class_keeps_images_to_train_on(tmp_path: Path) -> None:
     for rows, counts in (
         (splits.train, [224, 11, 3]),
         (splits.search, [28, 2, 1]),
+        (splits.judge, [28, 2, 1]),
         (splits.final, [28, 2, 1]),
     ):
         assert np.bincount(classes[rows]).tolist() == counts

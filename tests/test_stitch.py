@@ -113,6 +113,8 @@ def test_everything_that_decides_a_score_is_in_its_identity(evaluator: StitchEva
 def test_what_takes_too_long_is_a_verdict(evaluator: StitchEvaluator) -> None:
     (member,) = evaluator.part.members
     slow = replace(evaluator, part=Committee((replace(member, time_limit_s=1e-9),)))
+    assert evaluator.longest_s is None
+    assert slow.longest_s == pytest.approx(6e-9)
     with open_pool(slow) as pool:
         ((_, evaluation),) = pool.results([(LARGER, 0)])
     assert "timed out" in (evaluation.failed or "")

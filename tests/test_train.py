@@ -6,8 +6,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 import torch
+from training import Trainer
 
 from hwnas.data.cluttered import ClutteredDigits
 from hwnas.errors import EvaluationFailed, UserError
@@ -73,6 +75,29 @@ def test_an_interrupted_training_ends_the_same(
     before = (tmp_path / "cut.pt").stat().st_mtime_ns
     assert train_final(GRAPH, DATA, RECIPE, 1, tmp_path / "cut.pt", Silent()) == cut
     assert (tmp_path / "cut.pt").stat().st_mtime_ns == before
+
+
+def test_all_test_images_are_reported_on_and_counted(tmp_path: Path) -> None:
+    """More of them than a recipe's own number; the bundled digits, without end, stop somewhere."""
+    raw, test = tmp_path / "FashionMNIST" / "raw", 10_300
+    raw.mkdir(parents=True)
+    for part, count in (("train", 200), ("t10k", test)):
+        head = np.array([0x803, count, 28, 28], ">i4").tobytes()
+        (raw / f"{part}-images-idx3-ubyte").write_bytes(head + bytes(28**2 * count))
+        head = np.array([0x801, count], ">i4").tobytes()
+        labels = (np.arange(count) % 10).astype(np.uint8)
+        (raw / f"{part}-labels-idx1-ubyte").write_bytes(head + labels.tobytes())
+    trainer = Trainer(tmp_path)
+    data = ("--dataset", "fashion-mnist", "--data-dir", str(tmp_path))
+    trainer("out", *data, "--epochs", "1").must()
+    about = trainer.about("out")
+    assert about["recipe"]["validation"] < about["validation"] == test
+    # All images are alike, so that one answer is given to all.
+    assert about["accuracy"] == pytest.approx(0.1)
+    matrix = (tmp_path / "out" / "confusion.csv").read_text().splitlines()[1:]
+    assert sum(int(cell) for line in matrix for cell in line.split(",")[1:]) == test
+    result = train_final(GRAPH, DATA, replace(RECIPE, images=64), 1, tmp_path / "c.pt", Silent())
+    assert result.validation == DATA.train_size
 
 
 def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path) -> None:

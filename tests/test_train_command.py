@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import os
+import platform
 import random
 import shlex
 import signal
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 from conftest import Done
 from training import ARCH, Trainer, write_digits
 
+import hwnas
+from hwnas.device import describe_host
+
 if TYPE_CHECKING:
     from pathlib import Path
 
 EPOCHS = ("--epochs", "12")
+TRAINED = 600 - 65
+"""Images of an epoch: a tenth of each class, rounded up, is held out."""
 
 
 @pytest.fixture(scope="module")
@@ -96,9 +102,9 @@ def test_what_train_json_records(trainer: Trainer) -> None:
     assert about["recipe"]["batch_size"] == 32
     assert about["recipe"]["mixup"] == 0
     assert about["epochs"] == 12
-    assert about["precision"] == ("bf16" if torch.cuda.is_available() else "fp32")
-    assert about["processes"] == 1
-    assert about["versions"]["torch"] == str(torch.__version__)
+    _require_where_it_was_trained(about)
+    assert about["images"] == 12 * TRAINED
+    assert about["validation"] == 200
     assert about["accuracy"] <= about["top5"] <= 1
     rows = trainer.curve("whole")
     assert len(rows) == 12
@@ -110,6 +116,38 @@ def test_what_train_json_records(trainer: Trainer) -> None:
     assert right / sum(map(sum, counts)) == pytest.approx(about["accuracy"])
     worst = about["confused"][0]
     assert counts[int(worst["label"])][int(worst["taken_for"])] == worst["images"]
+
+
+def _require_where_it_was_trained(about: dict[str, Any]) -> None:
+    cuda = torch.cuda.is_available()
+    name = torch.cuda.get_device_name() if cuda else describe_host()["cpu"]
+    assert (about["device"], about["device_name"]) == ("cuda" if cuda else "cpu", name)
+    assert about["precision"] == ("bf16" if cuda else "fp32")
+    assert about["processes"] == 1
+    versions = {
+        "hwnas": hwnas.__version__,
+        "torch": str(torch.__version__),
+        "python": platform.python_version(),
+    }
+    assert about["versions"] == {**versions, **({"cuda": torch.version.cuda} if cuda else {})}
+
+
+def test_what_train_json_records_after_a_stop_is_of_the_whole_training(trainer: Trainer) -> None:
+    with trainer.start("resumed", *EPOCHS) as process:
+        while process.poll() is None and len(trainer.curve("resumed")) < 3:
+            time.sleep(0.01)
+        os.kill(process.pid, signal.SIGINT)
+        printed, told = process.communicate(timeout=120)
+    Done(process.returncode, printed, told).must(130)
+    saved = torch.load(trainer.folder / "resumed/checkpoint.pt", weights_only=True)
+    assert 0 < saved["training"]["step"] * 32 < 12 * TRAINED
+    trainer("resumed", *EPOCHS).must()
+    about = trainer.about("resumed")
+    _require_where_it_was_trained(about)
+    assert about["images"] == 12 * TRAINED
+    assert about["epochs"] == 12
+    assert about["seconds"] > saved["seconds"]
+    assert about["best"]["images"] <= about["images"]
 
 
 def test_a_trained_network_is_exported_with_the_command_that_was_told(trainer: Trainer) -> None:

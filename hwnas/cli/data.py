@@ -10,6 +10,13 @@ from hwnas.cli import options
 from hwnas.cli.console import TerminalReporter, guarded, print_json, stdout
 
 LABELS_SHOWN = 6
+USE = (
+    (
+        "use       {train:,} to train on, {search:,} to score candidates, "
+        "{final:,} for the final result"
+    ),
+    "judges    {judge:,} of those to train on, for the finalists of a search",
+)
 
 
 def show(
@@ -66,8 +73,7 @@ def described(found: dict[str, Any]) -> list[str]:
         return lines
     parts = [part for part in ("train", "test") if found[part]]
     lines += [f"{part:<9} {_part(found[part])}" for part in parts]
-    use = "{train:,} to train on, {search:,} to score candidates, {final:,} for the final result"
-    lines.append(f"use       {use.format(**found['splits'])}")
+    lines += [line.format(**found["splits"]) for line in USE]
     if found["typical_side"]:
         lines.append(f"size      mostly {found['typical_side']} pixels on the shorter side")
     lines += [f"training  {found['augmentation']}", f"cache     {_cache(found)}"]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hwnas.data.dataset import Batch, Split
 
 TRAIN_ORIGINALS = 1300
+JUDGE_ORIGINALS = 248
 CLUTTER_PIECES = 2
 CLUTTER_SIZE = 3
 CLUTTER_BRIGHTNESS = 0.9
@@ -32,14 +33,30 @@ SEED = 0
 
 
 def training(
-    images: int, batch_size: int, resolution: int, seed: int, start: int, device: torch.device
+    images: int,
+    batch_size: int,
+    resolution: int,
+    seed: int,
+    start: int,
+    device: torch.device,
+    among: str = "train",
 ) -> Iterator[Batch]:
-    """Yield fresh images in [0, 1] and labels, each batch from a random stream of its own."""
+    """Yield fresh images in [0, 1] and labels, each batch from a random stream of its own.
+
+    Args:
+        images: in all.
+        batch_size: in each batch but the last.
+        resolution: height and width.
+        seed: of the streams.
+        start: the first batch.
+        device: where they are drawn.
+        among: the split whose digits they show, "train" or "unjudged".
+    """
     source = originals(device)
     for number, size in batch_sizes(images, batch_size, start):
         generator = torch.Generator(device).manual_seed(derive(seed, "train", number))
-        chosen = _pick(source.splits["train"], size, generator)
-        yield _draw(source, chosen, resolution, generator), source.labels[chosen]
+        chosen = _pick(source.splits[among], size, generator)
+        yield _draw(source, chosen, resolution, generator, among), source.labels[chosen]
 
 
 def held_out(split: Split, resolution: int, count: int) -> Iterator[Batch]:
@@ -49,7 +66,7 @@ def held_out(split: Split, resolution: int, count: int) -> Iterator[Batch]:
     generator = torch.Generator().manual_seed(derive(SEED, split, resolution))
     for first, size in held_out_parts(count, resolution):
         chosen = of_split[torch.arange(first, first + size) % len(of_split)]
-        yield _draw(source, chosen, resolution, generator), source.labels[chosen]
+        yield _draw(source, chosen, resolution, generator, "train"), source.labels[chosen]
 
 
 def real_images(count: int, resolution: int) -> NDArray[np.uint8]:
@@ -66,7 +83,8 @@ class Originals:
     Attributes:
         digits: (n, 1, 8, 8) in [0, 1].
         labels: (n,) int64.
-        splits: indices of the digits of each split.
+        splits: indices of the digits of each split; "judge" is a part of "train", and "unjudged"
+            the rest of it.
     """
 
     digits: Tensor
@@ -82,11 +100,12 @@ def originals(device: torch.device) -> Originals:
     order = np.random.default_rng(SEED).permutation(len(labels))
     middle = (TRAIN_ORIGINALS + len(order)) // 2
     parts = np.split(order, [TRAIN_ORIGINALS, middle])
-    names = ("train", "search", "final")
+    splits = dict(zip(("train", "search", "final"), parts, strict=True))
+    splits["unjudged"], splits["judge"] = np.split(splits["train"], [-JUDGE_ORIGINALS])
     return Originals(
         pixels.to(device),
         torch.tensor(labels, dtype=torch.int64).to(device),
-        {name: torch.from_numpy(part).to(device) for name, part in zip(names, parts, strict=True)},
+        {name: torch.from_numpy(rows).to(device) for name, rows in splits.items()},
     )
 
 
@@ -96,12 +115,18 @@ def _pick(among: Tensor, count: int, generator: Generator) -> Tensor:
     return among[index]
 
 
-def _draw(source: Originals, chosen: Tensor, resolution: int, generator: Generator) -> Tensor:
-    """Return (n, 3, r, r) in [0, 1]: warped digits in random colours, clutter and noise."""
+def _draw(
+    source: Originals, chosen: Tensor, resolution: int, generator: Generator, among: str
+) -> Tensor:
+    """Return (n, 3, r, r) in [0, 1]: warped digits in random colours, clutter and noise.
+
+    The clutter is of digits of the split `among`.
+    """
     digits = _warp(source.digits[chosen], resolution, generator, (0.6, 0.9), 0.4)
     clutter = torch.zeros_like(digits)
     for _ in range(CLUTTER_PIECES):
-        clutter = torch.maximum(clutter, _piece(source, len(chosen), resolution, generator))
+        piece = _piece(source, len(chosen), resolution, generator, among)
+        clutter = torch.maximum(clutter, piece)
     image = digits * _tint(len(chosen), generator)
     clutter = CLUTTER_BRIGHTNESS * clutter * _tint(len(chosen), generator)
     image = torch.maximum(image, clutter)
@@ -109,10 +134,12 @@ def _draw(source: Originals, chosen: Tensor, resolution: int, generator: Generat
     return (image + NOISE * noise).clamp_(0, 1)
 
 
-def _piece(source: Originals, count: int, resolution: int, generator: Generator) -> Tensor:
+def _piece(
+    source: Originals, count: int, resolution: int, generator: Generator, among: str
+) -> Tensor:
     """Return warped pieces of training digits, (n, 1, r, r)."""
     device = generator.device
-    chosen = _pick(source.splits["train"], count, generator)
+    chosen = _pick(source.splits[among], count, generator)
     high = SIZE - CLUTTER_SIZE
     corner = torch.randint(high, (count, 2), generator=generator, device=device)
     inside = torch.arange(SIZE, device=device) - corner[..., None]

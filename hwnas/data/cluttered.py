@@ -59,6 +59,7 @@ class ClutteredDigits:
         *,
         start: int = 0,
         device: torch.device | None = None,
+        judged: bool = False,
     ) -> Iterator[Batch]:
         """Yield fresh images, drawn on the device; each batch has its own random stream.
 
@@ -67,19 +68,28 @@ class ClutteredDigits:
         from hwnas.data import clutter
         from hwnas.data.dataset import CPU, normalise
 
-        drawn = clutter.training(images, batch_size, resolution, seed, start, device or CPU)
+        among, where = "unjudged" if judged else "train", device or CPU
+        drawn = clutter.training(images, batch_size, resolution, seed, start, where, among)
         for pixels, labels in drawn:
             yield normalise(pixels, self.images), labels
 
     def held_out(
-        self, split: Split, resolution: int, count: int, *, device: torch.device | None = None
+        self,
+        split: Split,
+        resolution: int,
+        count: int | None,
+        *,
+        device: torch.device | None = None,
     ) -> Iterator[Batch]:
-        """Yield `count` images, the same on every device; the originals take turns."""
+        """Yield `count` images, the same on every device; the originals take turns.
+
+        None stands for as many as an epoch.
+        """
         from hwnas.data import clutter
         from hwnas.data.dataset import CPU, normalise
 
-        where = device or CPU
-        for pixels, labels in clutter.held_out(split, resolution, count):
+        where, size = device or CPU, self.train_size if count is None else count
+        for pixels, labels in clutter.held_out(split, resolution, size):
             yield normalise(pixels.to(where), self.images), labels.to(where)
 
     def real_images(self, count: int, resolution: int) -> NDArray[np.uint8]:

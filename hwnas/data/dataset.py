@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from hwnas.graph import ImageInput
     from hwnas.progress import Reporter
 
-Split: TypeAlias = Literal["search", "final"]
-"""Held-out images: candidates are scored on "search", what is reported comes from "final"."""
+Split: TypeAlias = Literal["search", "judge", "final"]
+"""Held-out images: "search" scores candidates and epochs, "judge" the finalists of a search;
+nothing is chosen by "final", which is what is reported."""
 
 Batch: TypeAlias = "tuple[Tensor, Tensor]"
 """Images (n, 3, r, r), float32, normalised, channels last; labels (n,), int64."""
@@ -68,20 +69,24 @@ class Dataset(Protocol):
         *,
         start: int = 0,
         device: torch.device = CPU,
+        judged: bool = False,
     ) -> Iterator[Batch]:
         """Yield `images` augmented training images in all, the last batch may be smaller.
+
+        The images of "judge" are among them, unless what they train is to be `judged`.
 
         A batch depends on `seed` and its own number alone, so `start`, the number of batches to
         leave out, costs nothing and continues the very same stream.
         """
 
     def held_out(
-        self, split: Split, resolution: int, count: int, *, device: torch.device = CPU
+        self, split: Split, resolution: int, count: int | None, *, device: torch.device = CPU
     ) -> Iterator[Batch]:
-        """Yield the first `count` images of a split, or all if there are fewer.
+        """Yield the first `count` images of a split, or all: with None, or if there are fewer.
 
-        In as many batches as memory asks for: see `held_out_parts`. No training image, and no
-        original in both splits.
+        Of images without an end "all" are as many as are called an epoch.
+        In as many batches as memory asks for: see `held_out_parts`. No original is in two splits,
+        and none in a training, but for what `train_batches` says of "judge".
         """
 
     def real_images(self, count: int, resolution: int) -> NDArray[np.uint8]:

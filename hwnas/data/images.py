@@ -135,14 +135,15 @@ class LabelledImages:
         *,
         start: int = 0,
         device: torch.device = CPU,
+        judged: bool = False,
     ) -> Iterator[Batch]:
         """Yield random crops and flips; every epoch is a new order of all images."""
         splits, classes, pixels = self._training(images, resolution, device)
+        among = splits.unjudged if judged else splits.train
 
         def fetch(batch: tuple[int, int]) -> tuple[int, NDArray[np.int64], Tensor]:
             number, size = batch
-            chosen = endless_epochs(len(splits.train), seed, number * batch_size, size)
-            rows = splits.train[chosen]
+            rows = among[endless_epochs(len(among), seed, number * batch_size, size)]
             return number, rows, pixels.fetch(rows)
 
         threads = 0 if pixels.resident else self.form.threads(device)
@@ -153,11 +154,11 @@ class LabelledImages:
             yield values, torch.from_numpy(classes[rows]).to(device)
 
     def held_out(
-        self, split: Split, resolution: int, count: int, *, device: torch.device = CPU
+        self, split: Split, resolution: int, count: int | None, *, device: torch.device = CPU
     ) -> Iterator[Batch]:
-        """Yield up to `count` images, classes in turn as far as they go."""
+        """Yield up to `count` images, or all, classes in turn as far as they go."""
         found, rows = self._held_out(split, resolution)
-        for first, size in held_out_parts(min(count, len(rows)), resolution):
+        for first, size in held_out_parts(len(rows[:count]), resolution):
             chosen = rows[first : first + size]
             pixels = torch.from_numpy(self.form.centred(found.pixels[chosen], resolution))
             values = pixels.to(device).permute(0, 3, 1, 2).float() / 255
@@ -245,15 +246,15 @@ class LabelledImages:
             per_class=self.selection.held_out_per_class,
             labels=self.labels,
         )
-        return Splits(kept[found.train], kept[found.search], kept[found.final])
+        parts = (found.train, found.search, found.judge, found.final)
+        return Splits(*(kept[rows] for rows in parts))
 
     def _held_out(self, split: Split, resolution: int) -> tuple[Decoded, NDArray[np.int64]]:
         """Return the images that hold a split, and its rows there."""
         if split == "final" and self.parts.test is not None:
             test = self._part("test", resolution)
             return test, shuffled(test.kept)
-        train = self._part("train", resolution)
-        return train, self.splits.search if split == "search" else self.splits.final
+        return self._part("train", resolution), getattr(self.splits, split)
 
     def _training(
         self, images: int, resolution: int, device: torch.device

@@ -1,4 +1,4 @@
-"""Which training images are held out: for scoring candidates and, without test files, for all."""
+"""Which training images are held out: to score candidates, to judge finalists, to report on."""
 
 from __future__ import annotations
 
@@ -25,11 +25,25 @@ SEARCH_SHARE = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Splits:
-    """Rows of the training files by purpose; no row has two."""
+    """Rows of the training files by purpose.
+
+    Attributes:
+        train: trained on.
+        search: score candidates.
+        judge: score finalists. They are of `train`, so that scores of candidates do not hang on
+            them: what they score is trained on `unjudged` rows.
+        final: reported on; empty where there are test images.
+    """
 
     train: NDArray[np.int64]
     search: NDArray[np.int64]
+    judge: NDArray[np.int64]
     final: NDArray[np.int64]
+
+    @property
+    def unjudged(self) -> NDArray[np.int64]:
+        """What is trained on before "judge" scores."""
+        return np.setdiff1d(self.train, self.judge, assume_unique=True)
 
 
 def split_rows(
@@ -68,9 +82,15 @@ def split_rows(
                 f"images{', of which twice as many are held out' if final else ''}."
             )
     rows, turns = _in_turn(classes)
-    search = turns < limits[classes[rows]]
-    later = ~search & (turns < 2 * limits[classes[rows]]) & final
-    return Splits(np.sort(rows[~search & ~later]), rows[search], rows[later])
+    taken = limits * (1 + final)
+    # As many again, but no more than what is left to train on.
+    judging = np.minimum(limits, (sizes - taken) // 2)
+    of = classes[rows]
+    search, train = turns < limits[of], turns >= taken[of]
+    judge = train & (turns < (taken + judging)[of])
+    if not judge.any():
+        judge = search
+    return Splits(np.sort(rows[train]), rows[search], rows[judge], rows[~search & ~train])
 
 
 def _usual(sizes: NDArray[np.int64]) -> NDArray[np.int64]:

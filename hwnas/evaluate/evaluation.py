@@ -6,10 +6,16 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from hwnas.errors import EvaluationFailed
+
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
     from hwnas.spaces import Arch
+
+
+LARGEST = 700.0
+"""Cross-entropy, in nats, from which on its exponential is hardly a number: chance is below 10."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,7 @@ class Evaluation:
         images: how many images the network was trained on.
         seconds: how long it took.
         failed: why there is no score, or None.
+        may_pass: whether that may have been the machine's doing: the next search tries again.
     """
 
     score: float
@@ -39,6 +46,20 @@ class Evaluation:
     images: int
     seconds: float = field(compare=False)
     failed: str | None = None
+    may_pass: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what is no number: whoever scores, it is found out here.
+
+        Raises:
+            EvaluationFailed: training diverged.
+        """
+        values = (self.score, self.accuracy, self.cross_entropy, self.stderr)
+        if not all(math.isfinite(value) for value in values if value is not None):
+            raise EvaluationFailed(
+                f"training diverged: score {self.score}, accuracy {self.accuracy}, "
+                f"cross-entropy {self.cross_entropy}"
+            )
 
     @classmethod
     def of(
@@ -50,7 +71,14 @@ class Evaluation:
         images: int,
         seconds: float,
     ) -> Evaluation:
-        """Return the evaluation of a network that was trained."""
+        """Return the evaluation of a network that was trained.
+
+        Raises:
+            EvaluationFailed: training diverged, so far that the score is no number above zero.
+        """
+        # Not `> LARGEST`: an infinite or missing number has to fail as well.
+        if not cross_entropy < LARGEST:
+            raise EvaluationFailed(f"training diverged: cross-entropy {cross_entropy:g}")
         score = math.exp(-cross_entropy)
         stderr = score * cross_entropy_stderr
         return cls(score, accuracy, cross_entropy, stderr, images, seconds)
@@ -61,9 +89,9 @@ class Evaluation:
         return cls(score, None, None, 0.0, 0, 0.0)
 
     @classmethod
-    def failure(cls, reason: str) -> Evaluation:
+    def failure(cls, reason: str, *, may_pass: bool = False) -> Evaluation:
         """Return the record of a network that could not be scored."""
-        return cls(0.0, None, None, 0.0, 0, 0.0, reason)
+        return cls(0.0, None, None, 0.0, 0, 0.0, reason, may_pass)
 
     def __str__(self) -> str:
         if self.failed is not None:
@@ -73,13 +101,19 @@ class Evaluation:
         return f"score {self.score:.4f}  accuracy {self.accuracy:6.1%}"
 
     def to_json(self) -> dict[str, Any]:
-        """Return JSON values."""
-        return asdict(self)
+        """Return JSON values, as older versions read them where nothing may pass."""
+        values = asdict(self)
+        if not self.may_pass:
+            del values["may_pass"]
+        return values
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Evaluation:
-        """Return what `to_json` was given."""
-        return cls(**values)
+        """Return what `to_json` was given; no numbers, which older versions kept, are a failure."""
+        try:
+            return cls(**values)
+        except EvaluationFailed as error:
+            return cls.failure(str(error))
 
 
 class Evaluator(Protocol):
@@ -97,6 +131,15 @@ class Evaluator(Protocol):
             EvaluationFailed: training diverged.
             MemoryError: the network is too large for this machine.
         """
+
+
+@runtime_checkable
+class Limited(Protocol):
+    """An evaluator whose trainings may have a time limit."""
+
+    @property
+    def longest_s(self) -> float | None:
+        """Seconds that all trainings of an evaluation may take together; None for no limit."""
 
 
 @runtime_checkable

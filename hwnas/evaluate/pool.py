@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from hwnas.errors import EvaluationFailed, HwnasError
+from hwnas.errors import EvaluationFailed, HwnasError, TimedOut
 from hwnas.evaluate.evaluation import Evaluation, SideBySide
 
 if TYPE_CHECKING:
@@ -155,7 +155,8 @@ def verdict(outcome: Outcome) -> Evaluation:
     if isinstance(outcome, Evaluation):
         return outcome
     if isinstance(outcome, EvaluationFailed | MemoryError | WorkerDied):
-        return Evaluation.failure(str(outcome) or "out of memory")
+        passing = may_pass(outcome) or isinstance(outcome, TimedOut)
+        return Evaluation.failure(str(outcome) or "out of memory", may_pass=passing)
     raise outcome
 
 

@@ -66,17 +66,21 @@ class Setting:
 
         return torch.device(self.device)
 
-    def batches(self, images: int, batch_size: int, seed: int) -> Iterable[Batch]:
-        """Return the training batches of a seed; on a GPU they are made once for all candidates."""
+    def batches(
+        self, images: int, batch_size: int, seed: int, *, judged: bool = False
+    ) -> Iterable[Batch]:
+        """Return the training batches of a seed; on a GPU they are made once for all candidates.
+
+        What they train may be scored on "judge" only if it is to be `judged`.
+        """
         in_bytes = 12 * images * self.space.resolution**2
         if self.torch_device.type == "cpu" or in_bytes > SHARED_BYTES:
-            return self._draw(images, batch_size, seed)
-        return _kept_batches(self, images, batch_size, seed)
+            return self._draw(images, batch_size, seed, judged=judged)
+        return _kept_batches(self, images, batch_size, seed, judged=judged)
 
-    def _draw(self, images: int, batch_size: int, seed: int) -> Iterable[Batch]:
-        return self.data.train_batches(
-            images, batch_size, self.space.resolution, seed, device=self.torch_device
-        )
+    def _draw(self, images: int, batch_size: int, seed: int, *, judged: bool) -> Iterable[Batch]:
+        size, device = self.space.resolution, self.torch_device
+        return self.data.train_batches(images, batch_size, size, seed, device=device, judged=judged)
 
     def held_out(self, split: Split, count: int) -> list[Batch]:
         """Return held-out images on the device."""
@@ -84,8 +88,10 @@ class Setting:
 
 
 @lru_cache(maxsize=2)
-def _kept_batches(setting: Setting, images: int, batch_size: int, seed: int) -> list[Batch]:
-    batches = list(setting._draw(images, batch_size, seed))
+def _kept_batches(
+    setting: Setting, images: int, batch_size: int, seed: int, *, judged: bool
+) -> list[Batch]:
+    batches = list(setting._draw(images, batch_size, seed, judged=judged))
     _await_gpu()
     return batches
 

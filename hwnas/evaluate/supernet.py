@@ -15,12 +15,13 @@ import numpy as np
 import torch
 
 from hwnas.evaluate.sharing import Bank, fresh, inherit
-from hwnas.evaluate.trainer import memory_errors, train_and_score
+from hwnas.evaluate.trainer import train_and_score
 from hwnas.seeds import derive
 from hwnas.spaces.blocks import BLOCK_TYPES
 from hwnas.spaces.fillings import STAGE_POSITIONS, STAGES
 from hwnas.train.lanes import finish
 from hwnas.train.loop import Training, training_step
+from hwnas.train.memory import memory_errors
 from hwnas.train.optimiser import Nesterov
 
 if TYPE_CHECKING:
@@ -118,7 +119,8 @@ def _train_bank(evaluator: SupernetEvaluator, seed: int) -> dict[str, dict[str, 
     momentum: dict[Tensor, Tensor] = {}
     rate = torch.zeros((), device=device)
     archs = sampled_archs(space, evaluator.blocks, derive(seed, "order"))
-    batches = setting.batches(recipe.images, recipe.batch_size, derive(seed, "supernet"))
+    judged, seed = evaluator.split == "judge", derive(seed, "supernet")
+    batches = setting.batches(recipe.images, recipe.batch_size, seed, judged=judged)
     for step, (images, labels) in enumerate(batches):
         arch = space.start() if step < evaluator.warm * recipe.steps else next(archs)
         network = bank.network(arch).train()

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import torch
-
-from hwnas.errors import EvaluationFailed
+from hwnas.errors import TimedOut
 from hwnas.evaluate.evaluation import Evaluation
 from hwnas.models.network import Network, initialise
 from hwnas.seeds import derive
 from hwnas.train.lanes import finish
 from hwnas.train.loop import GPU_CHECK_STEPS, Training
+from hwnas.train.memory import memory_errors
 from hwnas.train.metrics import measure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from hwnas.data.dataset import Split
     from hwnas.evaluate.setting import Setting
     from hwnas.spaces import Arch
@@ -66,6 +62,11 @@ class TrainEvaluator:
             **({} if self.time_limit_s is None else {"time_limit_s": self.time_limit_s}),
         }
 
+    @property
+    def longest_s(self) -> float | None:
+        """The time limit."""
+        return self.time_limit_s
+
     def evaluate(self, arch: Arch, replicate: int = 0) -> Evaluation:
         """Train and score one network.
 
@@ -105,7 +106,7 @@ def train_and_score(
         setting: data and device.
         training: at its first step.
         seed: of the batches.
-        split: held-out images that score.
+        split: held-out images that score; "judge" is left out of the training, too.
         began: when the evaluation did, by `time.perf_counter`.
         deadline: when it has to be over, by the same clock; None for never.
 
@@ -113,13 +114,16 @@ def train_and_score(
         EvaluationFailed: training diverged, or the deadline passed.
     """
     recipe = training.recipe
-    for _ in training.run(setting.batches(recipe.images, recipe.batch_size, seed)):
+    batches = setting.batches(recipe.images, recipe.batch_size, seed, judged=split == "judge")
+    for _ in training.run(batches):
         if deadline is not None and time.perf_counter() > deadline:
-            raise EvaluationFailed(
+            raise TimedOut(
                 f"timed out: step {training.step} of {recipe.steps} after {deadline - began:g} s"
             )
         if training.step % GPU_CHECK_STEPS == 0:
             yield
+    # The losses are those before each step: what the last ones did is not in them.
+    training.require_finite()
     metrics = measure(training.result, setting.held_out(split, recipe.validation))
     return Evaluation.of(
         metrics.accuracy,
@@ -128,14 +132,3 @@ def train_and_score(
         images=recipe.images,
         seconds=time.perf_counter() - began,
     )
-
-
-@contextmanager
-def memory_errors() -> Iterator[None]:
-    """Raise MemoryError where torch raises one of its own, or a bare RuntimeError on a CPU."""
-    try:
-        yield
-    except RuntimeError as error:
-        if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error):
-            raise MemoryError(str(error).splitlines()[0]) from error
-        raise

@@ -15,7 +15,7 @@ from hwnas.models.network import Network
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hwnas.data.dataset import Dataset
+    from hwnas.data.dataset import Dataset, Split
     from hwnas.graph import Graph
     from hwnas.train.recipe import Recipe
 
@@ -43,6 +43,7 @@ class Job:
         recipe: how.
         seed: of weights and batches.
         checkpoint: where the state goes.
+        scored_on: held-out images that score the result; of "final" all.
     """
 
     graph: Graph
@@ -50,6 +51,7 @@ class Job:
     recipe: Recipe
     seed: int
     checkpoint: Path
+    scored_on: Split = "final"
 
     @property
     def identity(self) -> dict[str, str]:

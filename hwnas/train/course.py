@@ -92,6 +92,11 @@ class Course:
         return self._plan.place(self._training.step)
 
     @property
+    def batch_size(self) -> int:
+        """Images of a step."""
+        return self._job.recipe.batch_size
+
+    @property
     def saved_state(self) -> str:
         """What is saved, for people."""
         if self._saved_step == 0:
@@ -226,8 +231,10 @@ class Course:
     def score(self) -> TrainResult:
         """Measure the result and write the finished checkpoint."""
         training, job = self._training, self._job
-        device, count = training.device, job.recipe.validation
-        held_out = job.dataset.held_out("final", job.resolution, count, device=device)
+        device = training.device
+        # What is reported comes from all images that there are.
+        count = None if job.scored_on == "final" else job.recipe.validation
+        held_out = job.dataset.held_out(job.scored_on, job.resolution, count, device=device)
         logits, labels = outputs(training.result, held_out, self._world)
         metrics = metrics_of(logits, labels)
         confusion = Confusion.of(logits, labels, job.dataset.images.labels)

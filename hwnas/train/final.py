@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,6 +14,7 @@ from hwnas.train import checkpoint as checkpoints
 from hwnas.train.checkpoint import Job
 from hwnas.train.course import Course
 from hwnas.train.loop import Training
+from hwnas.train.memory import full_memory
 from hwnas.train.outcome import TrainResult
 from hwnas.train.world import ADVISED_PER_PROCESS, ALONE, IMAGES_PER_PROCESS
 
@@ -20,12 +22,25 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from hwnas.data.dataset import Dataset
+    from hwnas.data.dataset import Dataset, Split
     from hwnas.graph import Graph
     from hwnas.progress import Reporter
     from hwnas.train.curve import Listener
     from hwnas.train.recipe import Recipe
     from hwnas.train.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What a user can do about a training that fails, in options of the command at hand.
+
+    Attributes:
+        diverged: goes on after a colon.
+        full: a sentence without its full stop, for a full memory.
+    """
+
+    diverged: str
+    full: str
 
 
 def default_device() -> torch.device:
@@ -41,6 +56,8 @@ def train_final(
     checkpoint: Path,
     reporter: Reporter,
     *,
+    scored_on: Split = "final",
+    advice: Advice | None = None,
     world: World = ALONE,
     listeners: Sequence[Listener] = (),
 ) -> TrainResult:
@@ -56,6 +73,9 @@ def train_final(
         seed: of the initial weights and the order of images.
         checkpoint: file to write; `load_trained` reads it.
         reporter: is shown a bar and a line per epoch.
+        scored_on: held-out images that score the result: all of "final", or as many of another
+            split as the recipe says.
+        advice: what the command at hand has for a training that fails; None for `hwnas train`.
         world: the processes that train it together; the first one writes.
         listeners: are told its course.
 
@@ -66,7 +86,7 @@ def train_final(
         Interrupted: Ctrl-C or SIGTERM; the state is saved.
     """
     dataset.prepare(graph.input_shape[1], reporter)
-    job = Job(graph, dataset, recipe, seed, checkpoint)
+    job = Job(graph, dataset, recipe, seed, checkpoint, scored_on)
     _require_images_for_all(recipe, world, reporter)
     saved = checkpoints.read(checkpoint) if checkpoint.exists() else None
     if saved is not None:
@@ -80,11 +100,12 @@ def train_final(
     training = Training(network, recipe, world.device, world=world)
     course = Course(job, training, world, reporter, listeners)
     reporter.info(course.describe())
-    _tell_idle_gpus(world, reporter)
+    if advice is None:
+        _tell_idle_gpus(world, reporter)
     if saved is not None:
         course.go_on(saved)
     _require_same_step(training.step, world)
-    with _explained(job, course):
+    with _explained(advice or _advice(recipe), course):
         course.train()
         return course.score()
 
@@ -120,24 +141,29 @@ def _require_same_step(step: int, world: World) -> None:
         )
 
 
+def _advice(recipe: Recipe) -> Advice:
+    """Return what `hwnas train` has for it."""
+    rate, size = recipe.peak_lr, recipe.batch_size
+    return Advice(
+        diverged=f"take a lower learning rate than {rate:g} (--lr {rate / 3:.1g} --fresh) or a "
+        "longer --warmup-epochs",
+        full=f"Take --batch-size {max(2, size // 2)}, or more GPUs",
+    )
+
+
 @contextmanager
-def _explained(job: Job, course: Course) -> Iterator[None]:
+def _explained(advice: Advice, course: Course) -> Iterator[None]:
     """Say what can be done about a training that fails."""
     try:
         yield
     except EvaluationFailed as error:
-        rate = job.recipe.peak_lr
         raise EvaluationFailed(
-            f"{error}, in {course.place}: take a lower learning rate than {rate:g} (--lr "
-            f"{rate / 3:.1g} --fresh) or a longer --warmup-epochs. {course.saved_state}"
+            f"{error}, in {course.place}: {advice.diverged}. {course.saved_state}"
         ) from error
     except (RuntimeError, MemoryError) as error:
-        full = isinstance(error, torch.OutOfMemoryError | MemoryError)
-        if not full and "allocate memory" not in str(error):
+        if full_memory(error) is None:
             raise
-        size = job.recipe.batch_size
         raise UserError(
-            f"the memory is full in {course.place}: batches of {size} images are too large for "
-            f"this network here. Take --batch-size {max(2, size // 2)}, or more GPUs. "
-            f"{course.saved_state}"
+            f"the memory is full in {course.place}: batches of {course.batch_size} images are too "
+            f"large for this network here. {advice.full}. {course.saved_state}"
         ) from error

@@ -14,7 +14,7 @@ from hwnas.device import describe_host
 
 @dataclass(frozen=True, slots=True)
 class TrainResult:
-    """What full training came to, on the "final" images.
+    """What full training came to, on all "final" images (teachers: on some of "search").
 
     Attributes:
         accuracy: share of images classified correctly.
@@ -28,7 +28,7 @@ class TrainResult:
         top5: share of images whose class is among the five likeliest; None with up to five classes.
         epochs: passes over the training images.
         best: the epoch whose network was best on other held-out images, as in the curve.
-        confused: the classes most often taken for others, on the "final" images.
+        confused: the classes most often taken for others, on the same images.
         device_name: of the GPU or the CPU.
         precision: "bf16" or "fp32".
         processes: that trained together in the last part.

@@ -26,7 +26,8 @@ class Recipe:
         weight_decay: on every parameter.
         ema: decay per step of the averaged weights, which are then the result; None for none.
         label_smoothing: share of the target given to all classes alike.
-        validation: held-out images that score the result.
+        validation: held-out images that score the result; a full training is scored on all of
+            "final" instead.
         mixup: both parameters of the beta distribution of mixup's shares; 0 for none.
         cutmix: the same for CutMix.
         erasing: probability that a rectangle of an image is erased.

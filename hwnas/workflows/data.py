@@ -53,9 +53,7 @@ def show_dataset(
     if check:
         data.prepare(resolution, reporter)
     ready = data.is_decoded(resolution)
-    splits = data.splits if ready else data.planned_splits()
     test = data.parts.test
-    final = len(splits.final) if test is None else len(test.classes)
     return {
         "dataset": spec,
         "kind": data.parts.kind,
@@ -64,10 +62,20 @@ def show_dataset(
         "labels": list(data.labels),
         "train": _part(data.parts.train, len(data.labels)),
         "test": None if test is None else _part(test, len(data.labels)),
-        "splits": {"train": len(splits.train), "search": len(splits.search), "final": final},
+        "splits": _splits(data, ready=ready),
         "typical_side": data.typical_side,
         "augmentation": data.form.augmentation,
         **_stored(data, resolution, decoded=ready),
+    }
+
+
+def _splits(data: LabelledImages, *, ready: bool) -> dict[str, int]:
+    splits, test = data.splits if ready else data.planned_splits(), data.parts.test
+    return {
+        "train": len(splits.train),
+        "search": len(splits.search),
+        "judge": len(splits.judge),
+        "final": len(splits.final) if test is None else len(test.classes),
     }
 
 

@@ -101,7 +101,7 @@ def scoring(asked: Asked, reporter: Reporter) -> Scoring:
     short = replace(recipe.QUICK, images=images)
     candidates = TrainEvaluator(setting, short, asked.seed, time_limit_s=asked.time_limit_s)
     longer = replace(short, images=JUDGE_FACTOR * short.images)
-    judge = replace(candidates, recipe=longer, split="final", time_limit_s=None)
+    judge = replace(candidates, recipe=longer, split="judge", time_limit_s=None)
     if asked.name == "zero-cost":
         return Scoring(ZeroCostEvaluator(setting.space), judge)
     if asked.name == "distill":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hwnas.evaluate.evaluation import Evaluation
@@ -72,6 +72,7 @@ class Scorer:
         later = [job for job in ahead if self._stored(job) is None] if self.pool.parallel else []
         with closing(_Batch(self.store)) as batch:
             for (arch, replicate), evaluation in self.pool.results(list(missing), later):
+                evaluation = self._for_good((arch, replicate), evaluation)
                 batch.add(self.space.format(arch), replicate, evaluation)
                 self._done.add((arch, replicate))
                 if (arch, replicate) in missing:
@@ -80,6 +81,16 @@ class Scorer:
         return found
 
     def _stored(self, job: Job) -> Evaluation | None:
+        """Return what is known of a job; a failure of an earlier search that may pass is not."""
+        found = self._kept(job)
+        return None if found and found.may_pass and job not in self._done else found
+
+    def _for_good(self, job: Job, evaluation: Evaluation) -> Evaluation:
+        """Return what is to be kept: a second failure does not pass."""
+        again = evaluation.may_pass and self._kept(job) is not None
+        return replace(evaluation, may_pass=False) if again else evaluation
+
+    def _kept(self, job: Job) -> Evaluation | None:
         arch, replicate = job
         stored = self.store.get(self.space.format(arch), replicate)
         return None if stored is None else Evaluation.from_json(stored)

@@ -83,6 +83,12 @@ class Committee:
         }
 
     @property
+    def longest_s(self) -> float | None:
+        """The time limits of all members together."""
+        limits = [member.time_limit_s for member in self.members]
+        return sum(limit or 0.0 for limit in limits) if any(limits) else None
+
+    @property
     def setting(self) -> Setting:
         """The geometry and the data, the same for all members."""
         return self.members[0].teacher.setting

@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from hwnas.evaluate.distill.committee import SMALLEST, divergence
 from hwnas.evaluate.distill.evaluator import ordered, units_of
 from hwnas.evaluate.distill.teacher import trained
-from hwnas.evaluate.distill.units import parts_of
+from hwnas.evaluate.distill.units import UNITS, parts_of
 from hwnas.evaluate.evaluation import Evaluation
-from hwnas.evaluate.trainer import memory_errors, train_and_score
+from hwnas.evaluate.trainer import train_and_score
 from hwnas.models.network import Network, module_name
 from hwnas.seeds import derive
 from hwnas.train.lanes import finish
 from hwnas.train.loop import Training
+from hwnas.train.memory import memory_errors
 from hwnas.train.metrics import measure
 
 if TYPE_CHECKING:
@@ -59,6 +61,12 @@ class StitchEvaluator:
             "part": self.part.identity(),
             "recipe": self.recipe.as_dict(),
         }
+
+    @property
+    def longest_s(self) -> float | None:
+        """The time limits of all trainings: of each whole, and of units that are missing."""
+        units = self.part.longest_s
+        return None if units is None else (1 + len(UNITS)) * units
 
     def evaluate(self, arch: Arch, replicate: int = 0) -> Evaluation:
         """Put a network together and train it shortly, once per member; return its score.
@@ -119,6 +127,6 @@ def put_together(member: TransplantEvaluator, arch: Arch, replicate: int = 0) ->
 
 def _both(before: float, after: Evaluation) -> Evaluation:
     """Return the evaluation by both cross-entropies."""
-    loss = -math.log(after.score)
+    loss, first = divergence(after), max(before, SMALLEST)
     stderr = after.stderr / after.score / loss / 2
-    return replace(after, score=-(math.log(before) + math.log(loss)) / 2, stderr=stderr)
+    return replace(after, score=-(math.log(first) + math.log(loss)) / 2, stderr=stderr)

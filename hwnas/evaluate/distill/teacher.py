@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from hwnas.errors import UserError
 from hwnas.evaluate.distill.units import parts_of, run_part
 from hwnas.files import fingerprint
 from hwnas.spaces.fillings import STAGE_POSITIONS, STAGES
 from hwnas.train.checkpoint import load_trained, read
-from hwnas.train.final import train_final
+from hwnas.train.final import Advice, train_final
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +34,13 @@ DEPTH, TYPE = 3, 5
 TEACHER: Arch = tuple(TYPE * (place < DEPTH) for place in range(STAGE_POSITIONS)) * STAGES
 
 BATCH = 500
+
+OTHERWISE = "another --evaluator, which needs no teachers"
+ADVICE = Advice(
+    diverged=f"take another --seed, or {OTHERWISE}",
+    full=f"Take fewer --workers, or {OTHERWISE}",
+)
+"""Options of `hwnas search`."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +97,9 @@ class Teacher:
             self.seed,
             self.checkpoint,
             reporter,
+            # A search looks at no image that its winner is reported on.
+            scored_on="search",
+            advice=ADVICE,
         )
 
 
@@ -112,6 +123,11 @@ def trained(teacher: Teacher) -> Network:
     Raises:
         UserError: its file is missing or damaged.
     """
+    if not teacher.checkpoint.exists():
+        raise UserError(
+            f"{teacher.checkpoint} is missing: the same search, started again, trains it. "
+            "On a Ray cluster all nodes have to see the folder."
+        )
     graph = teacher.setting.space.graph(TEACHER)
     network = load_trained(graph, teacher.checkpoint).to(teacher.setting.torch_device)
     return network.to(memory_format=torch.channels_last)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hwnas.errors import EvaluationFailed
-from hwnas.evaluate.distill.teacher import TEACHER
+from hwnas.evaluate.distill.teacher import ADVICE, TEACHER
 from hwnas.evaluate.evaluation import Evaluation
 from hwnas.evaluate.pool import open_pool
 from hwnas.progress import Silent
@@ -80,5 +80,7 @@ def _side_by_side(
     ):
         for _, found in pool.results([(TEACHER, number) for number in range(len(teachers))]):
             if found.failed is not None:
-                raise EvaluationFailed(f"a teacher could not be trained: {found.failed}")
+                # One that diverged tells itself what to do; a process that died cannot.
+                remedy = f". {ADVICE.full}." if found.may_pass else ""
+                raise EvaluationFailed(f"a teacher could not be trained: {found.failed}{remedy}")
             advance(1, f"accuracy {found.accuracy:.1%}")

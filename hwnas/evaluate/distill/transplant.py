@@ -19,7 +19,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from hwnas.errors import EvaluationFailed
+from hwnas.errors import EvaluationFailed, TimedOut
 from hwnas.evaluate.distill.saved import file_of, read_unit, write_unit
 from hwnas.evaluate.distill.teacher import (
     Lesson,
@@ -30,10 +30,10 @@ from hwnas.evaluate.distill.teacher import (
 )
 from hwnas.evaluate.distill.units import FRAME, UNITS, differing_units, parts_of, run_part
 from hwnas.evaluate.evaluation import Evaluation
-from hwnas.evaluate.trainer import memory_errors
 from hwnas.models.network import Network, initialise, module_name
 from hwnas.seeds import derive
 from hwnas.train.loop import CHECK_STEPS
+from hwnas.train.memory import memory_errors
 from hwnas.train.optimiser import Nesterov, pull_towards
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ class _Trainee:
         limit = evaluator.time_limit_s
         for step, batch in enumerate(lesson.features):
             if limit is not None and time.perf_counter() > began + limit:
-                raise EvaluationFailed(f"timed out: step {step} of {recipe.steps} after {limit:g}s")
+                raise TimedOut(f"timed out: step {step} of {recipe.steps} after {limit:g}s")
             rate.fill_(recipe.learning_rate(step))
             share.fill_(1 - min(recipe.ema or 0.0, (1 + step) / (10 + step)))
             loss = error(run_part(self._part, self._modules, batch[self._unit]), batch)
