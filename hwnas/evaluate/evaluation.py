@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
+    import torch
+
     from hwnas.spaces import Arch
 
 
@@ -124,6 +126,10 @@ class SideBySide(Protocol):
     @property
     def lanes(self) -> int:
         """How many."""
+
+    @property
+    def torch_device(self) -> torch.device:
+        """Where they are trained."""
 
     def work(self, arch: Arch, replicate: int = 0) -> Generator[None, None, Evaluation]:
         """Do what `evaluate` does, giving way now and then."""

@@ -66,6 +66,11 @@ class TrainEvaluator:
             **({} if self.time_limit_s is None else {"time_limit_s": self.time_limit_s}),
         }
 
+    @property
+    def torch_device(self) -> torch.device:
+        """The setting's."""
+        return self.setting.torch_device
+
     def evaluate(self, arch: Arch, replicate: int = 0) -> Evaluation:
         """Train and score one network.
 

@@ -56,7 +56,7 @@ def train_final(
         seed: of the initial weights and the order of images.
         checkpoint: file to write; `load_trained` reads it.
         reporter: is shown a bar and a line per epoch.
-        world: the processes that train it together; the first one writes.
+        world: the processes that train it together, the first one writes; or the device of one.
         listeners: are told its course.
 
     Raises:
@@ -104,7 +104,8 @@ def _require_images_for_all(recipe: Recipe, world: World, reporter: Reporter) ->
 
 def _tell_idle_gpus(world: World, reporter: Reporter) -> None:
     gpus = torch.cuda.device_count()
-    if world.size == 1 and gpus > 1:
+    # Who names a device is not `hwnas train`.
+    if world.size == 1 and world.on is None and gpus > 1:
         reporter.info(
             f"one of {gpus} GPUs is used; for all: torchrun --nproc-per-node {gpus} -m hwnas train"
         )

@@ -13,6 +13,7 @@ from hwnas.files import fingerprint
 from hwnas.spaces.fillings import STAGE_POSITIONS, STAGES
 from hwnas.train.checkpoint import load_trained, read
 from hwnas.train.final import train_final
+from hwnas.train.world import World
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,7 +76,9 @@ class Teacher:
         return self.checkpoint.exists() and read(self.checkpoint)["metrics"] is not None
 
     def train(self, reporter: Reporter) -> TrainResult:
-        """Train it, or go on where that was stopped; a trained one is taken as it is.
+        """Train it on the setting's device, or go on where that was stopped.
+
+        A trained one is taken as it is.
 
         Raises:
             EvaluationFailed: training diverged.
@@ -89,6 +92,7 @@ class Teacher:
             self.seed,
             self.checkpoint,
             reporter,
+            world=World(on=setting.device),
         )
 
 
