@@ -6,7 +6,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hwnas.evaluate.fake import FakeEvaluator
-from hwnas.evaluate.proxy import proxy_resolution, proxy_space
+from hwnas.evaluate.proxy import USUAL_PROXY, Proxy
+from hwnas.search import defaults
+from hwnas.workflows.search_recipes import search_recipe
+from hwnas.workflows.torch_device import CPU, CUDA, find_device
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,6 +26,9 @@ JUDGE_FACTOR = 3
 
 SCREENING_TEACHERS = 2
 """Teachers whose units candidates are put together from: each time a whole network is trained."""
+
+GPU_LANES = 8
+"""Networks that a GPU trains side by side: more gain little (`docs/results.md`)."""
 
 TEACHER_FACTOR = 20
 """A teacher is trained on so many times the images of a unit."""
@@ -43,6 +49,9 @@ class Asked:
         time_limit_s: of one training, or None.
         teachers: how many teachers candidates imitate.
         folder: of trained teachers.
+        device: one of `torch_device.DEVICES`.
+        proxy: geometry that is trained and scored at.
+        recipe: of candidates that are trained, one of `defaults.RECIPES`.
     """
 
     name: str
@@ -55,6 +64,9 @@ class Asked:
     time_limit_s: float | None
     teachers: int
     folder: Path
+    device: str = CPU
+    proxy: Proxy = USUAL_PROXY
+    recipe: str = defaults.RECIPE
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +91,13 @@ def scoring(asked: Asked, reporter: Reporter) -> Scoring:
     """Return who scores; data is ready.
 
     Raises:
-        UserError: the data set is unknown or cannot be read.
+        UserError: the data set is unknown or cannot be read, or there is no such device.
     """
     if asked.name == "fake":
         return Scoring(FakeEvaluator(asked.seed))
+    if asked.device == CUDA:
+        # Before anything is downloaded.
+        find_device(CUDA)
     from hwnas.data.catalog import find_dataset
 
     data = find_dataset(asked.dataset, asked.data_dir, asked.selection, reporter)
@@ -91,22 +106,38 @@ def scoring(asked: Asked, reporter: Reporter) -> Scoring:
     from hwnas.evaluate.zero_cost import ZeroCostEvaluator
     from hwnas.train import recipe
 
-    data.prepare(proxy_resolution(asked.space), reporter)
-    proxy = proxy_space(asked.space, len(data.labels))
-    setting = Setting(proxy, asked.dataset, asked.data_dir, selection=asked.selection)
-    images = asked.images or recipe.QUICK.images
-    if asked.name == "distill" and asked.images is not None:
+    data.prepare(asked.proxy.resolution_of(asked.space), reporter)
+    proxy, device = asked.proxy.space(asked.space, len(data.labels)), find_device(asked.device)
+    setting = Setting(proxy, asked.dataset, asked.data_dir, device, asked.selection)
+    images = asked.images
+    if asked.name == "distill" and images is not None:
         # All trainings become longer or shorter alike.
-        images = max(1, round(recipe.QUICK.images * asked.images / recipe.UNIT.images))
-    short = replace(recipe.QUICK, images=images)
-    candidates = TrainEvaluator(setting, short, asked.seed, time_limit_s=asked.time_limit_s)
+        images = max(1, round(recipe.QUICK.images * images / recipe.UNIT.images))
+    short = search_recipe(asked.recipe, images, data, asked.selection)
+    candidates = TrainEvaluator(
+        setting,
+        short,
+        asked.seed,
+        lanes=_lanes(device, asked.time_limit_s),
+        time_limit_s=asked.time_limit_s,
+    )
     longer = replace(short, images=JUDGE_FACTOR * short.images)
-    judge = replace(candidates, recipe=longer, split="final", time_limit_s=None)
+    judge = replace(
+        candidates, recipe=longer, split="final", lanes=_lanes(device), time_limit_s=None
+    )
     if asked.name == "zero-cost":
         return Scoring(ZeroCostEvaluator(setting.space), judge)
     if asked.name == "distill":
         return _distill(asked, setting, judge)
     return Scoring(candidates, judge)
+
+
+def _lanes(device: str, time_limit_s: float | None = None) -> int:
+    """Return how many networks are trained side by side in one process.
+
+    Where time is limited, one: the others would use up its time.
+    """
+    return GPU_LANES if device == CUDA and time_limit_s is None else 1
 
 
 def _distill(asked: Asked, setting: Setting, judge: Evaluator) -> Scoring:
