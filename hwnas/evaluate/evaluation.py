@@ -29,7 +29,7 @@ class Evaluation:
             run.
         cross_entropy: mean over the held-out images, nats; None if no network was run.
         stderr: standard error of the score from the finite number of held-out images.
-        images: how many images the network was trained on.
+        images: how many images the network was trained on; if it failed, as far as known.
         seconds: how long it took.
         failed: why there is no score, or None.
     """
@@ -63,9 +63,9 @@ class Evaluation:
         return cls(score, None, None, 0.0, 0, 0.0)
 
     @classmethod
-    def failure(cls, reason: str) -> Evaluation:
-        """Return the record of a network that could not be scored."""
-        return cls(0.0, None, None, 0.0, 0, 0.0, reason)
+    def failure(cls, reason: str, images: int = 0) -> Evaluation:
+        """Return the record of a network that could not be scored, and of what it had cost."""
+        return cls(0.0, None, None, 0.0, images, 0.0, reason)
 
     def __str__(self) -> str:
         if self.failed is not None:

@@ -152,7 +152,9 @@ def verdict(outcome: Outcome) -> Evaluation:
     """
     if isinstance(outcome, Evaluation):
         return outcome
-    if isinstance(outcome, EvaluationFailed | MemoryError | WorkerDied):
+    if isinstance(outcome, EvaluationFailed):
+        return Evaluation.failure(str(outcome), outcome.images)
+    if isinstance(outcome, MemoryError | WorkerDied):
         return Evaluation.failure(str(outcome) or "out of memory")
     raise outcome
 

@@ -11,6 +11,7 @@ import torch
 
 from hwnas.errors import EvaluationFailed
 from hwnas.evaluate.evaluation import Evaluation
+from hwnas.evaluate.failures import images_counted
 from hwnas.models.network import Network, initialise
 from hwnas.seeds import derive
 from hwnas.train.lanes import finish
@@ -89,11 +90,12 @@ class TrainEvaluator:
             initialise(network, seed, still_branches=True)
             training = Training(network, self.recipe, self.setting.torch_device)
             deadline = None if self.time_limit_s is None else began + self.time_limit_s
-            return (
-                yield from train_and_score(
-                    self.setting, training, seed, self.split, began, deadline
+            with images_counted(lambda: training.images_seen):
+                return (
+                    yield from train_and_score(
+                        self.setting, training, seed, self.split, began, deadline
+                    )
                 )
-            )
 
 
 def train_and_score(

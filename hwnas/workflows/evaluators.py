@@ -8,6 +8,14 @@ from typing import TYPE_CHECKING
 from hwnas.evaluate.fake import FakeEvaluator
 from hwnas.evaluate.proxy import USUAL_PROXY, Proxy
 from hwnas.search import defaults
+from hwnas.workflows.made_with import (
+    CANDIDATES,
+    FINALISTS,
+    TEACHERS,
+    TOGETHER,
+    UNITS,
+    MadeWith,
+)
 from hwnas.workflows.search_recipes import search_recipe
 from hwnas.workflows.torch_device import CPU, CUDA, find_device
 
@@ -18,8 +26,10 @@ if TYPE_CHECKING:
     from hwnas.evaluate.distill.teacher import Teacher
     from hwnas.evaluate.evaluation import Composed, Evaluator
     from hwnas.evaluate.setting import Setting
+    from hwnas.evaluate.trainer import TrainEvaluator
     from hwnas.progress import Reporter
     from hwnas.spaces import RcnetSpace
+    from hwnas.train.recipe import Recipe
 
 JUDGE_FACTOR = 3
 """Finalists of `train` are trained on so many times the images of a candidate."""
@@ -79,9 +89,11 @@ class Scoring:
         teachers: what candidates imitate, to be trained first.
         screen: scores the best candidates before the judge does; None where candidates' scores
             are to choose the finalists.
+        made_with: what they score with.
     """
 
     evaluator: Evaluator | Composed
+    made_with: MadeWith
     judge: Evaluator | None = None
     teachers: tuple[Teacher, ...] = ()
     screen: Evaluator | None = None
@@ -94,7 +106,7 @@ def scoring(asked: Asked, reporter: Reporter) -> Scoring:
         UserError: the data set is unknown or cannot be read, or there is no such device.
     """
     if asked.name == "fake":
-        return Scoring(FakeEvaluator(asked.seed))
+        return Scoring(FakeEvaluator(asked.seed), MadeWith(asked.name, asked.seed))
     if asked.device == CUDA:
         # Before anything is downloaded.
         find_device(CUDA)
@@ -126,10 +138,26 @@ def scoring(asked: Asked, reporter: Reporter) -> Scoring:
         candidates, recipe=longer, split="final", lanes=_lanes(device), time_limit_s=None
     )
     if asked.name == "zero-cost":
-        return Scoring(ZeroCostEvaluator(setting.space), judge)
+        made = _made_with(asked, setting, {FINALISTS: longer})
+        return Scoring(ZeroCostEvaluator(setting.space), made, judge)
     if asked.name == "distill":
         return _distill(asked, setting, judge)
-    return Scoring(candidates, judge)
+    made = _made_with(asked, setting, {CANDIDATES: short, FINALISTS: longer})
+    return Scoring(candidates, made, judge)
+
+
+def _made_with(asked: Asked, setting: Setting, recipes: dict[str, Recipe]) -> MadeWith:
+    return MadeWith(
+        asked.name,
+        asked.seed,
+        dataset=asked.dataset,
+        selection=asked.selection,
+        proxy=setting.space,
+        device=setting.device,
+        preset=asked.recipe if CANDIDATES in recipes else None,
+        recipes=recipes,
+        teachers=asked.teachers if TEACHERS in recipes else 0,
+    )
 
 
 def _lanes(device: str, time_limit_s: float | None = None) -> int:
@@ -140,22 +168,29 @@ def _lanes(device: str, time_limit_s: float | None = None) -> int:
     return GPU_LANES if device == CUDA and time_limit_s is None else 1
 
 
-def _distill(asked: Asked, setting: Setting, judge: Evaluator) -> Scoring:
+def _distill(asked: Asked, setting: Setting, judge: TrainEvaluator) -> Scoring:
     from hwnas.evaluate.distill.committee import Committee
     from hwnas.evaluate.distill.evaluator import DistillEvaluator
     from hwnas.evaluate.distill.stitch import StitchEvaluator
     from hwnas.train import recipe
 
     images = asked.images or recipe.UNIT.images
+    recipes = {
+        TEACHERS: replace(recipe.TEACHER, images=TEACHER_FACTOR * images),
+        UNITS: replace(recipe.UNIT, images=images),
+        TOGETHER: replace(recipe.STITCH, images=images),
+        FINALISTS: judge.recipe,
+    }
     committee = Committee.of(
         setting,
-        replace(recipe.TEACHER, images=TEACHER_FACTOR * images),
-        replace(recipe.UNIT, images=images),
+        recipes[TEACHERS],
+        recipes[UNITS],
         asked.seed,
         asked.folder,
         count=asked.teachers,
         time_limit_s=asked.time_limit_s,
     )
     few = Committee(committee.members[:SCREENING_TEACHERS])
-    screen = StitchEvaluator(few, replace(recipe.STITCH, images=images))
-    return Scoring(DistillEvaluator(committee), judge, committee.teachers, screen)
+    screen = StitchEvaluator(few, recipes[TOGETHER])
+    made = _made_with(asked, setting, recipes)
+    return Scoring(DistillEvaluator(committee), made, judge, committee.teachers, screen)

@@ -139,11 +139,6 @@ class Request:
         """Readable start of the run folder's name."""
         return f"{self.space}-{self.target}" if self.target else self.space
 
-    @property
-    def scored_on(self) -> str:
-        """The data, and that it is a proxy."""
-        return f"on {self.dataset} at proxy size"
-
     def open(self, workspace: Path, reporter: Reporter, *, force: bool = False) -> Opened:
         """Find the tables and check them.
 
@@ -197,6 +192,7 @@ class Request:
             workers=workers or self._usual_workers,
             teachers=who.teachers,
             screen=who.screen,
+            made_with=who.made_with,
         )
 
     def within(self, quantities: Mapping[str, Sequence[str]], numbers: Sequence[str]) -> Request:
