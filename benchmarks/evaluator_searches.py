@@ -23,6 +23,8 @@ import torch
 from evaluator_scores import EVALUATORS as SCORERS
 from resumed import Results, parser_of, train
 
+from hwnas.evaluate.supernet import SupernetEvaluator
+from hwnas.evaluate.trainer import TrainEvaluator
 from hwnas.progress import Silent
 from hwnas.runs import run_for
 from hwnas.search import defaults
@@ -68,7 +70,9 @@ def search(name: str, seed: int, workspace: Path) -> dict:
     # Without the judge: what is compared are evaluators.
     wanted, shared = replace(request.search(opened, 1, Silent()), judge=None), 0
     if name in SHARED:
+        assert isinstance(wanted.evaluator, TrainEvaluator)
         evaluator = SCORERS[SHARED[name]](wanted.evaluator.setting, seed)
+        assert isinstance(evaluator, SupernetEvaluator)
         wanted, shared = replace(wanted, evaluator=evaluator), evaluator.recipe.images
     run = run_for(workspace, name, {"name": name, **request.to_json(opened)}, None)
     found = wanted.run(run, workspace / "runs" / "evaluations.sqlite", Silent())

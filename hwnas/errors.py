@@ -49,7 +49,13 @@ class CheckFailed(HwnasError):  # noqa: N818 - a verdict rather than a mistake
 
 
 class EvaluationFailed(HwnasError):  # noqa: N818 - a record rather than a mistake
-    """A candidate diverged, crashed or ran out of memory."""
+    """A candidate diverged, crashed or ran out of memory.
+
+    Attributes:
+        images: that it was trained on before, as far as known.
+    """
+
+    images: int = 0
 
 
 class TimedOut(EvaluationFailed):

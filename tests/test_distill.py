@@ -27,6 +27,7 @@ from hwnas.evaluate.evaluation import Composed, Evaluation
 from hwnas.evaluate.pool import open_pool
 from hwnas.models.network import Network, initialise
 from hwnas.progress import Silent
+from hwnas.train.world import World
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -240,3 +241,15 @@ def test_the_teacher_lies_in_one_file(teacher: Teacher, tmp_path: Path) -> None:
     teacher.train(Silent())
     assert teacher.checkpoint.stat().st_mtime_ns == before
     assert replace(teacher, folder=tmp_path).checkpoint.name == teacher.checkpoint.name
+
+
+def test_a_teacher_is_trained_on_the_device_of_its_setting(
+    teacher: Teacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there is a GPU too: a teacher's name and its identity say which one it was."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    here = replace(teacher, folder=tmp_path)
+    assert here.train(Silent()).device == here.setting.device == "cpu"
+    on_gpu = replace(teacher, setting=replace(teacher.setting, device="cuda"))
+    assert on_gpu.checkpoint != teacher.checkpoint
+    assert World(on="cuda:1").device == torch.device("cuda:1")

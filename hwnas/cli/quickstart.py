@@ -37,6 +37,7 @@ def quickstart(
     from hwnas.workflows.quickstart import SPACE, TARGET, TEACHERS, budget_ms
     from hwnas.workflows.request import Request
     from hwnas.workflows.start_search import start_search
+    from hwnas.workflows.torch_device import AUTO
     from hwnas.workflows.train import train_winner
 
     def show(present: Callable[[Any], None], found: Any) -> None:
@@ -55,6 +56,7 @@ def quickstart(
         target=TARGET,
         limits=(parse_limit("latency", limit),),
         teachers=TEACHERS,
+        device=AUTO,
     )
     show(partial(found.show_search, request), start_search(workspace, request, reporter))
     run = find_run(workspace, None)

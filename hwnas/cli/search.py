@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from hwnas.cli import found, options
+from hwnas.cli import search_options as own
 from hwnas.cli.console import TerminalReporter, print_json
-from hwnas.cli.lazy_help import STRATEGIES
-from hwnas.errors import UserError
 from hwnas.search import defaults
-from hwnas.train.recipe import QUICK, UNIT
 
 if TYPE_CHECKING:
     from hwnas.workflows.asked import SearchRequest
-
-_Texts = list[str] | None
 
 
 def search(
@@ -28,144 +21,39 @@ def search(
     budget_memory: options.Memory = None,
     budget_size: options.Size = None,
     target: options.Target = None,
-    space: Annotated[
-        str | None,
-        typer.Option(
-            help="rcnet-imagenet, rcnet-cifar100, rcnet-cifar10, rcnet-digits, rcnet with --input "
-            "and --classes, or tabular:FILE.csv, whose rows are networks.",
-        ),
-    ] = None,
+    space: own.Space = None,
     input_size: options.Input = None,
     classes: options.Classes = None,
     width: options.Width = None,
-    ops: Annotated[
-        str | None,
-        typer.Option(
-            metavar="COL1,COL2,...", help="With a table: columns that hold operations, in order."
-        ),
-    ] = None,
-    empty: Annotated[
-        str | None,
-        typer.Option(
-            metavar="OP", help="With a table: the operation that stands for an empty position."
-        ),
-    ] = None,
-    score: Annotated[
-        str | None,
-        typer.Option(metavar="COLUMN", help="With a table: the column to maximise."),
-    ] = None,
-    cost: Annotated[
-        _Texts,
-        typer.Option(metavar="NAME=COLUMN", help="With a table: a cost; may be repeated."),
-    ] = None,
+    ops: own.Ops = None,
+    empty: own.Empty = None,
+    score: own.Score = None,
+    cost: own.Cost = None,
     budget: options.Budget = None,
     dataset: options.Dataset = None,
     data_dir: options.DataDir = None,
     held_out_per_class: options.HeldOutPerClass = None,
     skip_damaged: options.SkipDamaged = False,
-    strategy: Annotated[
-        str, typer.Option(help=f"One of: {STRATEGIES}. rcas: lazy greedy under several rules.")
-    ] = defaults.STRATEGY,
-    rules: Annotated[
-        str | None,
-        typer.Option(
-            help="uc, apr, amr, alr, aer, asr, sum, separated by commas; the rule of a table's own "
-            "cost is named as the cost.",
-            show_default="uc and one per budgeted resource",
-        ),
-    ] = None,
-    evaluator: Annotated[
-        str | None,
-        typer.Option(
-            help="distill: by how well a candidate's stages imitate those of teachers; train: "
-            "each candidate for a short while; zero-cost: by the volume of activations, "
-            "untrained; fake (free scores, for tests); tabular is implied by a table.",
-            show_default=defaults.EVALUATOR,
-        ),
-    ] = None,
-    images: Annotated[
-        int | None,
-        typer.Option(
-            help="Training images per network.",
-            show_default=f"{UNIT.images} per stage for distill; {QUICK.images} for train",
-        ),
-    ] = None,
-    teachers: Annotated[
-        int | None,
-        typer.Option(
-            help="Networks that candidates imitate with distill: fewer are quicker, more are "
-            "nearer to the truth.",
-            min=1,
-            show_default=str(defaults.TEACHERS),
-        ),
-    ] = None,
-    max_evaluations: Annotated[
-        int | None,
-        typer.Option(
-            help="Networks to score at most.",
-            show_default=f"{defaults.MAX_EVALUATIONS}; no limit where scores are free (zero-cost, "
-            "fake, table), or mostly known (distill with greedy strategies)",
-        ),
-    ] = None,
-    refreshes: Annotated[
-        int | None,
-        typer.Option(
-            help="Old gains to evaluate again per step and rule; 0: until the best one is fresh "
-            "(exact lazy greedy).",
-            min=0,
-            show_default=f"{defaults.MAX_REFRESHES}; 0 where scores are exact",
-        ),
-    ] = None,
-    replicates: Annotated[
-        int | None,
-        typer.Option(
-            help="Scores per network at most, where noise could have swapped two blocks of which "
-            "only one fits.",
-            min=1,
-            show_default=f"{defaults.REPLICATES}; 1 where scores are exact",
-        ),
-    ] = None,
-    batch: Annotated[
-        int | None,
-        typer.Option(
-            help="Networks that surrogate chooses at a time, to be scored side by side.",
-            min=1,
-            show_default=f"{defaults.BATCH}; 1 where scores are free",
-        ),
-    ] = None,
-    time_limit: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TIME",
-            help="A candidate whose training takes longer is recorded as failed, such as 60s.",
-            show_default="none",
-        ),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            help="Processes; with --ray tasks at a time.",
-            show_default="one per core; none of its own for a table",
-        ),
-    ] = None,
-    ray: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS",
-            help="Score networks on a Ray cluster: HOST:PORT, auto, or local to start one.",
-        ),
-    ] = None,
+    strategy: own.Strategy = defaults.STRATEGY,
+    rules: own.Rules = None,
+    evaluator: own.Evaluator = None,
+    recipe: own.Recipe = None,
+    images: own.Images = None,
+    proxy_width: own.ProxyWidth = None,
+    proxy_resolution: own.ProxyResolution = None,
+    device: own.Device = None,
+    teachers: own.Teachers = None,
+    max_evaluations: own.MaxEvaluations = None,
+    refreshes: own.Refreshes = None,
+    replicates: own.Replicates = None,
+    batch: own.Batch = None,
+    time_limit: own.TimeLimit = None,
+    workers: own.Workers = None,
+    ray: own.Ray = None,
     seed: options.Seed = 0,
-    confidence: Annotated[
-        float | None,
-        typer.Option(
-            help="Of latency bounds.", show_default="0.95; the point estimate if ESTIMATED"
-        ),
-    ] = None,
-    run: Annotated[Path | None, typer.Option("--run", help="Folder of the run.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Use a table that failed its check.")] = (
-        False
-    ),
+    confidence: own.Confidence = None,
+    run: own.Run = None,
+    force: own.Force = False,
     workspace: options.Workspace = options.HERE,
     json: options.Json = False,
 ) -> None:
@@ -179,9 +67,11 @@ def search(
     --cost latency=latency_ms --budget latency=12.5
     """
     from hwnas.data.selection import Selection
+    from hwnas.evaluate.proxy import Proxy
     from hwnas.lut.library import Library
     from hwnas.spaces import TABULAR
     from hwnas.units import parse_seconds
+    from hwnas.workflows import search_recipes as recipes
     from hwnas.workflows.budgets import parse_limits
     from hwnas.workflows.predict import check_confidence, choose
     from hwnas.workflows.request import Request
@@ -192,6 +82,7 @@ def search(
         table_values,
     )
     from hwnas.workflows.tabular_request import TabularRequest
+    from hwnas.workflows.torch_device import AUTO, CPU
 
     quantities = options.by_resource(
         budget_latency, budget_params, budget_madds, budget_energy, budget_memory, budget_size
@@ -206,12 +97,18 @@ def search(
         "--held-out-per-class": held_out_per_class,
         "--skip-damaged": skip_damaged or None,
         "--images": images,
-        "--teachers": teachers,
         "--confidence": confidence,
         "--force": force or None,
         "--evaluator": None if evaluator == "tabular" else evaluator,
         "--replicates": replicates,
         "--time-limit": time_limit,
+    }
+    by_training = {
+        "--teachers": teachers,
+        "--recipe": recipe,
+        "--proxy-width": proxy_width,
+        "--proxy-resolution": proxy_resolution,
+        "--device": device,
     }
     common: dict[str, Any] = {
         "strategy": strategy,
@@ -220,7 +117,7 @@ def search(
     }
     request: SearchRequest
     if space is not None and space.startswith(TABULAR):
-        refuse_with_table(of_networks)
+        refuse_with_table(of_networks | by_training)
         request = TabularRequest(
             **table_values(space, ops, empty, score, cost, budget),
             max_evaluations=max_evaluations,
@@ -237,17 +134,17 @@ def search(
         geometry = {"input_size": input_size, "classes": classes, "width": width}
         wanted, chosen = choose(Library(workspace), named, space, geometry)
         scorer = evaluator or defaults.EVALUATOR
-        if teachers is not None and scorer != "distill":
-            raise UserError(
-                f"--teachers is for --evaluator distill, not for {scorer}: leave it out."
-            )
+        recipes.refuse_for_others(scorer, by_training)
+        name = dataset or defaults.DATASET
         request = Request(
             space=chosen.name,
             target=wanted,
             limits=limits,
-            dataset=dataset or defaults.DATASET,
+            dataset=name,
             data_dir=data_dir,
-            selection=Selection(held_out_per_class, skip_damaged),
+            selection=Selection(
+                recipes.held_out_per_class(recipe, name, held_out_per_class), skip_damaged
+            ),
             evaluator=scorer,
             images=images,
             max_evaluations=max_evaluations,
@@ -255,6 +152,10 @@ def search(
             confidence=check_confidence(confidence),
             time_limit_s=None if time_limit is None else parse_seconds(time_limit),
             teachers=defaults.TEACHERS if teachers is None else teachers,
+            recipe=recipe or defaults.RECIPE,
+            proxy=Proxy(proxy_width, proxy_resolution),
+            # What other machines of a cluster have is not known here.
+            device=device or (AUTO if ray is None else CPU),
             **common,
         )
     reporter = TerminalReporter()

@@ -11,6 +11,8 @@ from hwnas.errors import EvaluationFailed
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
+    import torch
+
     from hwnas.spaces import Arch
 
 
@@ -33,7 +35,7 @@ class Evaluation:
             run.
         cross_entropy: mean over the held-out images, nats; None if no network was run.
         stderr: standard error of the score from the finite number of held-out images.
-        images: how many images the network was trained on.
+        images: how many images the network was trained on; if it failed, as far as known.
         seconds: how long it took.
         failed: why there is no score, or None.
         may_pass: whether that may have been the machine's doing: the next search tries again.
@@ -89,9 +91,9 @@ class Evaluation:
         return cls(score, None, None, 0.0, 0, 0.0)
 
     @classmethod
-    def failure(cls, reason: str, *, may_pass: bool = False) -> Evaluation:
-        """Return the record of a network that could not be scored."""
-        return cls(0.0, None, None, 0.0, 0, 0.0, reason, may_pass)
+    def failure(cls, reason: str, images: int = 0, *, may_pass: bool = False) -> Evaluation:
+        """Return the record of a network that could not be scored, and of what it had cost."""
+        return cls(0.0, None, None, 0.0, images, 0.0, reason, may_pass)
 
     def __str__(self) -> str:
         if self.failed is not None:
@@ -170,6 +172,10 @@ class SideBySide(Protocol):
     @property
     def lanes(self) -> int:
         """How many."""
+
+    @property
+    def torch_device(self) -> torch.device:
+        """Where they are trained."""
 
     def work(self, arch: Arch, replicate: int = 0) -> Generator[None, None, Evaluation]:
         """Do what `evaluate` does, giving way now and then."""

@@ -117,12 +117,10 @@ class InProcess:
             for job in jobs:
                 yield job, outcome_of(evaluator, job)
             return
-        import torch
-
         from hwnas.train.lanes import side_by_side
 
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        work = side_by_side(jobs, lambda job: evaluator.work(*job), evaluator.lanes, device)
+        lanes, device = evaluator.lanes, evaluator.torch_device
+        work = side_by_side(jobs, lambda job: evaluator.work(*job), lanes, device)
         for job, outcome in work:
             if isinstance(outcome, Exception) and not isinstance(outcome, HwnasError | MemoryError):
                 raise outcome
@@ -154,9 +152,11 @@ def verdict(outcome: Outcome) -> Evaluation:
     """
     if isinstance(outcome, Evaluation):
         return outcome
-    if isinstance(outcome, EvaluationFailed | MemoryError | WorkerDied):
-        passing = may_pass(outcome) or isinstance(outcome, TimedOut)
-        return Evaluation.failure(str(outcome) or "out of memory", may_pass=passing)
+    if isinstance(outcome, EvaluationFailed):
+        passing = isinstance(outcome, TimedOut)
+        return Evaluation.failure(str(outcome), outcome.images, may_pass=passing)
+    if isinstance(outcome, MemoryError | WorkerDied):
+        return Evaluation.failure(str(outcome) or "out of memory", may_pass=True)
     raise outcome
 
 

@@ -79,6 +79,11 @@ class SupernetEvaluator:
             "split": self.split,
         }
 
+    @property
+    def torch_device(self) -> torch.device:
+        """The setting's."""
+        return self.setting.torch_device
+
     def evaluate(self, arch: Arch, replicate: int = 0) -> Evaluation:
         """Train and score one network.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hwnas.errors import TimedOut
 from hwnas.evaluate.evaluation import Evaluation
+from hwnas.evaluate.failures import images_counted
 from hwnas.models.network import Network, initialise
 from hwnas.seeds import derive
 from hwnas.train.lanes import finish
@@ -16,6 +17,8 @@ from hwnas.train.memory import memory_errors
 from hwnas.train.metrics import measure
 
 if TYPE_CHECKING:
+    import torch
+
     from hwnas.data.dataset import Split
     from hwnas.evaluate.setting import Setting
     from hwnas.spaces import Arch
@@ -67,6 +70,11 @@ class TrainEvaluator:
         """The time limit."""
         return self.time_limit_s
 
+    @property
+    def torch_device(self) -> torch.device:
+        """The setting's."""
+        return self.setting.torch_device
+
     def evaluate(self, arch: Arch, replicate: int = 0) -> Evaluation:
         """Train and score one network.
 
@@ -85,11 +93,12 @@ class TrainEvaluator:
             initialise(network, seed, still_branches=True)
             training = Training(network, self.recipe, self.setting.torch_device)
             deadline = None if self.time_limit_s is None else began + self.time_limit_s
-            return (
-                yield from train_and_score(
-                    self.setting, training, seed, self.split, began, deadline
+            with images_counted(lambda: training.images_seen):
+                return (
+                    yield from train_and_score(
+                        self.setting, training, seed, self.split, began, deadline
+                    )
                 )
-            )
 
 
 def train_and_score(

@@ -10,6 +10,10 @@ EVALUATOR = "distill"
 TEACHERS = 4
 """Teachers of `distill`, where nobody asks for fewer or more."""
 
+RECIPES = ("quick", "paper")
+RECIPE = "quick"
+"""How `train` trains a candidate; see `hwnas.workflows.search_recipes`."""
+
 MAX_EVALUATIONS = 90
 """Networks that `train` scores at most: keeps a search on a CPU within ten minutes on two cores."""
 

@@ -76,7 +76,7 @@ def train_final(
         scored_on: held-out images that score the result: all of "final", or as many of another
             split as the recipe says.
         advice: what the command at hand has for a training that fails; None for `hwnas train`.
-        world: the processes that train it together; the first one writes.
+        world: the processes that train it together, the first one writes; or the device of one.
         listeners: are told its course.
 
     Raises:
@@ -125,7 +125,8 @@ def _require_images_for_all(recipe: Recipe, world: World, reporter: Reporter) ->
 
 def _tell_idle_gpus(world: World, reporter: Reporter) -> None:
     gpus = torch.cuda.device_count()
-    if world.size == 1 and gpus > 1:
+    # Who names a device is not `hwnas train`.
+    if world.size == 1 and world.on is None and gpus > 1:
         reporter.info(
             f"one of {gpus} GPUs is used; for all: torchrun --nproc-per-node {gpus} -m hwnas train"
         )

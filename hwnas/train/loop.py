@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from hwnas.errors import EvaluationFailed
 from hwnas.train.optimiser import Nesterov, pull_towards
+from hwnas.train.outcome import precision
 from hwnas.train.recorded import RecordedStep
 from hwnas.train.world import ALONE
 
@@ -160,9 +161,14 @@ class Training:
             raise EvaluationFailed(f"training diverged: weights not finite by step {self.step}")
 
     @property
+    def images_seen(self) -> int:
+        """Images of all batches so far, repetitions counted."""
+        return min(self.step * self.recipe.batch_size, self.recipe.images)
+
+    @property
     def precision(self) -> str:
         """What networks are computed in; weights are kept in fp32 everywhere."""
-        return "bf16" if self.device.type == "cuda" else "fp32"
+        return precision(self.device)
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that a continuation needs."""

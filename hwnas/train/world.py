@@ -42,11 +42,13 @@ class World:
         rank: its number; 0 alone writes and tells.
         size: number of processes.
         local_rank: its number on this machine, and that of its GPU.
+        on: torch device of a process that is alone, such as "cpu"; None: see `device`.
     """
 
     rank: int = 0
     size: int = 1
     local_rank: int = 0
+    on: str | None = None
 
     @property
     def first(self) -> bool:
@@ -55,7 +57,9 @@ class World:
 
     @property
     def device(self) -> torch.device:
-        """The GPU of this process if there is one, else the CPU."""
+        """What was asked for; else the GPU of this process if there is one, else the CPU."""
+        if self.on is not None:
+            return torch.device(self.on)
         if not torch.cuda.is_available():
             return torch.device("cpu")
         return torch.device("cuda", self.local_rank) if self.size > 1 else torch.device("cuda")

@@ -48,10 +48,6 @@ class SearchRequest(Protocol):
     def run_name(self) -> str:
         """Readable start of the run folder's name."""
 
-    @property
-    def scored_on(self) -> str:
-        """What scores are taken from, in words."""
-
     def to_json(self, opened: Opened) -> dict[str, Any]:
         """Return the request with the fingerprints of its files, as JSON."""
 

@@ -6,7 +6,18 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hwnas.evaluate.fake import FakeEvaluator
-from hwnas.evaluate.proxy import proxy_resolution, proxy_space
+from hwnas.evaluate.proxy import USUAL_PROXY, Proxy
+from hwnas.search import defaults
+from hwnas.workflows.made_with import (
+    CANDIDATES,
+    FINALISTS,
+    TEACHERS,
+    TOGETHER,
+    UNITS,
+    MadeWith,
+)
+from hwnas.workflows.search_recipes import search_recipe
+from hwnas.workflows.torch_device import CPU, CUDA, find_device
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,14 +26,19 @@ if TYPE_CHECKING:
     from hwnas.evaluate.distill.teacher import Teacher
     from hwnas.evaluate.evaluation import Composed, Evaluator
     from hwnas.evaluate.setting import Setting
+    from hwnas.evaluate.trainer import TrainEvaluator
     from hwnas.progress import Reporter
     from hwnas.spaces import RcnetSpace
+    from hwnas.train.recipe import Recipe
 
 JUDGE_FACTOR = 3
 """Finalists of `train` are trained on so many times the images of a candidate."""
 
 SCREENING_TEACHERS = 2
 """Teachers whose units candidates are put together from: each time a whole network is trained."""
+
+GPU_LANES = 8
+"""Networks that a GPU trains side by side: more gain little (`docs/results.md`)."""
 
 TEACHER_FACTOR = 20
 """A teacher is trained on so many times the images of a unit."""
@@ -43,6 +59,9 @@ class Asked:
         time_limit_s: of one training, or None.
         teachers: how many teachers candidates imitate.
         folder: of trained teachers.
+        device: one of `torch_device.DEVICES`.
+        proxy: geometry that is trained and scored at.
+        recipe: of candidates that are trained, one of `defaults.RECIPES`.
     """
 
     name: str
@@ -55,6 +74,9 @@ class Asked:
     time_limit_s: float | None
     teachers: int
     folder: Path
+    device: str = CPU
+    proxy: Proxy = USUAL_PROXY
+    recipe: str = defaults.RECIPE
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +89,11 @@ class Scoring:
         teachers: what candidates imitate, to be trained first.
         screen: scores the best candidates before the judge does; None where candidates' scores
             are to choose the finalists.
+        made_with: what they score with.
     """
 
     evaluator: Evaluator | Composed
+    made_with: MadeWith
     judge: Evaluator | None = None
     teachers: tuple[Teacher, ...] = ()
     screen: Evaluator | None = None
@@ -79,10 +103,13 @@ def scoring(asked: Asked, reporter: Reporter) -> Scoring:
     """Return who scores; data is ready.
 
     Raises:
-        UserError: the data set is unknown or cannot be read.
+        UserError: the data set is unknown or cannot be read, or there is no such device.
     """
     if asked.name == "fake":
-        return Scoring(FakeEvaluator(asked.seed))
+        return Scoring(FakeEvaluator(asked.seed), MadeWith(asked.name, asked.seed))
+    if asked.device == CUDA:
+        # Before anything is downloaded.
+        find_device(CUDA)
     from hwnas.data.catalog import find_dataset
 
     data = find_dataset(asked.dataset, asked.data_dir, asked.selection, reporter)
@@ -91,40 +118,79 @@ def scoring(asked: Asked, reporter: Reporter) -> Scoring:
     from hwnas.evaluate.zero_cost import ZeroCostEvaluator
     from hwnas.train import recipe
 
-    data.prepare(proxy_resolution(asked.space), reporter)
-    proxy = proxy_space(asked.space, len(data.labels))
-    setting = Setting(proxy, asked.dataset, asked.data_dir, selection=asked.selection)
-    images = asked.images or recipe.QUICK.images
-    if asked.name == "distill" and asked.images is not None:
+    data.prepare(asked.proxy.resolution_of(asked.space), reporter)
+    proxy, device = asked.proxy.space(asked.space, len(data.labels)), find_device(asked.device)
+    setting = Setting(proxy, asked.dataset, asked.data_dir, device, asked.selection)
+    images = asked.images
+    if asked.name == "distill" and images is not None:
         # All trainings become longer or shorter alike.
-        images = max(1, round(recipe.QUICK.images * asked.images / recipe.UNIT.images))
-    short = replace(recipe.QUICK, images=images)
-    candidates = TrainEvaluator(setting, short, asked.seed, time_limit_s=asked.time_limit_s)
+        images = max(1, round(recipe.QUICK.images * images / recipe.UNIT.images))
+    short = search_recipe(asked.recipe, images, data, asked.selection)
+    candidates = TrainEvaluator(
+        setting,
+        short,
+        asked.seed,
+        lanes=_lanes(device, asked.time_limit_s),
+        time_limit_s=asked.time_limit_s,
+    )
     longer = replace(short, images=JUDGE_FACTOR * short.images)
-    judge = replace(candidates, recipe=longer, split="judge", time_limit_s=None)
+    judge = replace(
+        candidates, recipe=longer, split="judge", lanes=_lanes(device), time_limit_s=None
+    )
     if asked.name == "zero-cost":
-        return Scoring(ZeroCostEvaluator(setting.space), judge)
+        made = _made_with(asked, setting, {FINALISTS: longer})
+        return Scoring(ZeroCostEvaluator(setting.space), made, judge)
     if asked.name == "distill":
         return _distill(asked, setting, judge)
-    return Scoring(candidates, judge)
+    made = _made_with(asked, setting, {CANDIDATES: short, FINALISTS: longer})
+    return Scoring(candidates, made, judge)
 
 
-def _distill(asked: Asked, setting: Setting, judge: Evaluator) -> Scoring:
+def _made_with(asked: Asked, setting: Setting, recipes: dict[str, Recipe]) -> MadeWith:
+    return MadeWith(
+        asked.name,
+        asked.seed,
+        dataset=asked.dataset,
+        selection=asked.selection,
+        proxy=setting.space,
+        device=setting.device,
+        preset=asked.recipe if CANDIDATES in recipes else None,
+        recipes=recipes,
+        teachers=asked.teachers if TEACHERS in recipes else 0,
+    )
+
+
+def _lanes(device: str, time_limit_s: float | None = None) -> int:
+    """Return how many networks are trained side by side in one process.
+
+    Where time is limited, one: the others would use up its time.
+    """
+    return GPU_LANES if device == CUDA and time_limit_s is None else 1
+
+
+def _distill(asked: Asked, setting: Setting, judge: TrainEvaluator) -> Scoring:
     from hwnas.evaluate.distill.committee import Committee
     from hwnas.evaluate.distill.evaluator import DistillEvaluator
     from hwnas.evaluate.distill.stitch import StitchEvaluator
     from hwnas.train import recipe
 
     images = asked.images or recipe.UNIT.images
+    recipes = {
+        TEACHERS: replace(recipe.TEACHER, images=TEACHER_FACTOR * images),
+        UNITS: replace(recipe.UNIT, images=images),
+        TOGETHER: replace(recipe.STITCH, images=images),
+        FINALISTS: judge.recipe,
+    }
     committee = Committee.of(
         setting,
-        replace(recipe.TEACHER, images=TEACHER_FACTOR * images),
-        replace(recipe.UNIT, images=images),
+        recipes[TEACHERS],
+        recipes[UNITS],
         asked.seed,
         asked.folder,
         count=asked.teachers,
         time_limit_s=asked.time_limit_s,
     )
     few = Committee(committee.members[:SCREENING_TEACHERS])
-    screen = StitchEvaluator(few, replace(recipe.STITCH, images=images))
-    return Scoring(DistillEvaluator(committee), judge, committee.teachers, screen)
+    screen = StitchEvaluator(few, recipes[TOGETHER])
+    made = _made_with(asked, setting, recipes)
+    return Scoring(DistillEvaluator(committee), made, judge, committee.teachers, screen)

@@ -11,6 +11,7 @@ from hwnas.cores import usable_cores
 from hwnas.data.selection import USUAL, Selection
 from hwnas.device import find_target
 from hwnas.errors import UserError, one_of
+from hwnas.evaluate.proxy import USUAL_PROXY, Proxy
 from hwnas.files import fingerprint
 from hwnas.lut.library import Library
 from hwnas.search import defaults
@@ -29,6 +30,8 @@ from hwnas.workflows.budgets import (
 )
 from hwnas.workflows.evaluators import Asked, scoring
 from hwnas.workflows.search import Search
+from hwnas.workflows.search_recipes import require_recipe
+from hwnas.workflows.torch_device import CPU, find_device, require_known
 from hwnas.workflows.winner import of_run
 
 if TYPE_CHECKING:
@@ -62,6 +65,9 @@ class Request:
         seed: of weights and batches.
         time_limit_s: of the training of one candidate, or None.
         teachers: how many teachers candidates imitate, where they do.
+        device: where candidates are trained, one of `torch_device.DEVICES`.
+        proxy: geometry that candidates are scored at.
+        recipe: of candidates that are trained, one of `defaults.RECIPES`.
     """
 
     space: str
@@ -82,6 +88,9 @@ class Request:
     seed: int = 0
     time_limit_s: float | None = None
     teachers: int = defaults.TEACHERS
+    device: str = CPU
+    proxy: Proxy = USUAL_PROXY
+    recipe: str = defaults.RECIPE
 
     def __post_init__(self) -> None:
         require_positive("--images", self.images)
@@ -91,17 +100,23 @@ class Request:
         if self.evaluator not in defaults.EVALUATORS:
             remedy = "tabular comes with --space tabular:FILE.csv."
             raise one_of("evaluator", self.evaluator, list(defaults.EVALUATORS), remedy)
+        require_recipe(self.recipe, self.evaluator, self.images)
+        require_known(self.device)
+        self.proxy.require_within(find_space(self.space))
 
     def to_json(self, opened: Opened) -> dict[str, Any]:
         """Return the request with the identity of its tables, as JSON."""
         # Options that came later are left out where nobody used them: a run keeps its name.
-        chosen = self.selection.to_json()
-        values = {name: value for name, value in asdict(self).items() if name != "selection"}
-        if self.teachers == defaults.TEACHERS:
-            del values["teachers"]
+        later = {
+            "selection": self.selection.to_json(),
+            "proxy": self.proxy.to_json(),
+            "teachers": self.teachers if self.teachers != defaults.TEACHERS else None,
+            "recipe": self.recipe if self.recipe != defaults.RECIPE else None,
+            "device": device if (device := self._device) != CPU else None,
+        }
         return {
-            **values,
-            **({"selection": chosen} if chosen else {}),
+            **{name: value for name, value in asdict(self).items() if name not in later},
+            **{name: value for name, value in later.items() if value},
             "limits": [asdict(limit) for limit in self.limits],
             "rules": list(self.rules),
             "data_dir": None if self.data_dir is None else str(self.data_dir),
@@ -113,6 +128,7 @@ class Request:
         """Return what `to_json` was given."""
         given = {name: value for name, value in values.items() if name != "tables"}
         given["selection"] = Selection(**given.get("selection", {}))
+        given["proxy"] = Proxy(**given.get("proxy", {}))
         given["limits"] = tuple(Limit(**limit) for limit in values["limits"])
         given["rules"] = tuple(values["rules"])
         given["data_dir"] = None if values["data_dir"] is None else Path(values["data_dir"])
@@ -122,11 +138,6 @@ class Request:
     def run_name(self) -> str:
         """Readable start of the run folder's name."""
         return f"{self.space}-{self.target}" if self.target else self.space
-
-    @property
-    def scored_on(self) -> str:
-        """The data, and that it is a proxy."""
-        return f"on {self.dataset} at proxy size"
 
     def open(self, workspace: Path, reporter: Reporter, *, force: bool = False) -> Opened:
         """Find the tables and check them.
@@ -148,7 +159,7 @@ class Request:
         """Return the search, its data ready.
 
         Raises:
-            UserError: unknown rule, evaluator or data set.
+            UserError: unknown rule, evaluator or data set, or there is no such device.
         """
         problem = opened.problem
         rules = make_rules(problem, self.rules) if self.rules else default_rules(problem)
@@ -163,6 +174,9 @@ class Request:
             self.time_limit_s,
             self.teachers,
             (opened.workspace / "runs" / "teachers").resolve(),
+            self.device,
+            self.proxy,
+            self.recipe,
         )
         who = scoring(asked, reporter)
         return Search(
@@ -175,9 +189,10 @@ class Request:
             evaluator=who.evaluator,
             judge=who.judge,
             max_evaluations=self._limit,
-            workers=workers or (0 if who.judge is None else usable_cores()),
+            workers=workers or self._usual_workers,
             teachers=who.teachers,
             screen=who.screen,
+            made_with=who.made_with,
         )
 
     def within(self, quantities: Mapping[str, Sequence[str]], numbers: Sequence[str]) -> Request:
@@ -230,6 +245,16 @@ class Request:
         if self.evaluator == "distill" and self.strategy not in GREEDY:
             return self.max_evaluations or defaults.MAX_EVALUATIONS
         return self.max_evaluations
+
+    @property
+    def _device(self) -> str:
+        """Where candidates are trained; nobody waits for torch where none is."""
+        return CPU if self.evaluator == "fake" else find_device(self.device)
+
+    @property
+    def _usual_workers(self) -> int:
+        """Processes, where nobody said: a GPU is shared by lanes of one process."""
+        return 0 if self.evaluator == "fake" or self._device != CPU else usable_cores()
 
     @property
     def _form(self) -> str:

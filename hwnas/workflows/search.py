@@ -14,7 +14,7 @@ from hwnas.search.strategy import drive, find_strategy
 from hwnas.workflows.combining import combine
 from hwnas.workflows.composing import ComposedScorer
 from hwnas.workflows.scoring import open_scorer
-from hwnas.workflows.search_result import JUDGED, SearchResult
+from hwnas.workflows.search_result import JUDGED, SearchResult, unfailed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from hwnas.search.ledger import Ask, Job, Step
     from hwnas.search.strategy import Asking, Options
     from hwnas.spaces import Arch
+    from hwnas.workflows.made_with import MadeWith
     from hwnas.workflows.scoring import Ahead, Scorer
 
 FINALISTS = 3
@@ -62,6 +63,7 @@ class Search:
         teachers: what candidates imitate, trained before anything else.
         screen: scores the best candidates again, to choose the finalists; None takes those that
             have the best scores.
+        made_with: what all of them score with; None where nobody says.
     """
 
     problem: Problem
@@ -76,6 +78,7 @@ class Search:
     score_source: str = "candidate score"
     teachers: tuple[Teacher, ...] = ()
     screen: Evaluator | None = None
+    made_with: MadeWith | None = None
 
     def check(self) -> None:
         """Raise what the strategy refuses, before anything is scored or written.
@@ -114,21 +117,21 @@ class Search:
                     f"{progress.failures or 'no evaluation was allowed'}."
                 )
             self._combine(ledger, progress)
-            screened = self._screen(store_path, reporter, ledger)
-            final = self._judge(store_path, reporter, ledger, screened)
-            source = JUDGED if final else self.score_source
+            together = self._screen(store_path, reporter, ledger)
+            judged = self._judge(store_path, reporter, ledger, unfailed(together))
             found = SearchResult(
                 self.problem,
                 self.costs,
                 self.strategy,
                 ledger,
                 progress.seen,
-                final,
-                source,
+                judged,
+                JUDGED if unfailed(judged) else self.score_source,
                 ahead,
                 progress.parts,
                 sum(teacher.recipe.images for teacher in self.teachers),
-                screened,
+                together,
+                {} if self.made_with is None else self.made_with.to_json(here=self.ray is None),
             )
             result = found.to_json(str(run.path))
             run.write("search.json", result)
@@ -180,7 +183,7 @@ class Search:
     def _screen(
         self, store_path: Path, reporter: Reporter, ledger: Ledger
     ) -> dict[Arch, Evaluation]:
-        """Score the best candidates again; {} where nobody screens."""
+        """Score the best candidates again, failures included; {} where nobody screens."""
         if self.screen is None:
             return {}
         chosen = [(arch, 0) for arch in _best(ledger.scored, SCREENED)]
@@ -188,7 +191,7 @@ class Search:
             self._scorer(self.screen, store_path) as scorer,
             reporter.task("putting the best networks together", len(chosen)) as step,
         ):
-            return _unfailed(chosen, scorer.score(chosen, step))
+            return _in_order(chosen, scorer.score(chosen, step))
 
     def _judge(
         self,
@@ -197,7 +200,7 @@ class Search:
         ledger: Ledger,
         screened: Mapping[Arch, Evaluation],
     ) -> dict[Arch, Evaluation]:
-        """Score the start network and the best candidates again; {} without a judge."""
+        """Score the start network and the best again, failures included; {} without a judge."""
         if self.judge is None:
             return {}
         scores = {arch: evaluation.score for arch, evaluation in screened.items()}
@@ -208,16 +211,16 @@ class Search:
             self._scorer(self.judge, store_path) as scorer,
             reporter.task("scoring the finalists again, with more training", len(chosen)) as step,
         ):
-            return _unfailed(chosen, scorer.score(chosen, step))
+            return _in_order(chosen, scorer.score(chosen, step))
 
 
 def _best(scores: Mapping[Arch, float], count: int) -> list[Arch]:
     return sorted(scores, key=lambda arch: -scores[arch])[:count]
 
 
-def _unfailed(jobs: Sequence[Job], scores: Mapping[Job, Evaluation]) -> dict[Arch, Evaluation]:
-    # In the order of the jobs: that in which workers were done is another one each time.
-    return {job[0]: scores[job] for job in jobs if scores[job].failed is None}
+def _in_order(jobs: Sequence[Job], scores: Mapping[Job, Evaluation]) -> dict[Arch, Evaluation]:
+    # That of the jobs: the one in which workers were done is another one each time.
+    return {job[0]: scores[job] for job in jobs}
 
 
 @dataclass(slots=True)

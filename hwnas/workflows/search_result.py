@@ -29,13 +29,16 @@ class SearchResult:
         strategy: its name.
         ledger: scores, paths and audit.
         seen: candidate evaluations.
-        final: scores of the finalists and the start network by the judge; may be empty.
+        judged: scores of the finalists and the start network by the judge, failed ones included;
+            may be empty.
         score_source: what the winner's score is.
         ahead: what idle workers evaluated before it was needed. Of all content this alone depends
             on the number of workers.
         parts: evaluations that candidates' scores are composed of, where they are.
         teacher_images: images that teachers were trained on.
-        screened: scores that the finalists were chosen by, where they are others than candidates'.
+        together: scores that the finalists were chosen by, where they are others than candidates',
+            failed ones included.
+        made_with: evaluator, data, geometry, device, recipes and versions, as JSON.
     """
 
     problem: Problem
@@ -43,12 +46,23 @@ class SearchResult:
     strategy: str
     ledger: Ledger
     seen: Mapping[Job, Evaluation]
-    final: Mapping[Arch, Evaluation]
+    judged: Mapping[Arch, Evaluation]
     score_source: str
     ahead: Ahead
     parts: Mapping[Job, Evaluation] = field(default_factory=dict)
     teacher_images: int = 0
-    screened: Mapping[Arch, Evaluation] = field(default_factory=dict)
+    together: Mapping[Arch, Evaluation] = field(default_factory=dict)
+    made_with: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def final(self) -> dict[Arch, Evaluation]:
+        """Whom the judge could score."""
+        return unfailed(self.judged)
+
+    @property
+    def screened(self) -> dict[Arch, Evaluation]:
+        """Whom the screen could score."""
+        return unfailed(self.together)
 
     @property
     def winner(self) -> Arch:
@@ -73,6 +87,7 @@ class SearchResult:
             "score_source": self.score_source,
             "evaluations": self.ledger.evaluations,
             "trained": self._trained(),
+            "made_with": dict(self.made_with),
             "complete": self.ledger.complete,
             "ahead": self.ahead._asdict(),
             "costs": self._costs(winner),
@@ -94,13 +109,17 @@ class SearchResult:
         }
 
     def _trained(self) -> dict[str, int]:
-        """Return how many trainings candidates' scores took, and on how many images in all."""
-        found = [*self.seen.values(), *self.parts.values(), *self.screened.values()]
+        """Return how many trainings scores took, and on how many images, failed ones included.
+
+        "networks" and "images" are those of candidates, of parts and of what was put together.
+        """
+        found = [*self.seen.values(), *self.parts.values(), *self.together.values()]
         images = [evaluation.images for evaluation in found if evaluation.images]
         return {
             "networks": len(images),
             "images": sum(images),
             "teacher_images": self.teacher_images,
+            "judge_images": sum(evaluation.images for evaluation in self.judged.values()),
         }
 
     def _evaluation(self, arch: Arch) -> Evaluation:
@@ -163,6 +182,11 @@ class SearchResult:
             **self._network(network),
             **_scores(self.seen[network, 0]),
         }
+
+
+def unfailed(found: Mapping[Arch, Evaluation]) -> dict[Arch, Evaluation]:
+    """Return the evaluations that are scores."""
+    return {arch: evaluation for arch, evaluation in found.items() if evaluation.failed is None}
 
 
 def budget_uses(problem: Problem, arch: Arch) -> dict[str, dict[str, Any]]:

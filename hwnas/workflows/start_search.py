@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hwnas.errors import UserError
+from hwnas.evaluate.evaluation import SideBySide
 from hwnas.files import sweep
 from hwnas.runs import run_for
 from hwnas.search.rcas import GREEDY
@@ -59,7 +60,7 @@ def start_search(
     asked = request.to_json(opened)
     run = run_for(workspace, request.run_name, asked, folder)
     sweep(workspace / "runs")
-    _announce(search, request, run.path, reporter)
+    _announce(search, run.path, reporter)
     result = search.run(run, workspace / "runs" / "evaluations.sqlite", reporter)
     run.write("request.json", asked)
     return result
@@ -86,12 +87,18 @@ def _check_first_round(problem: Problem, search: Search, reporter: Reporter) -> 
         )
 
 
-def _announce(search: Search, request: SearchRequest, folder: Path, reporter: Reporter) -> None:
+def _announce(search: Search, folder: Path, reporter: Reporter) -> None:
     budgets = "; ".join(str(budget) for budget in search.problem.budgets)
     limit = search.max_evaluations
     count = f"at most {limit} networks" if limit else "networks until the strategy ends"
     reporter.info(f"searching {search.problem.space.name} within {budgets}")
-    many = f"{search.workers or 1} at a time"
+    reporter.info(f"scoring {count} {search.made_with}, {_at_a_time(search)}; run folder {folder}")
+
+
+def _at_a_time(search: Search) -> str:
     if search.ray is not None:
-        many = f"{search.workers or 'as many as it has processors'} at a time on Ray ({search.ray})"
-    reporter.info(f"scoring {count} {request.scored_on}, {many}; run folder {folder}")
+        many = search.workers or "as many as it has processors"
+        return f"{many} at a time on Ray ({search.ray})"
+    evaluator = search.evaluator
+    lanes = evaluator.lanes if isinstance(evaluator, SideBySide) else 1
+    return f"{search.workers or lanes} at a time"

@@ -18,6 +18,7 @@ from hwnas.search.strategy import Options, find_strategy
 from hwnas.spaces import TABULAR
 from hwnas.spaces.tabular import read_tabular
 from hwnas.workflows.asked import Opened
+from hwnas.workflows.made_with import MadeWith
 from hwnas.workflows.request import require_positive
 from hwnas.workflows.search import Search
 from hwnas.workflows.tabular_options import parse_numbers, refuse_with_table
@@ -102,11 +103,6 @@ class TabularRequest:
         """Readable start of the run folder's name."""
         return self._space.name
 
-    @property
-    def scored_on(self) -> str:
-        """The column."""
-        return f"by column {self.score} of {self.file.name}"
-
     @cached_property
     def _space(self) -> TabularSpace:
         return read_tabular(self.file, self.ops, self.empty)
@@ -156,6 +152,7 @@ class TabularRequest:
             max_evaluations=self.max_evaluations,
             workers=workers or 0,
             score_source=f"column {self.score}",
+            made_with=MadeWith("tabular", self.seed, f"column {self.score} of {self.file.name}"),
         )
 
     def within(self, quantities: Mapping[str, Sequence[str]], numbers: Sequence[str]) -> Self:

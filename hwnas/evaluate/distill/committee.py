@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hwnas.evaluate.distill.teacher import Teacher
 from hwnas.evaluate.distill.transplant import TransplantEvaluator
 from hwnas.evaluate.evaluation import Evaluation
+from hwnas.evaluate.failures import collected
 from hwnas.seeds import derive
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ class Committee:
         Raises:
             EvaluationFailed, MemoryError, UserError: as `TransplantEvaluator.evaluate`.
         """
-        return mean([member.evaluate(arch, replicate) for member in self.members])
+        return mean(collected(member.evaluate(arch, replicate) for member in self.members))
 
 
 def mean(found: Sequence[Evaluation]) -> Evaluation:

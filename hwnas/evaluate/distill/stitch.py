@@ -18,6 +18,7 @@ from hwnas.evaluate.distill.evaluator import ordered, units_of
 from hwnas.evaluate.distill.teacher import trained
 from hwnas.evaluate.distill.units import UNITS, parts_of
 from hwnas.evaluate.evaluation import Evaluation
+from hwnas.evaluate.failures import collected, images_counted
 from hwnas.evaluate.trainer import train_and_score
 from hwnas.models.network import Network, module_name
 from hwnas.seeds import derive
@@ -78,7 +79,7 @@ class StitchEvaluator:
             MemoryError: the network is too large for this machine.
             UserError: there are no trained teachers.
         """
-        found = [self._evaluate(member, arch, replicate) for member in self.part.members]
+        found = collected(self._evaluate(member, arch, replicate) for member in self.part.members)
         count = len(found)
         return Evaluation(
             sum(one.score for one in found) / count,
@@ -101,7 +102,8 @@ class StitchEvaluator:
             before = measure(network, held_out).cross_entropy
             training = Training(network, self.recipe, setting.torch_device)
             work = train_and_score(setting, training, seed, member.split, began, deadline)
-            return _both(before, finish(work))
+            with images_counted(lambda: training.images_seen):
+                return _both(before, finish(work))
 
 
 def put_together(member: TransplantEvaluator, arch: Arch, replicate: int = 0) -> Network:

@@ -14,6 +14,7 @@ from hwnas.files import fingerprint
 from hwnas.spaces.fillings import STAGE_POSITIONS, STAGES
 from hwnas.train.checkpoint import load_trained, read
 from hwnas.train.final import Advice, train_final
+from hwnas.train.world import World
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,7 +84,9 @@ class Teacher:
         return self.checkpoint.exists() and read(self.checkpoint)["metrics"] is not None
 
     def train(self, reporter: Reporter) -> TrainResult:
-        """Train it, or go on where that was stopped; a trained one is taken as it is.
+        """Train it on the setting's device, or go on where that was stopped.
+
+        A trained one is taken as it is.
 
         Raises:
             EvaluationFailed: training diverged.
@@ -100,6 +103,7 @@ class Teacher:
             # A search looks at no image that its winner is reported on.
             scored_on="search",
             advice=ADVICE,
+            world=World(on=setting.device),
         )
 
 

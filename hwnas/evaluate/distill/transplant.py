@@ -30,6 +30,7 @@ from hwnas.evaluate.distill.teacher import (
 )
 from hwnas.evaluate.distill.units import FRAME, UNITS, differing_units, parts_of, run_part
 from hwnas.evaluate.evaluation import Evaluation
+from hwnas.evaluate.failures import images_counted
 from hwnas.models.network import Network, initialise, module_name
 from hwnas.seeds import derive
 from hwnas.train.loop import CHECK_STEPS
@@ -123,9 +124,11 @@ class TransplantEvaluator:
             lesson = training_lesson(self.teacher, recipe.images, recipe.batch_size, seed)
             began = time.perf_counter()
             trainee = _Trainee(self, arch, differing[0], seed)
-            trainee.train(lesson, began)
-            logits = trainee.logits(held_out, trained(self.teacher))
-        return _judge(logits, held_out, self.recipe.images, began), trainee.average
+            with images_counted(lambda: trainee.images):
+                trainee.train(lesson, began)
+                logits = trainee.logits(held_out, trained(self.teacher))
+                evaluation = _judge(logits, held_out, self.recipe.images, began)
+        return evaluation, trainee.average
 
 
 class _Trainee:
@@ -133,10 +136,11 @@ class _Trainee:
 
     Attributes:
         average: the averaged weights, which are the result.
+        images: that it has seen.
     """
 
     def __init__(self, evaluator: TransplantEvaluator, arch: Arch, unit: int, seed: int) -> None:
-        self._evaluator, self._unit = evaluator, unit
+        self._evaluator, self._unit, self.images = evaluator, unit, 0
         network = Network(evaluator.teacher.setting.space.graph(arch))
         initialise(network, seed, still_branches=True)
         self._part: Part = parts_of(network.graph)[unit + 1]
@@ -174,6 +178,7 @@ class _Trainee:
             share.fill_(1 - min(recipe.ema or 0.0, (1 + step) / (10 + step)))
             loss = error(run_part(self._part, self._modules, batch[self._unit]), batch)
             optimiser.step(torch.autograd.grad(loss, params), rate)
+            self.images += len(batch[0])
             pull_towards(average, current, share)
             if (step + 1) % CHECK_STEPS == 0 and not math.isfinite(loss.item()):
                 raise EvaluationFailed(f"training diverged: loss {loss.item()} by step {step}")

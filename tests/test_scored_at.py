@@ -1,0 +1,213 @@
+"""Where, at what size and by which recipe candidates are scored: asked for, recorded, obeyed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from training import write_digits
+from typer.testing import CliRunner
+
+from hwnas.cli.app import app
+from hwnas.cores import usable_cores
+from hwnas.errors import UserError
+from hwnas.evaluate.distill.evaluator import DistillEvaluator
+from hwnas.evaluate.proxy import Proxy
+from hwnas.evaluate.trainer import TrainEvaluator
+from hwnas.files import fingerprint
+from hwnas.progress import Silent
+from hwnas.train.recipe import PAPER_SEARCH, QUICK
+from hwnas.workflows import start_search
+from hwnas.workflows.budgets import parse_limits
+from hwnas.workflows.evaluators import GPU_LANES
+from hwnas.workflows.request import Request
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import Shell
+
+    from hwnas.workflows.asked import Opened
+    from hwnas.workflows.search import Search
+
+LIMITS = parse_limits({"params": ["0.8M"]})
+BUDGET = ("search", "--space", "rcnet-cifar10", "--budget-params", "0.8M")
+
+
+@pytest.fixture(params=[True, False], ids=["gpu", "no-gpu"])
+def gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether torch says that there is one; nothing may be trained there."""
+    there: bool = request.param
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    return there
+
+
+def _request(**options: Any) -> Request:
+    return Request(space="rcnet-cifar10", target=None, limits=LIMITS, **options)
+
+
+def _opened(request: Request, folder: Path) -> tuple[Opened, Search]:
+    opened = request.open(folder, Silent())
+    return opened, request.search(opened, None, Silent())
+
+
+def _trainer(search: Search) -> TrainEvaluator:
+    assert isinstance(search.evaluator, TrainEvaluator)
+    return search.evaluator
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu"])
+def test_device_lanes_and_workers_follow_what_there_is(
+    tmp_path: Path, gpu: bool, device: str
+) -> None:
+    request = _request(evaluator="train", device=device)
+    opened, search = _opened(request, tmp_path)
+    on_gpu = gpu and device == "auto"
+    trainer, judge = _trainer(search), search.judge
+    assert isinstance(judge, TrainEvaluator)
+    assert trainer.setting.device == judge.setting.device == ("cuda" if on_gpu else "cpu")
+    assert trainer.lanes == judge.lanes == (GPU_LANES if on_gpu else 1)
+    assert search.workers == (0 if on_gpu else usable_cores())
+    assert request.search(opened, 3, Silent()).workers == 3
+    recorded = request.to_json(opened)
+    assert recorded.get("device") == ("cuda" if on_gpu else None)
+    assert Request.from_json(recorded).to_json(opened) == recorded
+    assert trainer.identity()["device"] == trainer.setting.device
+
+
+def test_teachers_and_units_are_trained_where_candidates_are_scored(
+    tmp_path: Path, gpu: bool
+) -> None:
+    _, search = _opened(_request(evaluator="distill", device="auto"), tmp_path)
+    assert isinstance(search.evaluator, DistillEvaluator)
+    devices = {teacher.setting.device for teacher in search.teachers}
+    assert devices == {search.evaluator.part.setting.device} == {"cuda" if gpu else "cpu"}
+
+
+def test_limited_time_is_for_one_network_alone(tmp_path: Path, gpu: bool) -> None:
+    _, search = _opened(_request(evaluator="train", device="auto", time_limit_s=60.0), tmp_path)
+    assert _trainer(search).lanes == 1
+    assert isinstance(search.judge, TrainEvaluator)
+    assert search.judge.lanes == (GPU_LANES if gpu else 1)
+
+
+def test_free_scores_ask_for_no_device(tmp_path: Path, gpu: bool) -> None:
+    request = _request(evaluator="fake", device="auto")
+    opened, search = _opened(request, tmp_path)
+    assert search.workers == 0
+    assert "device" not in request.to_json(opened), gpu
+
+
+def test_a_request_without_the_new_options_is_what_it_was(tmp_path: Path) -> None:
+    """The hash names the folder of a run: it was noted before there were devices and recipes."""
+    opened = _request().open(tmp_path, Silent())
+    assert fingerprint(_request().to_json(opened)) == "1ba924856a01"
+
+
+def test_a_proxy_of_ones_own_is_scored_at_and_recorded(tmp_path: Path) -> None:
+    request = _request(evaluator="train", proxy=Proxy(width=0.5, resolution=24))
+    opened, search = _opened(request, tmp_path)
+    space = _trainer(search).setting.space
+    assert (space.width, space.resolution) == (0.5, 24)
+    assert request.to_json(opened)["proxy"] == {"width": 0.5, "resolution": 24}
+    one = _request(evaluator="train", proxy=Proxy(resolution=24))
+    assert one.to_json(opened)["proxy"] == {"resolution": 24}
+    assert Request.from_json(one.to_json(opened)) == one
+    usual = _trainer(_opened(_request(evaluator="train"), tmp_path)[1]).setting.space
+    assert (usual.width, usual.resolution) == (0.25, 16)
+
+
+def test_the_papers_recipe_is_ten_epochs_of_the_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HWNAS_CACHE", str(tmp_path / "cache"))
+    data = f"parquet:{write_digits(tmp_path / 'digits')}"
+    request = _asked(monkeypatch, "--evaluator", "train", "--recipe", "paper", "--dataset", data)
+    assert request.selection.held_out_per_class == 10
+    opened, search = _opened(request, tmp_path)
+    trainer = _trainer(search)
+    assert trainer.setting.data.train_size == 600 - 10 * 10
+    recipe = trainer.recipe
+    assert (recipe.images, recipe.batch_size, recipe.weight_decay) == (5_000, 128, 4e-5)
+    epochs = [recipe.learning_rate(epoch * recipe.steps // 10) for epoch in (0, 3, 4, 6, 7, 8, 9)]
+    assert epochs == pytest.approx([0.1, 0.1, 0.01, 0.01, 1e-3, 1e-3, 1e-4])
+    held_out = trainer.setting.held_out("search", recipe.validation)
+    assert sum(len(labels) for _, labels in held_out) == 10 * 10
+    recorded = request.to_json(opened)
+    assert recorded["recipe"] == "paper"
+    assert recorded["selection"] == {"held_out_per_class": 10}
+    assert Request.from_json(recorded) == replace(request, device="cpu")
+
+
+def test_more_may_be_held_out_with_the_papers_recipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = ("--recipe", "paper", "--evaluator", "train", "--held-out-per-class", "7")
+    assert _asked(monkeypatch, *more, "--dataset", "digits").selection.held_out_per_class == 7
+    drawn = _asked(monkeypatch, *more[:4])
+    assert drawn.selection.held_out_per_class is None
+    _, search = _opened(drawn, tmp_path)
+    assert _trainer(search).recipe.images == 10 * 10_000
+    assert _trainer(search).recipe.validation == PAPER_SEARCH.validation
+    assert _trainer(_opened(_request(evaluator="train"), tmp_path)[1]).recipe == QUICK
+
+
+def _asked(monkeypatch: pytest.MonkeyPatch, *options: str) -> Request:
+    """Return what the command makes of its options."""
+    found = []
+
+    def note(_workspace: Path, request: Request, *_: Any, **__: Any) -> None:
+        found.append(request)
+        raise UserError("enough")
+
+    monkeypatch.setattr(start_search, "start_search", note)
+    CliRunner().invoke(app, [*BUDGET, *options])
+    return found[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "device"),
+    [((), "auto"), (("--ray", "auto"), "cpu"), (("--device", "cuda", "--ray", "auto"), "cuda")],
+)
+def test_other_machines_are_not_taken_to_have_a_gpu(
+    monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], device: str
+) -> None:
+    assert _asked(monkeypatch, *options).device == device
+
+
+TRAIN = ("--evaluator", "train")
+
+MISTAKES: list[tuple[tuple[str, ...], str]] = [
+    (("--device", "tpu"), "unknown device 'tpu'"),
+    ((*TRAIN, "--device", "cuda"), "torch sees no GPU on this machine"),
+    (("--device", "cpu", "--evaluator", "fake"), "--device is for --evaluator distill or"),
+    ((*TRAIN, "--recipe", "slow"), "unknown recipe 'slow'"),
+    (("--recipe", "paper"), "--recipe is for --evaluator train, not for distill"),
+    (("--recipe", "quick", "--evaluator", "zero-cost"), "not for zero-cost: leave it out"),
+    ((*TRAIN, "--recipe", "paper", "--images", "100"), "leave --images out"),
+    (("--proxy-width", "2"), "at most 1, the width of rcnet-cifar10, but got 2."),
+    (("--proxy-width", "0"), "--proxy-width must be above 0"),
+    (("--proxy-width", "nan"), "--proxy-width must be above 0"),
+    (("--proxy-resolution", "33"), "from 8 to 32 px, the size of rcnet-cifar10, but got 33."),
+    (("--proxy-resolution", "4"), "from 8 to 32 px"),
+    (("--proxy-width", "0.5", "--evaluator", "fake"), "--proxy-width is for"),
+]
+
+
+@pytest.mark.parametrize(("options", "told"), MISTAKES)
+def test_a_mistake_is_one_line_and_leaves_nothing(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], told: str
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    done = shell(*BUDGET, *options).must(2)
+    (line,) = done.err.splitlines()
+    assert line.startswith("hwnas: ")
+    assert told in line
+    assert not list(shell.folder.iterdir())
+
+
+def test_a_table_has_no_device(shell: Shell) -> None:
+    done = shell("search", "--space", "tabular:x.csv", "--device", "cpu").must(2)
+    assert "--device has no meaning with a table" in done.err
