@@ -185,7 +185,9 @@ def test_a_search_trains_a_unit_once_screens_the_best_and_survives_kills(
     shell: Shell, tmp_path: Path
 ) -> None:
     space = ("--space", "rcnet", "--input", "8", "--classes", "10", "--width", "0.25")
-    options = ("--budget-madds", "0.2M", "--evaluator", "distill", "--images", "32")
+    # Few held-out images: thousands of them would take longer than all trainings.
+    few = ("--dataset", "digits", "--held-out-per-class", "5")
+    options = ("--budget-madds", "0.2M", "--evaluator", "distill", "--images", "32", *few)
     search = ("search", *space, *options, "--teachers", "2", "--json")
     first = shell(*search, "--workers", "2").must().json
     trained = first["trained"]
