@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import warm
 from hypothesis.configuration import set_hypothesis_home_dir
 
 if TYPE_CHECKING:
@@ -88,11 +89,21 @@ class Done:
 
 @dataclass(frozen=True)
 class Shell:
-    """Runs `hwnas` in one folder, as a user would."""
+    """Runs `hwnas` in one folder, as a user would.
+
+    Attributes:
+        folder: where.
+        fresh: whether each command is a program of its own from its first import on; for what must
+            be the same in every process.
+    """
 
     folder: Path
+    fresh: bool = False
 
     def __call__(self, *arguments: str, timeout: float = 300) -> Done:
+        if not self.fresh and sys.platform == "linux":  # elsewhere libraries may not outlive a fork
+            done = warm.SERVER.run(arguments, self.folder, environment(), timeout)
+            return Done(done.returncode, done.stdout, done.stderr)
         done = subprocess.run(
             [*COMMAND, *arguments],
             cwd=self.folder,

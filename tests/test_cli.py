@@ -357,7 +357,7 @@ def test_a_killed_search_goes_on_and_trains_no_network_twice(tmp_path: Path) -> 
     for name in ("killed", "whole"):
         folder = tmp_path / name
         shutil.copytree(profiled, folder)
-        shell = Shell(folder)
+        shell = Shell(folder, fresh=True)
         budget = ("--budget-latency", "3.8ms")
         command = ("search", *TINIEST, *budget, "--evaluator", "train", "--images", "64", *FEW)
         before: dict[tuple[str, str, int], int] = {}

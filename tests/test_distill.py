@@ -205,7 +205,7 @@ def test_a_search_trains_a_unit_once_screens_the_best_and_survives_kills(
     assert len([path for path in teachers if not path.stem.endswith("-best")]) == 2
     # Idle workers may have trained some ahead of need.
     assert len(list((shell.folder / "runs" / "teachers").glob("*-units/*.pt"))) >= 2 * units
-    killed = Shell(tmp_path / "killed")
+    killed = Shell(tmp_path / "killed", fresh=True)
     killed.folder.mkdir()
     for what in ("*.pt", "*-units/*.pt"):
         _kill_when_there_is(killed, search, what)
