@@ -68,9 +68,10 @@ test:
 	$(MAKE) lint contract
 	$(MAKE) -j2 types suite
 
-# A file's tests stay together: many share what takes long to make.
+# A file's tests stay together: many share what takes long to make. Files come in the order of
+# tests/conftest.py, the long ones first.
 suite: $(STAMP)
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 bench: $(STAMP)
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import warm
 from hypothesis.configuration import set_hypothesis_home_dir
 
 if TYPE_CHECKING:
@@ -28,6 +29,15 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+LONG = (
+    "test_cli", "test_export", "test_distill", "test_strategies", "test_data_cli", "test_world",
+    "test_mlprogram", "test_coreml", "test_android", "test_train_command", "test_benchmarks",
+    "test_reprofile", "test_recalibrate", "test_agent", "test_gpu_search", "test_ray",
+    "test_evaluate", "test_kills", "test_surrogate", "test_profiler", "test_tflite",
+)  # fmt: skip
+"""Files that take ten seconds or more, longest first."""
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--all-architectures",
@@ -41,6 +51,13 @@ def pytest_configure(config: pytest.Config) -> None:
     # minutes for an instant's work. Libraries read this when they are first imported.
     for library in ("OMP", "OPENBLAS", "MKL"):
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # Whole files go to processes in this order. A long one at the end would leave the other
+    # processes without work.
+    place = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(LONG)))
 
 
 @pytest.fixture
@@ -72,11 +89,21 @@ class Done:
 
 @dataclass(frozen=True)
 class Shell:
-    """Runs `hwnas` in one folder, as a user would."""
+    """Runs `hwnas` in one folder, as a user would.
+
+    Attributes:
+        folder: where.
+        fresh: whether each command is a program of its own from its first import on; for what must
+            be the same in every process.
+    """
 
     folder: Path
+    fresh: bool = False
 
     def __call__(self, *arguments: str, timeout: float = 300) -> Done:
+        if not self.fresh and sys.platform == "linux":  # elsewhere libraries may not outlive a fork
+            done = warm.SERVER.run(arguments, self.folder, environment(), timeout)
+            return Done(done.returncode, done.stdout, done.stderr)
         done = subprocess.run(
             [*COMMAND, *arguments],
             cwd=self.folder,

@@ -27,6 +27,8 @@ RUNTIMES = ("ai_edge_litert", "coremltools", "flatbuffers", "onnx", "onnxruntime
 HEAVY = (*RUNTIMES, "numpy", "pandas", "scipy", "sklearn")
 TINY = ("--budget-latency", "81ms", "--evaluator", "train", "--images", "64")
 TINIEST = ("--space", "rcnet", "--input", "8", "--classes", "10", "--target", "iphone5s")
+FEW = ("--dataset", "digits", "--held-out-per-class", "5")
+"""Of thousands of held-out images each score would take longer than its training."""
 
 
 @pytest.mark.parametrize(
@@ -355,9 +357,9 @@ def test_a_killed_search_goes_on_and_trains_no_network_twice(tmp_path: Path) -> 
     for name in ("killed", "whole"):
         folder = tmp_path / name
         shutil.copytree(profiled, folder)
-        shell = Shell(folder)
+        shell = Shell(folder, fresh=True)
         budget = ("--budget-latency", "3.8ms")
-        command = ("search", *TINIEST, *budget, "--evaluator", "train", "--images", "64")
+        command = ("search", *TINIEST, *budget, "--evaluator", "train", "--images", "64", *FEW)
         before: dict[tuple[str, str, int], int] = {}
         for scored in (2, 5, 9) if name == "killed" else ():
             now = _kill_after(shell, command, scored)

@@ -61,7 +61,8 @@ def test_a_search_and_a_training_on_a_folder_of_ones_own(shell: Shell, folder: P
     (folder / "train" / "dog" / "0003.png").write_bytes(b"x")
     space = ("--space", "rcnet", "--input", "3x16x16", "--classes", "2", "--width", "0.25")
     asked = ("--budget-madds", "0.5M", "--strategy", "random", "--max-evaluations", "2")
-    asked += ("--images", "64", "--dataset", "folder:pets", "--workers", "1", *space)
+    asked += ("--images", "64", "--teachers", "1", "--workers", "1")
+    asked += ("--dataset", "folder:pets", *space)
     refused = shell("search", *asked).must(2)
     assert "dog/0003.png" in refused.err
     assert not list(shell.folder.glob("runs/*"))

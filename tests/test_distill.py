@@ -198,7 +198,9 @@ def test_a_search_trains_a_unit_once_screens_the_best_and_survives_kills(
     shell: Shell, tmp_path: Path
 ) -> None:
     space = ("--space", "rcnet", "--input", "8", "--classes", "10", "--width", "0.25")
-    options = ("--budget-madds", "0.2M", "--evaluator", "distill", "--images", "32")
+    # Few held-out images: thousands of them would take longer than all trainings.
+    few = ("--dataset", "digits", "--held-out-per-class", "5")
+    options = ("--budget-madds", "0.2M", "--evaluator", "distill", "--images", "32", *few)
     search = ("search", *space, *options, "--teachers", "2", "--json")
     first = shell(*search, "--workers", "2").must().json
     trained = first["trained"]
@@ -216,7 +218,7 @@ def test_a_search_trains_a_unit_once_screens_the_best_and_survives_kills(
     assert len([path for path in teachers if not path.stem.endswith("-best")]) == 2
     # Idle workers may have trained some ahead of need.
     assert len(list((shell.folder / "runs" / "teachers").glob("*-units/*.pt"))) >= 2 * units
-    killed = Shell(tmp_path / "killed")
+    killed = Shell(tmp_path / "killed", fresh=True)
     killed.folder.mkdir()
     for what in ("*.pt", "*-units/*.pt"):
         _kill_when_there_is(killed, search, what)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from conftest import Shell
 from searching import MORTAL, SPACE, comparable, run
 
 from hwnas.evaluate.fake import FakeEvaluator
@@ -19,8 +20,6 @@ from hwnas.search.ledger import Ask, Ledger, Score
 from hwnas.search.strategy import drive
 
 if TYPE_CHECKING:
-    from conftest import Shell
-
     from hwnas.evaluate.evaluation import Evaluation
     from hwnas.spaces import Arch
 
@@ -59,7 +58,8 @@ def test_a_worker_that_dies_twice_on_a_network_changes_no_other_score(tmp_path: 
     assert "killed" in twice[1]["failed"][SPACE.format(MORTAL)]
 
 
-def test_the_command_finds_the_same_with_two_workers(shell: Shell) -> None:
+def test_the_command_finds_the_same_with_two_workers(tmp_path: Path) -> None:
+    shell = Shell(tmp_path, fresh=True)
     budgets = ("--space", "rcnet-cifar10", "--budget-params", "0.8M", "--evaluator", "fake")
     found = [
         shell("search", *budgets, *more, "--run", f"run{len(more)}", "--json").must().json

@@ -26,6 +26,15 @@ SCORES = "softmax"
 PART_OUTPUT = "output"
 """Name of the array that a model of `emit_part` writes; it reads "input"."""
 
+CLASSIFIER_PASSES = (
+    "common::detect_concat_interleave",
+    "common::const_deduplication",
+    "common::noop_elimination",
+    "common::topological_reorder",
+    "common::dead_code_elimination",
+)
+"""All that `emit` leaves to coremltools: its other 90 passes change nothing in these programs, and
+coremltools checks the whole program after each (`tests/test_mlprogram.py`)."""
 PART_PASSES = (
     "common::noop_elimination",
     "common::cast_optimization",
@@ -76,19 +85,11 @@ def emit(
         model = _converted(
             _program(graph, weights, images, precision, target),
             target,
-            _classifier_passes(tools),
+            CLASSIFIER_PASSES,
             inputs=[image],
             classifier_config=tools.ClassifierConfig(list(images.labels), LABEL, SCORES),
         )
         return package.classifier_of(model, images, metadata)
-
-
-def _classifier_passes(tools: Any) -> list[str]:
-    """Return what `emit` leaves to coremltools: tidying up, and recognising an interleaving.
-
-    Its usual 95 passes change nothing more in what is written here, and take half of the time.
-    """
-    return ["common::detect_concat_interleave", *tools.PassPipeline.CLEANUP.passes]
 
 
 def emit_part(
