@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
@@ -29,6 +29,7 @@ from evaluator_truth import SPACE, one_block_additions, path
 from pooled_effects import RECIPE, predict
 from scipy.stats import kendalltau
 
+from hwnas.evaluate.distill.evaluator import PER_BLOCK, blocks
 from hwnas.evaluate.zero_cost import activations
 
 RESULTS = Path(__file__).parent / "results"
@@ -120,6 +121,7 @@ def without_training() -> dict[str, Scores]:
         graph = SPACE.graph(SPACE.parse(text))
         found["params"].losses[0][text] = -graph.params
         found["madds"].losses[0][text] = -graph.madds
+        found["blocks"].losses[0][text] = -blocks(SPACE.parse(text))
         volume = activations(SPACE, SPACE.parse(text))
         found["zero-cost (activations)"].losses[0][text] = -volume
     measured = json.loads((RESULTS / "zero_cost_scores.json").read_text())["scores"]
@@ -127,6 +129,15 @@ def without_training() -> dict[str, Scores]:
         losses = {text: -score for text, score in values["networks"].items()}
         found[name] = Scores({0: losses}, [values["seconds"]])
     return found
+
+
+def imitation_alone(scores: Scores) -> Scores:
+    """Return the scores of `distill` without what blocks add to them."""
+    losses = {
+        seed: {text: loss + PER_BLOCK * blocks(SPACE.parse(text)) for text, loss in of_seed.items()}
+        for seed, of_seed in scores.losses.items()
+    }
+    return replace(scores, losses=losses)
 
 
 def pooled() -> Scores:
@@ -150,6 +161,9 @@ def trained() -> dict[str, dict[str, Scores]]:
         scores.seconds += [seconds for *_, seconds in job["scores"].values()]
         group = job["networks"]
         scores.images[group] = job["images"] + job["shared_images"] / SHARING[group]
+    for scores_of in found.values():
+        for name in [name for name in scores_of if name.startswith("distill")]:
+            scores_of[f"{name}, imitation alone"] = imitation_alone(scores_of[name])
     return found
 
 
@@ -232,7 +246,7 @@ def rows_of(dataset: str, kind: str, evaluators: dict[str, Scores]) -> list[dict
         }
         rows.append(row)
         print(
-            f"  {name:<24} tau {row['tau']:+.2f} +- {row['tau_stderr']:.2f} (other half "
+            f"  {name:<28} tau {row['tau']:+.2f} +- {row['tau_stderr']:.2f} (other half "
             f"{row['tau_other_half']:+.2f})  pairs {row['separated_pairs_right']:4.0%}  "
             f"{row['images']:>6,.0f} images  {row['seconds']:5.1f} s  {row['seeds']} seeds"
         )

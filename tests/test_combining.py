@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from hwnas import cost
 from hwnas.cost import Budget, Problem
-from hwnas.evaluate.distill.evaluator import depth, ordered, units_of
+from hwnas.evaluate.distill.evaluator import blocks, ordered, units_of
 from hwnas.evaluate.distill.units import FRAME, UNITS, swapped
 from hwnas.evaluate.evaluation import Composed, Evaluation
 from hwnas.evaluate.fake import FakeEvaluator
@@ -51,7 +51,7 @@ class Imitation:
         return SPACE.canonical(arch)
 
     def compose(self, arch: Arch, found: Sequence[Evaluation]) -> Evaluation:
-        return Evaluation.known(sum(one.score for one in found) + 0.1 * depth(arch))
+        return Evaluation.known(sum(one.score for one in found) + 0.1 * blocks(arch))
 
 
 COMPOSED = Imitation()

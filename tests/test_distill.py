@@ -19,7 +19,7 @@ from teachers import SHORT, SPACE, trained_teacher
 
 from hwnas.errors import UserError
 from hwnas.evaluate.distill.committee import Committee, mean
-from hwnas.evaluate.distill.evaluator import DEPTH, DistillEvaluator, depth, ordered
+from hwnas.evaluate.distill.evaluator import PER_BLOCK, DistillEvaluator, ordered
 from hwnas.evaluate.distill.teacher import TEACHER, Teacher
 from hwnas.evaluate.distill.transplant import TransplantEvaluator
 from hwnas.evaluate.distill.units import FRAME, UNITS, differing_units, parts_of, run_part, swapped
@@ -173,25 +173,18 @@ def test_a_network_loses_what_its_units_lose_together_and_gains_by_depth(teacher
     found = [Evaluation(math.exp(-loss), 0.5, 1.0, 0.01, 10, 1.0) for loss in losses]
     start, deeper = SPACE.start(), SPACE.add(SPACE.start(), (7, 1))
     alone = evaluator.compose(start, found)
-    assert alone.score == pytest.approx(-math.log(0.4) + DEPTH * 4 * math.log(2))
+    assert alone.score == pytest.approx(-math.log(0.4) + 4 * PER_BLOCK)
     assert alone.stderr > 0
     better = [replace(found[0], score=math.exp(-0.05)), *found[1:]]
     gain = evaluator.compose(start, better).score - alone.score
     assert gain == pytest.approx(math.log(2) / len(UNITS))
     gain = evaluator.compose(deeper, found).score - alone.score
-    assert gain == pytest.approx(DEPTH * math.log(3 / 2))
+    assert gain == pytest.approx(PER_BLOCK)
     hopeless = [Evaluation(math.exp(-100.0), 0.1, 9.9, 0.0, 10, 1.0)] * 5
     lost = alone.score - evaluator.compose(start, hopeless).score
     assert lost == pytest.approx(math.log(100 / 0.4))
     failed = evaluator.compose(start, [*found[:-1], Evaluation.failure("diverged")])
     assert failed.failed == "diverged"
-
-
-@given(archs)
-def test_every_block_makes_a_network_deeper(arch: Arch) -> None:
-    for element in SPACE.elements(arch):
-        assert depth(SPACE.add(arch, element)) > depth(arch)
-    assert depth(SPACE.canonical(arch)) == pytest.approx(depth(arch))
 
 
 def test_a_search_trains_a_unit_once_screens_the_best_and_survives_kills(

@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from hwnas.evaluate.distill.committee import Committee
     from hwnas.spaces import Arch
 
-DEPTH = 0.1
-"""What depth is worth beyond what units show of it: a few dozen steps are few for deep ones, so
-that their scores tell networks of one budget apart too little (`docs/results.md`)."""
+PER_BLOCK = 0.05
+"""What a block is worth beyond what units show of it: the few dozen steps that a unit is trained
+are too few for deep ones, which then look no better than wide ones (`docs/results.md`)."""
 
 
 @dataclass(frozen=True)
 class DistillEvaluator:
     """Scores a network by its units' divergences from the teachers, and by its depth.
 
-    The score is minus the mean logarithm of the divergences, and `DEPTH` times what `depth` says.
-    So what counts is by which share a unit comes nearer to the teachers': what a divergence of one
+    The score is minus the mean logarithm of the divergences, and `PER_BLOCK` for every block. So
+    what counts is by which share a unit comes nearer to the teachers': what a divergence of one
     nat in one place is worth, once the whole network is trained, differs from unit to unit.
 
     A unit is trained once for all networks that have it, so that most networks of a search cost
@@ -73,13 +73,12 @@ class DistillEvaluator:
             return Evaluation.failure(failed)
         imitation = -sum(math.log(divergence(part)) for part in found) / len(found)
         stderr = math.sqrt(sum(relative_error(part) ** 2 for part in found)) / len(found)
-        return Evaluation(imitation + DEPTH * depth(arch), None, None, stderr, 0, 0.0)
+        return Evaluation(imitation + PER_BLOCK * blocks(arch), None, None, stderr, 0, 0.0)
 
 
-def depth(arch: Arch) -> float:
-    """Return how deep a network is: the sum over stages of log(1 + blocks)."""
-    counts = (sum(block > 0 for block in stage_of(arch, stage)) for stage in range(STAGES))
-    return sum(math.log1p(count) for count in counts)
+def blocks(arch: Arch) -> int:
+    """Return how many blocks a network has."""
+    return sum(block > 0 for block in arch)
 
 
 @lru_cache(maxsize=1 << 12)
