@@ -116,7 +116,8 @@ def run(job: tuple[str, str, str, int, int, str | None]) -> dict:
     for arch in archs[part::PARTS] if part >= 0 else archs:
         started = time.perf_counter()
         found: Evaluation = evaluator.evaluate(arch)
-        loss = -found.score if found.cross_entropy is None else found.cross_entropy
+        whole = isinstance(evaluator, StitchEvaluator)
+        loss = -found.score if whole or found.cross_entropy is None else found.cross_entropy
         scores[SPACE.format(arch)] = [found.accuracy, loss, time.perf_counter() - started]
     images, shared = _images(evaluator, found, archs)
     return {

@@ -5,7 +5,8 @@ cross-entropy, with its standard error (bootstrap over networks), the same on th
 networks that nothing was chosen by, the share of the pairs that the truth separates by two standard
 errors and the evaluator orders rightly, training images per network (what is trained once for all
 is shared out over the 40) and seconds. "ceiling" is the tau that the truth, repeated with its own
-standard errors, would have with itself. For a search: images per network that it asked for, and the
+standard errors, would have with itself. "imitation alone" is `distill` without what it counts per
+block. For a search: images per network that it asked for, and the
 held-out accuracy and cross-entropy of its winner, trained long.
 
     python benchmarks/evaluators.py        reads files of benchmarks/results
@@ -61,6 +62,9 @@ GROUPS = {
 """By set of networks: the networks that share what is trained once for all."""
 
 SHARING = {"truth": 39, "budget": SEEN.count, "unseen": UNSEEN.count}
+MIXED = ("distill", "stitch", "train-6016")
+"""Scores that know different things: their sum is looked at, too."""
+
 RUNGS = ("train-1536", "train-3072", "train-6016")
 
 
@@ -186,6 +190,18 @@ def halving(rungs: list[Scores], archs: list[str]) -> Scores:
     return found
 
 
+def covers(scores: Scores, archs: list[str]) -> bool:
+    """Return whether the first seed scored all of some networks."""
+    return set(archs) <= set(next(iter(scores.losses.values()), ()))
+
+
+def together(some: list[Scores], archs: list[str]) -> Scores:
+    """Return the sum of several scores of first seeds, each in its own standard deviation."""
+    first = [np.array([next(iter(one.losses.values()))[arch] for arch in archs]) for one in some]
+    total = sum((losses - losses.mean()) / losses.std() for losses in first)
+    return Scores({0: dict(zip(archs, map(float, total), strict=True))}, [0.0])
+
+
 def truth_of(dataset: str) -> dict[str, list[float]]:
     """Return the cross-entropies of every network's long trainings."""
     losses: dict[str, list[float]] = defaultdict(list)
@@ -224,9 +240,11 @@ def rows_of(dataset: str, kind: str, evaluators: dict[str, Scores]) -> list[dict
     evaluators = dict(evaluators)
     if set(RUNGS) <= set(evaluators) and GROUPS[kind] == "truth":
         evaluators["halving"] = halving([evaluators[rung] for rung in RUNGS], archs)
+    if all(name in evaluators and covers(evaluators[name], archs) for name in MIXED):
+        evaluators[" + ".join(MIXED)] = together([evaluators[name] for name in MIXED], archs)
     for name, scores in evaluators.items():
         seeds = [[s[a] for a in archs] for s in scores.losses.values() if set(archs) <= set(s)]
-        if not seeds:
+        if not seeds or len(set(seeds[0])) == 1:  # not scored, or no order: one block each
             continue
         row = {
             "dataset": dataset,
