@@ -99,9 +99,14 @@ def trainings(workspace: Path) -> dict[tuple[str, str, int], int]:
     store = workspace / "runs" / "evaluations.sqlite"
     if not store.exists():
         return {}
-    with sqlite3.connect(f"file:{store}?mode=ro", uri=True) as connection:
+    # A store that has just been made has no table yet.
+    with (
+        suppress(sqlite3.OperationalError),
+        sqlite3.connect(f"file:{store}?mode=ro", uri=True) as connection,
+    ):
         rows = connection.execute("SELECT context, network, replicate, rowid FROM evaluations")
         return {(context, network, number): row for context, network, number, row in rows}
+    return {}
 
 
 def main() -> None:
