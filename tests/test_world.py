@@ -117,7 +117,7 @@ def test_the_same_to_the_last_digits_in_double_precision(
     slots = Threads(0, 2).slots
     with ThreadPoolExecutor(2) as pool:
         work = [
-            pool.submit(_train_part, Threads(rank, 2, 0, slots), pair.folder / "digits")
+            pool.submit(_train_part, Threads(rank, 2, slots=slots), pair.folder / "digits")
             for rank in (0, 1)
         ]
         found = [part.result() for part in work]
