@@ -206,6 +206,8 @@ def test_a_search_trains_a_unit_once_screens_the_best_and_survives_kills(
     assert {one["arch"] for one in by_units} == set(screened)
     best = sorted(screened, key=lambda arch: -screened[arch])[:3]
     assert [one["arch"] for one in first["finalists"]][:3] == best
+    # The start network is judged beside them, to be compared with.
+    assert first["arch"] in best
     assert first["accuracy"] is not None
     teachers = (shell.folder / "runs" / "teachers").glob("*.pt")
     assert len([path for path in teachers if not path.stem.endswith("-best")]) == 2

@@ -22,6 +22,13 @@ def show_search(request: SearchRequest, result: dict[str, Any]) -> None:
         f"{_score(result)} (start network {start['score']:.4f}{_accuracy(start)}; "
         f"{result['score_source']})"
     )
+    if result["screened"] and start["score"] > result["score"]:
+        out.print(
+            "the start network did better in this short training, which tells little of what depth "
+            "is worth: before you rely on the winner, train both in full (hwnas train; hwnas train "
+            "--arch s0 --space ...)",
+            markup=False,
+        )
     _show_costs(result)
     ended = "until the strategy ended" if result["complete"] else "until --max-evaluations"
     out.print(f"{result['evaluations']} networks scored, {ended}; run folder {result['run']}")

@@ -66,8 +66,15 @@ class SearchResult:
 
     @property
     def winner(self) -> Arch:
-        """The best by the judge; without one by the screen, without that by its own score."""
-        if found := self.final or self.screened:
+        """The best by the judge; without one by the screen, without that by its own score.
+
+        Where others than short trainings chose the finalists, the start network is there to be
+        compared with: what depth is worth shows late, and one short training would take it too
+        often. Where nothing was found it is among the finalists itself.
+        """
+        judged = self.final
+        chosen = {arch: judged[arch] for arch in self.screened if arch in judged}
+        if found := chosen or judged or self.screened:
             return max(found, key=lambda arch: found[arch].score)
         best = self.ledger.best
         if best is None:
