@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from hwnas.cli.console import stdout
@@ -22,13 +23,8 @@ def show_search(request: SearchRequest, result: dict[str, Any]) -> None:
         f"{_score(result)} (start network {start['score']:.4f}{_accuracy(start)}; "
         f"{result['score_source']})"
     )
-    if result["screened"] and start["score"] > result["score"]:
-        out.print(
-            "the start network did better in this short training, which tells little of what depth "
-            "is worth: before you rely on the winner, train both in full (hwnas train; hwnas train "
-            "--arch s0 --space ...)",
-            markup=False,
-        )
+    if start["score"] > result["score"]:
+        _show_better_start(result)
     _show_costs(result)
     ended = "until the strategy ended" if result["complete"] else "until --max-evaluations"
     out.print(f"{result['evaluations']} networks scored, {ended}; run folder {result['run']}")
@@ -36,6 +32,17 @@ def show_search(request: SearchRequest, result: dict[str, Any]) -> None:
     if result["failed"]:
         out.print(f"{len(result['failed'])} networks could not be scored; see search.json")
     out.print(f"next: {_after_search(request, Path(result['run']))}", markup=False)
+
+
+def _show_better_start(result: dict[str, Any]) -> None:
+    """Tell that the start network did better than the winner where both were trained shortly."""
+    start, dataset = result["start"]["arch"], result["made_with"]["dataset"]
+    stdout().print(
+        "the start network did better in this short training, which shows little of what depth is "
+        "worth: before you rely on the winner, train both in full, with hwnas train and with "
+        f"hwnas train --arch {shlex.quote(start)} --space {result['space']} --dataset {dataset}",
+        markup=False,
+    )
 
 
 def _show_audit(audit: dict[str, Any]) -> None:

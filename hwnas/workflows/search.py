@@ -14,7 +14,7 @@ from hwnas.search.strategy import drive, find_strategy
 from hwnas.workflows.combining import combine
 from hwnas.workflows.composing import ComposedScorer
 from hwnas.workflows.scoring import open_scorer
-from hwnas.workflows.search_result import JUDGED, SearchResult, unfailed
+from hwnas.workflows.search_result import SearchResult, unfailed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -118,20 +118,24 @@ class Search:
                 )
             self._combine(ledger, progress)
             together = self._screen(store_path, reporter, ledger)
-            judged = self._judge(store_path, reporter, ledger, unfailed(together))
+            screened = {arch: one.score for arch, one in unfailed(together).items()}
+            finalists = _best(screened or ledger.scored, FINALISTS)
+            judged = self._judge(store_path, reporter, finalists)
+            made_with = self.made_with
             found = SearchResult(
                 self.problem,
                 self.costs,
                 self.strategy,
                 ledger,
                 progress.seen,
-                judged,
-                JUDGED if unfailed(judged) else self.score_source,
-                ahead,
-                progress.parts,
-                sum(teacher.recipe.images for teacher in self.teachers),
-                together,
-                {} if self.made_with is None else self.made_with.to_json(here=self.ray is None),
+                finalists=finalists,
+                judged=judged,
+                score_source=self.score_source,
+                ahead=ahead,
+                parts=progress.parts,
+                teacher_images=sum(teacher.recipe.images for teacher in self.teachers),
+                together=together,
+                made_with={} if made_with is None else made_with.to_json(here=self.ray is None),
             )
             result = found.to_json(str(run.path))
             run.write("search.json", result)
@@ -194,19 +198,13 @@ class Search:
             return _in_order(chosen, scorer.score(chosen, step))
 
     def _judge(
-        self,
-        store_path: Path,
-        reporter: Reporter,
-        ledger: Ledger,
-        screened: Mapping[Arch, Evaluation],
+        self, store_path: Path, reporter: Reporter, finalists: Sequence[Arch]
     ) -> dict[Arch, Evaluation]:
-        """Score the start network and the best again, failures included; {} without a judge."""
+        """Score finalists and the start network, failures included; {} without a judge."""
         if self.judge is None:
             return {}
-        scores = {arch: evaluation.score for arch, evaluation in screened.items()}
         start = self.problem.space.canonical(self.problem.start())
-        best = _best(scores or ledger.scored, FINALISTS)
-        chosen = [(arch, 0) for arch in dict.fromkeys([*best, start])]
+        chosen = [(arch, 0) for arch in dict.fromkeys([*finalists, start])]
         with (
             self._scorer(self.judge, store_path) as scorer,
             reporter.task("scoring the finalists again, with more training", len(chosen)) as step,

@@ -29,9 +29,10 @@ class SearchResult:
         strategy: its name.
         ledger: scores, paths and audit.
         seen: candidate evaluations.
+        finalists: the networks with the best scores, best first, one of which wins.
         judged: scores of the finalists and the start network by the judge, failed ones included;
             may be empty.
-        score_source: what the winner's score is.
+        score_source: what scores are, where no judge gave them.
         ahead: what idle workers evaluated before it was needed. Of all content this alone depends
             on the number of workers.
         parts: evaluations that candidates' scores are composed of, where they are.
@@ -46,6 +47,7 @@ class SearchResult:
     strategy: str
     ledger: Ledger
     seen: Mapping[Job, Evaluation]
+    finalists: Sequence[Arch]
     judged: Mapping[Arch, Evaluation]
     score_source: str
     ahead: Ahead
@@ -66,20 +68,14 @@ class SearchResult:
 
     @property
     def winner(self) -> Arch:
-        """The best by the judge; without one by the screen, without that by its own score.
+        """The finalist that the judge puts first; without a judge the first one.
 
-        Where others than short trainings chose the finalists, the start network is there to be
-        compared with: what depth is worth shows late, and one short training would take it too
-        often. Where nothing was found it is among the finalists itself.
+        The start network is judged to be compared with, and wins only as a finalist: a short
+        training shows little of what depth is worth, and would take it too often.
         """
         judged = self.final
-        chosen = {arch: judged[arch] for arch in self.screened if arch in judged}
-        if found := chosen or judged or self.screened:
-            return max(found, key=lambda arch: found[arch].score)
-        best = self.ledger.best
-        if best is None:
-            raise ValueError("no network was scored")
-        return best
+        found = [arch for arch in self.finalists if arch in judged]
+        return max(found, key=lambda arch: judged[arch].score) if found else self.finalists[0]
 
     def to_json(self, run: str) -> dict[str, Any]:
         """Return the content of search.json."""
@@ -91,7 +87,7 @@ class SearchResult:
             "space": space.name,
             "arch": space.format(winner),
             **_scores(self._evaluation(winner)),
-            "score_source": self.score_source,
+            "score_source": JUDGED if winner in self.final else self.score_source,
             "evaluations": self.ledger.evaluations,
             "trained": self._trained(),
             "made_with": dict(self.made_with),
