@@ -8,7 +8,7 @@ TFLITE_VENV := $(VENV)/tflite-runtime
 MEDIAPIPE_VENV := $(VENV)/mediapipe
 TASK_VENV := $(VENV)/task-library
 
-.PHONY: install quickstart test suite lint types contract bench clean tflite-runtime mediapipe
+.PHONY: install quickstart test suite lint types contract docs bench clean tflite-runtime mediapipe
 .DEFAULT_GOAL := help
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo "make test         install, then lint, types, import contract and tests"
 	@echo "make tflite-runtime   the environment of target tflite-runtime"
 	@echo "make mediapipe    MediaPipe and TFLite's Task Library, for tests (1 GB)"
+	@echo "make docs         the drawing of the module graph"
 	@echo "make bench        every benchmark that this machine can run"
 
 install: $(STAMP)
@@ -72,6 +73,9 @@ test:
 # tests/conftest.py, the long ones first.
 suite: $(STAMP)
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+
+docs: $(STAMP)
+	$(BIN)/python docs/module_graph.py
 
 bench: $(STAMP)
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done

@@ -29,7 +29,7 @@ from hwnas.progress import Silent
 from hwnas.resources import shipped
 from hwnas.spaces import SPACES
 from hwnas.targets.backend import local_backend
-from hwnas.workflows.agent import Door, profile_by_agent
+from hwnas.workflows.profile.agent import Door, profile_by_agent
 
 HARNESS = shipped("export") / "linux" / "hwnas_bench.py"
 

@@ -33,7 +33,7 @@ from hwnas.evaluate.trainer import TrainEvaluator
 from hwnas.progress import Silent
 from hwnas.train import recipe as recipes
 from hwnas.train.recipe import QUICK, Recipe
-from hwnas.workflows.evaluators import TEACHER_FACTOR
+from hwnas.workflows.search.evaluators import TEACHER_FACTOR
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -30,8 +30,8 @@ from hwnas.runs import run_for
 from hwnas.search import defaults
 from hwnas.spaces import find_space
 from hwnas.train.recipe import Recipe
-from hwnas.workflows.budgets import parse_limits
-from hwnas.workflows.request import Request
+from hwnas.workflows.search.budgets import parse_limits
+from hwnas.workflows.search.network_request import Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -33,14 +33,14 @@ from hwnas.measure import by_name, measure_round, pinned, warm_up
 from hwnas.models.layers import ChannelShuffle
 from hwnas.models.network import Network, fold, initialise
 from hwnas.spaces import PUBLISHED, find_space
-from hwnas.targets.compute import run
-from hwnas.targets.content import FORMATS, Content, normalised
 from hwnas.targets.convert.to_onnx import to_onnx
 from hwnas.targets.formats import find_format
 from hwnas.targets.onnx.runtime import OnnxRuntime
-from hwnas.targets.quantisation import calibrate
+from hwnas.targets.shared.compute import run
+from hwnas.targets.shared.format import FORMATS, Content, normalised
+from hwnas.targets.shared.quantisation import calibrate
 from hwnas.targets.tflite.runtime import LiteRt
-from hwnas.workflows.parity import difference, parity_images
+from hwnas.workflows.export.parity import difference, parity_images
 
 SPACE = find_space("rcnet-imagenet")
 ARCH = SPACE.canonical(SPACE.parse(PUBLISHED["rcnet-imagenet"]))

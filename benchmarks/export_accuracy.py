@@ -8,11 +8,11 @@ from pathlib import Path
 from hwnas.data.catalog import find_dataset
 from hwnas.progress import Silent
 from hwnas.spaces import find_space
-from hwnas.targets.content import FORMATS, PRECISIONS
 from hwnas.targets.formats import find_format
+from hwnas.targets.shared.format import FORMATS, PRECISIONS
 from hwnas.train.final import train_final
 from hwnas.train.recipe import final_recipe
-from hwnas.workflows.export import Demand, export
+from hwnas.workflows.export.winner_file import Demand, export
 from hwnas.workflows.winner import Winner
 
 SPACE = find_space("rcnet", input_size="32", classes=10, width=0.25)

@@ -35,7 +35,7 @@ from hwnas.search.strategy import Options
 from hwnas.spaces import find_space
 from hwnas.train import recipe as recipes
 from hwnas.train.final import train_final
-from hwnas.workflows.search import Search
+from hwnas.workflows.search.engine import Search
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

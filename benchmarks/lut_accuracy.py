@@ -24,8 +24,8 @@ from hwnas.lut.accuracy import compare
 from hwnas.lut.correction import affine_ms, count_matrix
 from hwnas.progress import Silent
 from hwnas.spaces import find_space
-from hwnas.workflows.lut_validate import validate_table
-from hwnas.workflows.profile import profile_target
+from hwnas.workflows.lut.validate import validate_table
+from hwnas.workflows.profile.here import profile_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -32,7 +32,7 @@ from hwnas.search.rules import Rule, make_rules
 from hwnas.search.strategy import Options, Strategy, drive
 from hwnas.spaces import SPACES
 from hwnas.testing import SetSpace, coverage, facility_location, random_problem
-from hwnas.workflows.search import Search
+from hwnas.workflows.search.engine import Search
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hwnas.bundle.manifest import TimedModel
-    from hwnas.targets.artifact import Artifact
+    from hwnas.targets.shared.artifact import Artifact
 
 HARNESS = shipped("export") / "android" / "hwnas_android.py"
 ROUNDS, PANEL, NETWORKS = 2, 2, 2

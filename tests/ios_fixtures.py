@@ -22,7 +22,7 @@ from hwnas.bundle.manifest import (
     TensorFacts,
     TimedModel,
 )
-from hwnas.targets.artifact import Artifact
+from hwnas.targets.shared.artifact import Artifact
 
 HARNESS = Path(__file__).parent.parent / "export/ios"
 CORE = HARNESS / "HwnasBenchCore"

@@ -23,7 +23,7 @@ from hwnas.runs import Run
 from hwnas.search.rules import default_rules
 from hwnas.search.strategy import Options
 from hwnas.spaces import SPACES
-from hwnas.workflows.search import Search
+from hwnas.workflows.search.engine import Search
 
 if TYPE_CHECKING:
     from hwnas.evaluate.evaluation import Evaluation

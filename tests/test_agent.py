@@ -20,7 +20,7 @@ from hwnas.agent.address import Certificate, Listen, is_private, url
 from hwnas.device import describe_host, find_target
 from hwnas.errors import UserError
 from hwnas.lut.storage import load
-from hwnas.workflows.agent import Door, profile_by_agent
+from hwnas.workflows.profile.agent import Door, profile_by_agent
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,7 +83,7 @@ from pathlib import Path
 from agent_server import Told
 from bundles import SPACE, small_plan
 from hwnas.device import find_target
-from hwnas.workflows.agent import Door, profile_by_agent
+from hwnas.workflows.profile.agent import Door, profile_by_agent
 
 class Shown(Told):
     def info(self, message):

@@ -16,7 +16,7 @@ from phones import ELF_ARM64, Phone, Phones
 from hwnas.bundle import probe
 from hwnas.bundle.results import RESULTS_FILE
 from hwnas.progress import Silent
-from hwnas.workflows.bundle import ingest
+from hwnas.workflows.profile.bundle import ingest
 from hwnas.workflows.targets import list_targets
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ from hwnas.targets.onnx.runtime import OnnxRuntime
 from hwnas.targets.tflite import emitter as tflite_emitter
 from hwnas.targets.tflite import int8 as tflite_int8
 from hwnas.targets.tflite.runtime import LiteRt
-from hwnas.workflows.bench import backend_for, baseline, bench
+from hwnas.workflows.bench.timing import backend_for, baseline, bench
 
 if TYPE_CHECKING:
     from pathlib import Path

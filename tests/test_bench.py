@@ -24,9 +24,10 @@ from hwnas.spaces import find_space, mobilenet_v2
 from hwnas.targets.onnx import emitter as onnx_emitter
 from hwnas.targets.onnx import int8 as onnx_int8
 from hwnas.targets.tflite import emitter as tflite_emitter
-from hwnas.workflows import bench as benches
-from hwnas.workflows import bench_candidates, precision_effect
-from hwnas.workflows.exported import about_name, find_exported
+from hwnas.workflows.bench import candidates as bench_candidates
+from hwnas.workflows.bench import timing as benches
+from hwnas.workflows.export import precision_effect
+from hwnas.workflows.export.exported import about_name, find_exported
 from hwnas.workflows.winner import of_run
 
 if TYPE_CHECKING:

@@ -24,9 +24,9 @@ from hwnas.profiler.clock import Batch, panel_graphs
 from hwnas.profiler.phone_clock import PhoneClock
 from hwnas.progress import Silent
 from hwnas.targets.apple import benchmarker, require
-from hwnas.targets.artifact import Artifact
 from hwnas.targets.mlprogram import executor
-from hwnas.workflows.profile import profile_target
+from hwnas.targets.shared.artifact import Artifact
+from hwnas.workflows.profile.here import profile_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -25,9 +25,9 @@ from hwnas.graph import random_weights
 from hwnas.profiler.bundled import MINIMUM_NETWORKS, plan_of, sized_plan, summary
 from hwnas.progress import Silent
 from hwnas.resources import shipped
-from hwnas.targets.artifact import Artifact
 from hwnas.targets.backend import local_backend
-from hwnas.workflows.bundle import emit, ingest
+from hwnas.targets.shared.artifact import Artifact
+from hwnas.workflows.profile.bundle import emit, ingest
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,7 +19,7 @@ from hwnas.evaluate.distill.units import FRAME, UNITS, swapped
 from hwnas.evaluate.evaluation import Composed, Evaluation
 from hwnas.evaluate.fake import FakeEvaluator
 from hwnas.spaces import find_space
-from hwnas.workflows.combining import combine
+from hwnas.workflows.search.recombination import combine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,11 +16,11 @@ import pytest
 from hwnas.errors import CheckFailed, MissingPackage, UserError
 from hwnas.spaces import find_space
 from hwnas.targets.apple import native
-from hwnas.targets.artifact import Artifact
 from hwnas.targets.coreml import executor as network_executor
 from hwnas.targets.formats import find_format
 from hwnas.targets.mlprogram import executor as program_executor
-from hwnas.workflows import export as exports
+from hwnas.targets.shared.artifact import Artifact
+from hwnas.workflows.export import winner_file as exports
 from hwnas.workflows.winner import Winner
 
 if TYPE_CHECKING:

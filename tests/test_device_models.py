@@ -24,16 +24,16 @@ from hwnas.profiler.bundled import emit_bundle, sized_plan
 from hwnas.profiler.plan import Plan
 from hwnas.progress import Silent
 from hwnas.targets.apple import require, versions
-from hwnas.targets.artifact import Artifact
 from hwnas.targets.coreml import storage as network_storage
 from hwnas.targets.device_models import DeviceModels, device_models
-from hwnas.targets.half import halved
-from hwnas.targets.half import rounded as half_rounded
 from hwnas.targets.mlprogram import emitter, executor, storage
 from hwnas.targets.mlprogram.emitter import emit_part
 from hwnas.targets.mlprogram.package import MODEL
-from hwnas.workflows.bundle import emit, ingest
-from hwnas.workflows.trust import check_table
+from hwnas.targets.shared.artifact import Artifact
+from hwnas.targets.shared.half import halved
+from hwnas.targets.shared.half import rounded as half_rounded
+from hwnas.workflows.lut.trust import check_table
+from hwnas.workflows.profile.bundle import emit, ingest
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -24,7 +24,7 @@ from hwnas.evaluate.supernet import SupernetEvaluator
 from hwnas.evaluate.trainer import TrainEvaluator
 from hwnas.train.loop import Training
 from hwnas.train.recipe import QUICK, STITCH
-from hwnas.workflows.scoring import open_scorer
+from hwnas.workflows.search.stored_scores import open_scorer
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from tables import DIGITS, table
 
 from hwnas.device import find_target
-from hwnas.doctor import energy_counters
 from hwnas.energy.blocks import IDLE, run_block
 from hwnas.energy.counter import survey
 from hwnas.energy.log import PowerLog, parse_time, read_log
@@ -25,7 +24,8 @@ from hwnas.errors import UserError
 from hwnas.lut.storage import load, save
 from hwnas.profiler.energy import EnergyProfiler, PowerSource
 from hwnas.progress import Silent
-from hwnas.workflows.profile import MeterLog, power_source
+from hwnas.workflows.doctor import energy_counters
+from hwnas.workflows.profile.here import MeterLog, power_source
 
 if TYPE_CHECKING:
     from pathlib import Path

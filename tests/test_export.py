@@ -14,18 +14,18 @@ from hwnas.files import sha256
 from hwnas.graph import Shuffle
 from hwnas.progress import Silent
 from hwnas.spaces import PUBLISHED, RcnetSpace, find_space
-from hwnas.targets.artifact import Artifact
-from hwnas.targets.content import FORMATS, PRECISIONS, Content
 from hwnas.targets.formats import find_format
-from hwnas.targets.half import half
-from hwnas.workflows import export as exports
-from hwnas.workflows import parity as parities
+from hwnas.targets.shared.artifact import Artifact
+from hwnas.targets.shared.format import FORMATS, PRECISIONS, Content
+from hwnas.targets.shared.half import half
+from hwnas.workflows.export import parity as parities
+from hwnas.workflows.export import winner_file as exports
 from hwnas.workflows.winner import Winner, by_hand
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hwnas.targets.content import Format
+    from hwnas.targets.shared.format import Format
 
 SMALL = find_space("rcnet", input_size="16", classes=10, width=0.25)
 ALL = [(form, precision) for form in FORMATS for precision in PRECISIONS]

@@ -22,15 +22,15 @@ from hwnas.files import sha256
 from hwnas.graph import unnamed
 from hwnas.models.own import load_own
 from hwnas.progress import Silent
-from hwnas.workflows import export_model as own_exports
-from hwnas.workflows.export_model import Asked, export_model
-from hwnas.workflows.origin import origin_of_own
-from hwnas.workflows.own_images import Stated, image_input
+from hwnas.workflows.export import own_model as own_exports
+from hwnas.workflows.export.image_input import Stated, image_input
+from hwnas.workflows.export.own_model import Asked, export_model
+from hwnas.workflows.export.provenance import origin_of_own
 
 if TYPE_CHECKING:
     from conftest import Shell
 
-    from hwnas.targets.artifact import Artifact
+    from hwnas.targets.shared.artifact import Artifact
 
 OWN = """
 import torch

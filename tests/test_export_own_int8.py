@@ -19,23 +19,23 @@ from hwnas.graph import random_weights
 from hwnas.models.own import load_own
 from hwnas.progress import Silent
 from hwnas.spaces import find_space
-from hwnas.targets import compute
 from hwnas.targets.convert import int8_onnx, int8_tflite
 from hwnas.targets.onnx import emitter as onnx_emitter
 from hwnas.targets.onnx.runtime import OnnxRuntime
+from hwnas.targets.shared import compute
 from hwnas.targets.tflite import emitter as tflite_emitter
 from hwnas.targets.tflite.runtime import LiteRt
-from hwnas.workflows import export_model as own_exports
-from hwnas.workflows.export_model import Asked, export_model
-from hwnas.workflows.own_images import Stated
-from hwnas.workflows.parity import difference
-from hwnas.workflows.precision_effect import calibration_images
+from hwnas.workflows.export import own_model as own_exports
+from hwnas.workflows.export.image_input import Stated
+from hwnas.workflows.export.own_model import Asked, export_model
+from hwnas.workflows.export.parity import difference
+from hwnas.workflows.export.precision_effect import calibration_images
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from hwnas.models.own import OwnModel
-    from hwnas.targets.artifact import Artifact
+    from hwnas.targets.shared.artifact import Artifact
 
 DATA = "cluttered-digits"
 RESOLUTION = 16

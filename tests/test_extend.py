@@ -13,7 +13,7 @@ from hwnas.errors import UserError
 from hwnas.progress import Silent
 from hwnas.runs import Run, find_run, run_for
 from hwnas.train.recipe import Recipe, final_recipe
-from hwnas.workflows import train
+from hwnas.workflows.train import train
 from hwnas.workflows.winner import of_run
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hwnas.targets.imports import import_whole
+from hwnas.targets.shared.imports import import_whole
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -30,11 +30,11 @@ from hwnas.graph import (
     unnamed,
 )
 from hwnas.spaces import BASELINES, PUBLISHED, SPACES, find_space
-from hwnas.targets import quantisation
 from hwnas.targets.backend import local_backend
 from hwnas.targets.onnx import emitter as onnx_float
 from hwnas.targets.onnx import int8 as onnx_int8
 from hwnas.targets.onnx.runtime import OnnxRuntime
+from hwnas.targets.shared import quantisation
 from hwnas.targets.tflite import emitter as tflite_float
 from hwnas.targets.tflite import int8 as tflite_int8
 from hwnas.targets.tflite.runtime import LiteRt

@@ -14,9 +14,9 @@ from onnx import TensorProto, helper
 from hwnas.errors import UserError
 from hwnas.graph import INPUT, GraphBuilder, random_weights
 from hwnas.spaces import find_space
-from hwnas.targets.interface import Interface, TensorSpec, interface_of
 from hwnas.targets.onnx import emitter as onnx_emitter
 from hwnas.targets.onnx.runtime import OnnxRuntime
+from hwnas.targets.shared.interface import Interface, TensorSpec, interface_of
 from hwnas.targets.tflite import emitter as tflite_emitter
 from hwnas.targets.tflite import int8 as tflite_int8
 from hwnas.targets.tflite.remote import DEFAULT_PYTHON, VARIABLE, RemoteRuntime

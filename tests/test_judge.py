@@ -18,7 +18,7 @@ from hwnas.data.selection import USUAL
 from hwnas.data.splits import split_rows
 from hwnas.progress import Silent
 from hwnas.spaces import find_space
-from hwnas.workflows.evaluators import Asked, scoring
+from hwnas.workflows.search.evaluators import Asked, scoring
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

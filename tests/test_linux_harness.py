@@ -21,7 +21,7 @@ from hwnas.bundle.check import read_results
 from hwnas.device import describe_host
 from hwnas.progress import Silent
 from hwnas.targets.tflite.remote import DEFAULT_PYTHON
-from hwnas.workflows.bundle import ingest
+from hwnas.workflows.profile.bundle import ingest
 
 
 @pytest.fixture(scope="module")

@@ -30,10 +30,10 @@ from hwnas.search.strategy import Options
 from hwnas.spaces import find_space
 from hwnas.train.outcome import versions
 from hwnas.train.recipe import QUICK, STITCH, TEACHER, UNIT
-from hwnas.workflows.budgets import parse_limits
-from hwnas.workflows.request import Request
-from hwnas.workflows.search import Search
-from hwnas.workflows.start_search import start_search
+from hwnas.workflows.search.budgets import parse_limits
+from hwnas.workflows.search.engine import Search
+from hwnas.workflows.search.network_request import Request
+from hwnas.workflows.search.search import start_search
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,9 +12,9 @@ import pytest
 
 from hwnas.progress import Silent
 from hwnas.spaces import find_space
-from hwnas.targets.artifact import Artifact
 from hwnas.targets.formats import find_format
-from hwnas.workflows import export as exports
+from hwnas.targets.shared.artifact import Artifact
+from hwnas.workflows.export import winner_file as exports
 from hwnas.workflows.winner import Winner
 
 READERS = Path(__file__).parent / "readers"

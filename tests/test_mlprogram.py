@@ -34,14 +34,14 @@ from hwnas.graph import (
 )
 from hwnas.models.network import Network, fold, initialise
 from hwnas.spaces import BASELINES, PUBLISHED, find_space, mobilenet_v2
-from hwnas.targets import std
 from hwnas.targets.apple import require, versions
-from hwnas.targets.artifact import Artifact
 from hwnas.targets.mlprogram import emitter, executor
 from hwnas.targets.mlprogram.emitter import emit
 from hwnas.targets.mlprogram.package import MANIFEST, MODEL, WEIGHTS
 from hwnas.targets.mlprogram.storage import WEIGHT_THRESHOLD, as_stored, in_8_bits
-from hwnas.targets.quiet import quietly
+from hwnas.targets.shared import std
+from hwnas.targets.shared.artifact import Artifact
+from hwnas.targets.shared.quiet import quietly
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

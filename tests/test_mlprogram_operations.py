@@ -14,10 +14,10 @@ from torch.nn import functional
 
 from hwnas.errors import CheckFailed, HwnasError, UserError
 from hwnas.targets.apple import require, versions
-from hwnas.targets.artifact import Artifact
 from hwnas.targets.mlprogram import executor
 from hwnas.targets.mlprogram.package import MODEL
-from hwnas.targets.quiet import quietly
+from hwnas.targets.shared.artifact import Artifact
+from hwnas.targets.shared.quiet import quietly
 
 if TYPE_CHECKING:
     from collections.abc import Callable

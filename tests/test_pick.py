@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from grids import COLUMNS, SEARCH, Prompt, best, grid, prompt  # noqa: F401
 
-from hwnas.workflows.pick import Scored, best_of
+from hwnas.workflows.search.pick import Scored, best_of
 
 if TYPE_CHECKING:
     from conftest import Shell

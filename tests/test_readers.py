@@ -19,7 +19,7 @@ from hwnas.targets.apple import require
 from hwnas.targets.coreml import emitter as coreml_emitter
 from hwnas.targets.onnx import emitter as onnx_emitter
 from hwnas.targets.onnx import int8 as onnx_int8
-from hwnas.targets.quantisation import calibrate
+from hwnas.targets.shared.quantisation import calibrate
 from hwnas.targets.tflite import emitter as tflite_emitter
 from hwnas.targets.tflite import int8 as tflite_int8
 from hwnas.targets.tflite import pixels

@@ -18,7 +18,7 @@ from hwnas.graph import FP32, ImageInput, find_precision, random_weights
 from hwnas.graph.inputs import IMAGENET_MEAN, IMAGENET_STD
 from hwnas.spaces import SPACES
 from hwnas.targets.onnx import emitter
-from hwnas.workflows.budgets import deployment, exact_cost
+from hwnas.workflows.search.budgets import deployment, exact_cost
 
 if TYPE_CHECKING:
     from pathlib import Path

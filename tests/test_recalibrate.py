@@ -31,7 +31,7 @@ from hwnas.progress import Silent
 from hwnas.runs import Run
 from hwnas.spaces import SPACES
 from hwnas.targets.backend import local_backend
-from hwnas.workflows import bench as benches
+from hwnas.workflows.bench import timing as benches
 from hwnas.workflows.winner import of_run
 
 if TYPE_CHECKING:

@@ -24,8 +24,8 @@ from hwnas.profiler.replace import replace_unstable
 from hwnas.progress import Silent
 from hwnas.spaces import SPACES
 from hwnas.targets.backend import Backend, local_backend
-from hwnas.workflows.lut_validate import validate_table
-from hwnas.workflows.profile import profile_target
+from hwnas.workflows.lut.validate import validate_table
+from hwnas.workflows.profile.here import profile_target
 
 if TYPE_CHECKING:
     from pathlib import Path

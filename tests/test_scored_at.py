@@ -19,18 +19,18 @@ from hwnas.evaluate.trainer import TrainEvaluator
 from hwnas.files import fingerprint
 from hwnas.progress import Silent
 from hwnas.train.recipe import PAPER_SEARCH, QUICK
-from hwnas.workflows import start_search
-from hwnas.workflows.budgets import parse_limits
-from hwnas.workflows.evaluators import GPU_LANES
-from hwnas.workflows.request import Request
+from hwnas.workflows.search import search as start_search
+from hwnas.workflows.search.budgets import parse_limits
+from hwnas.workflows.search.evaluators import GPU_LANES
+from hwnas.workflows.search.network_request import Request
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from conftest import Shell
 
-    from hwnas.workflows.asked import Opened
-    from hwnas.workflows.search import Search
+    from hwnas.workflows.search.engine import Search
+    from hwnas.workflows.search.request import Opened
 
 LIMITS = parse_limits({"params": ["0.8M"]})
 BUDGET = ("search", "--space", "rcnet-cifar10", "--budget-params", "0.8M")

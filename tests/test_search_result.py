@@ -12,8 +12,8 @@ from hwnas.cost import Budget, Problem
 from hwnas.evaluate.evaluation import Evaluation
 from hwnas.search.ledger import Ledger, Score
 from hwnas.spaces import find_space
-from hwnas.workflows.scoring import Ahead
-from hwnas.workflows.search_result import JUDGED, SearchResult
+from hwnas.workflows.search.result import JUDGED, SearchResult
+from hwnas.workflows.search.stored_scores import Ahead
 
 if TYPE_CHECKING:
     from hwnas.spaces import Arch

@@ -21,8 +21,8 @@ from hwnas.progress import Silent
 from hwnas.search.rules import default_rules, make_rules
 from hwnas.spaces import neighbours
 from hwnas.spaces.tabular import read_tabular
-from hwnas.workflows.start_search import start_search
-from hwnas.workflows.tabular_request import TabularRequest
+from hwnas.workflows.search.search import start_search
+from hwnas.workflows.search.tabular_request import TabularRequest
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -31,7 +31,7 @@ from hwnas.targets.tflite import flatbuffer, int8
 from hwnas.targets.tflite.emitter import emit
 from hwnas.targets.tflite.model import OPERATORS
 from hwnas.targets.tflite.runtime import LiteRt
-from hwnas.workflows.bench import backend_for, baseline, bench
+from hwnas.workflows.bench.timing import backend_for, baseline, bench
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,12 +14,12 @@ from hwnas.errors import UserError
 from hwnas.graph import GraphBuilder, ImageInput, random_weights
 from hwnas.progress import Silent
 from hwnas.spaces import find_space
-from hwnas.targets import compute
-from hwnas.targets.content import normalised
 from hwnas.targets.formats import find_format
+from hwnas.targets.shared import compute
+from hwnas.targets.shared.format import normalised
 from hwnas.targets.tflite import emitter, half, int8, pixels
 from hwnas.targets.tflite.runtime import LiteRt
-from hwnas.workflows import export as exports
+from hwnas.workflows.export import winner_file as exports
 from hwnas.workflows.winner import Winner
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from hwnas.bundle import probe
 from hwnas.bundle.manifest import TensorFacts, TimedModel
 from hwnas.errors import UserError
 from hwnas.graph import random_weights
-from hwnas.targets.artifact import Artifact
 from hwnas.targets.backend import local_backend
 from hwnas.targets.device_models import device_models
+from hwnas.targets.shared.artifact import Artifact
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hwnas.graph import Graph
     from hwnas.targets.backend import Backend
     from hwnas.targets.device_models import DeviceModels
-    from hwnas.targets.interface import Interface
+    from hwnas.targets.shared.interface import Interface
 
 
 HALF_TOLERANCE = 0.2

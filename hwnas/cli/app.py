@@ -6,7 +6,20 @@ from typing import Annotated
 
 import typer
 
-from hwnas.cli import bench, data, export, info, lut, pick, profile, quickstart, search, train
+from hwnas.cli import (
+    bench,
+    data,
+    export,
+    info,
+    lut,
+    pick,
+    predict,
+    profile,
+    quickstart,
+    search,
+    train,
+)
+from hwnas.cli.command import GroupedHelp
 from hwnas.cli.console import guarded
 from hwnas.cli.lazy_help import LazyHelp
 
@@ -48,10 +61,10 @@ for _name, _command in (
     ("train", train.train),
     ("export", export.export),
     ("bench", bench.bench),
-    ("predict", info.predict),
     ("targets", info.targets),
     ("doctor", info.doctor),
 ):
     app.command(_name, cls=LazyHelp)(guarded(_command))
+app.command("predict", cls=GroupedHelp)(predict.predict)
 app.add_typer(data.app)
 app.add_typer(lut.app)

@@ -94,8 +94,8 @@ def bench_run(
     Raises:
         typer.Exit: with code 1 if the winner takes longer than its budget.
     """
-    from hwnas.workflows.bench_run import bench_winner
-    from hwnas.workflows.recalibrate import recalibrate as correct_tables
+    from hwnas.workflows.bench.recalibration import recalibrate as correct_tables
+    from hwnas.workflows.bench.run import bench_winner
 
     done = bench_winner(
         workspace, run, targets, baselines, TerminalReporter(), recalibrating=recalibrate
@@ -112,7 +112,7 @@ def bench_run(
 def _of_model(
     path: Path, targets: Sequence[str], budgets: Sequence[str], baselines: Sequence[str]
 ) -> dict[str, Any]:
-    from hwnas.workflows.bench_model import bench_model, read_model
+    from hwnas.workflows.bench.model import bench_model, read_model
 
     return bench_model(read_model(path), targets, budgets, baselines, TerminalReporter()).to_json()
 

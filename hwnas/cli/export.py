@@ -83,7 +83,7 @@ def export(
     from hwnas.runs import find_run
     from hwnas.spaces import find_space
     from hwnas.workflows import winner as winners
-    from hwnas.workflows.origin import origin_of
+    from hwnas.workflows.export.provenance import origin_of
 
     selection = Selection(held_out_per_class, skip_damaged)
     if model is not None:
@@ -142,8 +142,8 @@ def export_own(
     from hwnas.files import require_writable
     from hwnas.models.own import load_own
     from hwnas.spaces.catalog import parse_resolution
-    from hwnas.workflows.export_model import Asked, export_model
-    from hwnas.workflows.own_images import Stated
+    from hwnas.workflows.export.image_input import Stated
+    from hwnas.workflows.export.own_model import Asked, export_model
 
     if input_size is None:
         raise UserError("--model needs the size of its images: --input 3x224x224.")
@@ -168,7 +168,7 @@ def export_winner(
     """Export, warning first when the weights are random."""
     from hwnas.files import require_writable
     from hwnas.targets.formats import check_precision, find_format
-    from hwnas.workflows import export as exports
+    from hwnas.workflows.export import winner_file as exports
 
     name, usual = exports.usual(winner)
     chosen = find_format(form or name, pixels=mediapipe)

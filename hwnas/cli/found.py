@@ -10,7 +10,7 @@ from hwnas.cli.console import stdout
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hwnas.workflows.asked import SearchRequest
+    from hwnas.workflows.search.request import SearchRequest
 
 
 def show_search(request: SearchRequest, result: dict[str, Any]) -> None:

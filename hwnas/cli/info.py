@@ -1,76 +1,11 @@
-"""`hwnas predict`, `hwnas targets`, `hwnas doctor`."""
+"""`hwnas targets` and `hwnas doctor`."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from hwnas.cli import options
-from hwnas.cli.console import TerminalReporter, print_json, stdout
-
-
-def predict(
-    arch: Annotated[
-        str,
-        typer.Argument(
-            help='36 type numbers ("5,0,...|..."), "s0", or a published name: rcnet-cifar100, '
-            "rcnet-imagenet, rcnet-b-imagenet."
-        ),
-    ],
-    target: options.Target = None,
-    space: options.Space = None,
-    input_size: options.Input = None,
-    classes: options.Classes = None,
-    width: options.Width = None,
-    confidence: Annotated[
-        float | None, typer.Option("--confidence", help="Of the latency's upper bound.")
-    ] = None,
-    workspace: options.Workspace = options.HERE,
-    json: options.Json = False,
-) -> None:
-    """Tell what a network costs: exact counts, predicted latency.
-
-    Example: hwnas predict s0 --space rcnet-cifar100
-    """
-    from hwnas.workflows.predict import predict_costs
-
-    costs = predict_costs(
-        workspace,
-        arch,
-        target=target,
-        space=space,
-        geometry={"input_size": input_size, "classes": classes, "width": width},
-        confidence=confidence,
-        reporter=TerminalReporter(),
-    )
-    if json:
-        print_json(costs)
-        return
-    _show_costs(costs)
-
-
-def _show_costs(costs: dict[str, Any]) -> None:
-    from hwnas import units
-
-    out = stdout()
-    out.print(f"{costs['arch']}  ({costs['space']})")
-    out.print(f"params    {costs['params']:,}")
-    out.print(f"MAdds     {costs['madds']:,}")
-    if costs["size_bytes"] is not None:
-        size = units.SIZE.format(costs["size_bytes"])
-        out.print(f"file      at most {size} ({costs['size_format']}, {costs['precision']})")
-    out.print(f"memory    {units.MEMORY.format(costs['peak_memory_bytes'])} (peak activations)")
-    if costs["latency_ms"] is None:
-        out.print("latency   unknown: name a device with --target")
-        return
-    bound = f", at most {costs['latency_upper_ms']:.4g} ms at {costs['confidence']:.0%} confidence"
-    out.print(
-        f"latency   {costs['latency_ms']:.4g} ms on {costs['target']} ({costs['latency_source']})"
-        + bound
-    )
-    if costs["energy_mj"] is not None:
-        out.print(f"energy    {costs['energy_mj']:.4g} mJ ({costs['energy_source']})")
+from hwnas.cli.console import print_json, stdout
 
 
 def targets(workspace: options.Workspace = options.HERE, json: options.Json = False) -> None:
@@ -112,7 +47,7 @@ def doctor(json: options.Json = False) -> None:
 
     Example: hwnas doctor
     """
-    from hwnas.doctor import examine
+    from hwnas.workflows.doctor import examine
 
     findings = examine()
     if json:

@@ -10,7 +10,7 @@ from hwnas.cli import options
 from hwnas.cli.console import print_json, stdout
 
 if TYPE_CHECKING:
-    from hwnas.workflows.lut_diff import Difference
+    from hwnas.workflows.lut.diff import Difference
 
 WORST = 5
 
@@ -26,7 +26,7 @@ def diff(
 
     Example: hwnas lut diff onnx-cpu tflite --space rcnet-imagenet
     """
-    from hwnas.workflows.lut_diff import compare_tables
+    from hwnas.workflows.lut.diff import compare_tables
 
     found = compare_tables(workspace, a, b, space)
     if json:

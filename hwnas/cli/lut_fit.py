@@ -13,7 +13,7 @@ from hwnas.errors import CheckFailed, UserError
 
 if TYPE_CHECKING:
     from hwnas.lut.grid import GridFit
-    from hwnas.workflows.profile import Profiled
+    from hwnas.workflows.profile.here import Profiled
 
 
 def fit(
@@ -85,7 +85,7 @@ def _fit_target(
 ) -> None:
     from hwnas.device import find_target
     from hwnas.spaces import find_space
-    from hwnas.workflows.lut_fit import fit_target
+    from hwnas.workflows.lut.fit import fit_target
 
     device = find_target(target)
     chosen = find_space(space or device.default_space, **geometry)
@@ -133,7 +133,7 @@ def _show_table(done: Profiled) -> None:
 def _fit_grid(
     path: Path, ops: str, latency: str, empty: str | None, out: Path | None, *, json: bool
 ) -> None:
-    from hwnas.workflows.lut_fit import fit_file
+    from hwnas.workflows.lut.fit import fit_file
 
     columns = [name.strip() for name in ops.split(",") if name.strip()]
     if not columns:

@@ -12,7 +12,7 @@ from hwnas.cli.console import print_json, stdout
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hwnas.workflows.lut_show import Shown
+    from hwnas.workflows.lut.show import Shown
 
 MICROSECONDS_BELOW = 0.1
 """Tables whose typical key takes less (milliseconds) are shown in microseconds."""
@@ -36,7 +36,7 @@ def show(
 
     Example: hwnas lut show --target onnx-cpu --effects
     """
-    from hwnas.workflows.lut_show import show_table
+    from hwnas.workflows.lut.show import show_table
 
     shown = show_table(workspace, target, space)
     if json:

@@ -10,7 +10,7 @@ from hwnas.cli import options
 from hwnas.cli.console import TerminalReporter, print_json, stdout
 
 if TYPE_CHECKING:
-    from hwnas.workflows.lut_validate import Validated
+    from hwnas.workflows.lut.validate import Validated
 
 SLOWER = 0.03
 """Change of the machine's speed from which on it is named."""
@@ -43,7 +43,7 @@ def validate(
 
     Example: hwnas lut validate --target onnx-cpu --fresh
     """
-    from hwnas.workflows.lut_validate import validate_table
+    from hwnas.workflows.lut.validate import validate_table
 
     found = validate_table(
         workspace,

@@ -27,7 +27,7 @@ def pick(
     """
     from hwnas.errors import UserError
     from hwnas.runs import find_run
-    from hwnas.workflows import pick as picks
+    from hwnas.workflows.search import pick as picks
 
     quantities = options.by_resource(
         budget_latency, budget_params, budget_madds, budget_energy, budget_memory, budget_size

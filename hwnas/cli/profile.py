@@ -108,7 +108,7 @@ def profile(
     """
     from hwnas.device import find_target
     from hwnas.spaces import find_space
-    from hwnas.workflows.profile import MeterLog, profile_target
+    from hwnas.workflows.profile.here import MeterLog, profile_target
 
     profile_rules.check(
         {
@@ -183,7 +183,7 @@ def _listen(
     json: bool,
 ) -> None:
     from hwnas.profiler.bundled import sized_plan
-    from hwnas.workflows.agent import Door, profile_by_agent
+    from hwnas.workflows.profile.agent import Door, profile_by_agent
 
     plan, reporter = sized_plan(space, networks), TerminalReporter()
     try:
@@ -204,7 +204,7 @@ def _emit(
     *,
     json: bool,
 ) -> None:
-    from hwnas.workflows.bundle import emit
+    from hwnas.workflows.profile.bundle import emit
 
     done = emit(device, space, folder, workspace, TerminalReporter(), networks=networks)
     if json:
@@ -229,8 +229,8 @@ def _emit(
 
 
 def _ingest(file: Path, workspace: Path, target: str | None, *, fresh: bool, json: bool) -> None:
-    from hwnas.workflows.bundle import ingest
-    from hwnas.workflows.profile import Profiled
+    from hwnas.workflows.profile.bundle import ingest
+    from hwnas.workflows.profile.here import Profiled
 
     done = ingest(file, workspace, TerminalReporter(), target=target, fresh=fresh)
     progress = {"complete": done.table is not None, "jobs_done": done.done, "jobs": done.jobs}

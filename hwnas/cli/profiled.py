@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from hwnas.cli.console import print_json, stdout
 
 if TYPE_CHECKING:
-    from hwnas.workflows.profile import Profiled
+    from hwnas.workflows.profile.here import Profiled
 
 
 def tell(done: Profiled, *, json: bool, **more: object) -> None:

@@ -31,14 +31,14 @@ def quickstart(
     from hwnas.spaces import find_space
     from hwnas.units import LATENCY
     from hwnas.workflows import winner as winners
-    from hwnas.workflows.budgets import parse_limit
-    from hwnas.workflows.origin import origin_of
-    from hwnas.workflows.profile import profile_target
+    from hwnas.workflows.export.provenance import origin_of
+    from hwnas.workflows.profile.here import profile_target
     from hwnas.workflows.quickstart import SPACE, TARGET, TEACHERS, budget_ms
-    from hwnas.workflows.request import Request
-    from hwnas.workflows.start_search import start_search
-    from hwnas.workflows.torch_device import AUTO
-    from hwnas.workflows.train import train_winner
+    from hwnas.workflows.search.budgets import parse_limit
+    from hwnas.workflows.search.network_request import Request
+    from hwnas.workflows.search.search import start_search
+    from hwnas.workflows.search.torch_device import AUTO
+    from hwnas.workflows.train.train import train_winner
 
     def show(present: Callable[[Any], None], found: Any) -> None:
         if not json:

@@ -10,7 +10,7 @@ from hwnas.cli.console import TerminalReporter, print_json
 from hwnas.search import defaults
 
 if TYPE_CHECKING:
-    from hwnas.workflows.asked import SearchRequest
+    from hwnas.workflows.search.request import SearchRequest
 
 
 def search(
@@ -71,18 +71,18 @@ def search(
     from hwnas.lut.library import Library
     from hwnas.spaces import TABULAR
     from hwnas.units import parse_seconds
-    from hwnas.workflows import search_recipes as recipes
-    from hwnas.workflows.budgets import parse_limits
-    from hwnas.workflows.predict import check_confidence, choose
-    from hwnas.workflows.request import Request
-    from hwnas.workflows.start_search import start_search
-    from hwnas.workflows.tabular_options import (
+    from hwnas.workflows.predict.predict import check_confidence, choose
+    from hwnas.workflows.search import recipes
+    from hwnas.workflows.search.budgets import parse_limits
+    from hwnas.workflows.search.network_request import Request
+    from hwnas.workflows.search.search import start_search
+    from hwnas.workflows.search.tabular_options import (
         refuse_with_table,
         refuse_without_table,
         table_values,
     )
-    from hwnas.workflows.tabular_request import TabularRequest
-    from hwnas.workflows.torch_device import AUTO, CPU
+    from hwnas.workflows.search.tabular_request import TabularRequest
+    from hwnas.workflows.search.torch_device import AUTO, CPU
 
     quantities = options.by_resource(
         budget_latency, budget_params, budget_madds, budget_energy, budget_memory, budget_size

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hwnas.data.selection import Selection
     from hwnas.progress import Reporter
     from hwnas.spaces import RcnetSpace
-    from hwnas.workflows.train import How
+    from hwnas.workflows.train.train import How
 
 AS_PRESET = "the recipe's"
 
@@ -98,7 +98,7 @@ def train(
     from hwnas.data.selection import Selection
     from hwnas.progress import Silent
     from hwnas.train.world import joined
-    from hwnas.workflows.train import How
+    from hwnas.workflows.train.train import How
 
     changes = Changes(
         epochs=epochs,
@@ -154,7 +154,7 @@ class _What:
         from hwnas.errors import UserError
         from hwnas.runs import find_run
         from hwnas.spaces import find_space
-        from hwnas.workflows.train import train_by_hand, train_winner
+        from hwnas.workflows.train.train import train_by_hand, train_winner
 
         dataset, data_dir, selection = self.data
         if self.arch is None:

@@ -12,7 +12,7 @@ TEACHERS = 4
 
 RECIPES = ("quick", "paper")
 RECIPE = "quick"
-"""How `train` trains a candidate; see `hwnas.workflows.search_recipes`."""
+"""How `train` trains a candidate; see `hwnas.workflows.search.recipes`."""
 
 MAX_EVALUATIONS = 90
 """Networks that `train` scores at most: keeps a search on a CPU within ten minutes on two cores."""

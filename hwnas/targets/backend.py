@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hwnas.graph import Graph, Weights
-    from hwnas.targets.interface import Interface
+    from hwnas.targets.shared.interface import Interface
 
 
 class Session(Protocol):

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hwnas.targets.artifact import Artifact
-from hwnas.targets.interface import Interface
+from hwnas.targets.shared.artifact import Artifact
+from hwnas.targets.shared.interface import Interface
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hwnas.errors import UserError, one_of
-from hwnas.targets.content import FORMATS, Format
+from hwnas.targets.shared.format import FORMATS, Format
 
 
 def find_format(name: str, *, pixels: bool = False) -> Format:

@@ -5,10 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hwnas.targets import quantisation
-from hwnas.targets.artifact import Artifact
-from hwnas.targets.content import PRECISIONS, Arithmetic, Content, Format, Unadapted, normalised
-from hwnas.targets.half import halved
+from hwnas.targets.shared import quantisation
+from hwnas.targets.shared.artifact import Artifact
+from hwnas.targets.shared.format import (
+    PRECISIONS,
+    Arithmetic,
+    Content,
+    Format,
+    Unadapted,
+    normalised,
+)
+from hwnas.targets.shared.half import halved
 from hwnas.targets.tflite.pixels import adapted, as_taken
 
 if TYPE_CHECKING:
@@ -19,7 +26,7 @@ if TYPE_CHECKING:
 
     from hwnas.graph import Graph, ImageInput, Weights
     from hwnas.targets.backend import Session
-    from hwnas.targets.quantisation import Affine
+    from hwnas.targets.shared.quantisation import Affine
 
 
 @dataclass(frozen=True, slots=True)

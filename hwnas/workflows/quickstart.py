@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hwnas.workflows import bench as benches
+from hwnas.workflows.bench import timing as benches
 
 if TYPE_CHECKING:
     from hwnas.device import DeviceProfile

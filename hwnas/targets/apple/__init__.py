@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 from hwnas.errors import MissingPackage
-from hwnas.targets.imports import import_whole
+from hwnas.targets.shared.imports import import_whole
 
 
 def require(module: str) -> Any:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hwnas.targets.apple import require
-from hwnas.targets.artifact import Artifact
-from hwnas.targets.content import PRECISIONS, Arithmetic, Content, Format, Unadapted
+from hwnas.targets.shared.artifact import Artifact
+from hwnas.targets.shared.format import PRECISIONS, Arithmetic, Content, Format, Unadapted
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from hwnas.errors import MissingPackage
 from hwnas.targets.onnx.model import import_onnx
 from hwnas.targets.onnx.runtime import import_onnxruntime
-from hwnas.targets.quiet import quietly
+from hwnas.targets.shared.quiet import quietly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

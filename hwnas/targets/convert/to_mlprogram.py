@@ -14,13 +14,13 @@ from torch import nn
 from hwnas.targets.apple import require
 from hwnas.targets.apple.classifier import IMAGE, LABEL, PIXEL_SCALE
 from hwnas.targets.mlprogram import package
-from hwnas.targets.quiet import quietly
+from hwnas.targets.shared.quiet import quietly
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from hwnas.graph import ImageInput
-    from hwnas.targets.artifact import Artifact
+    from hwnas.targets.shared.artifact import Artifact
 
 PRECISIONS = ("fp16", "fp32", "int8")
 """The default first. int8: large weights, one scale per output channel, the rest as fp16."""

@@ -6,7 +6,7 @@ import importlib.util
 from typing import TYPE_CHECKING, Any
 
 from hwnas.errors import MissingPackage
-from hwnas.targets.quiet import quietly
+from hwnas.targets.shared.quiet import quietly
 
 if TYPE_CHECKING:
     import torch

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from hwnas.errors import MissingPackage, UserError
-from hwnas.targets.imports import import_whole
-from hwnas.targets.quiet import quietly
+from hwnas.targets.shared.imports import import_whole
+from hwnas.targets.shared.quiet import quietly
 
 if TYPE_CHECKING:
     from hwnas.graph import ImageInput

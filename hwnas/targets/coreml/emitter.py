@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hwnas.graph import INPUT
-from hwnas.targets import std
 from hwnas.targets.apple import classifier, require, versions
 from hwnas.targets.apple.classifier import IMAGE, LABEL, PIXEL_SCALE, PROBABILITIES
 from hwnas.targets.coreml import storage
 from hwnas.targets.coreml.writer import Writer
+from hwnas.targets.shared import std
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

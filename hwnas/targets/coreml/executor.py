@@ -15,8 +15,8 @@ import torch
 
 from hwnas.errors import HwnasError, UserError
 from hwnas.targets.apple import require
-from hwnas.targets.compute import one_thread
 from hwnas.targets.coreml.layers import LAYERS, SEVERAL_INPUTS, Layer, unknown
+from hwnas.targets.shared.compute import one_thread
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

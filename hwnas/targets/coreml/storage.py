@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hwnas.targets.half import half, halved
-from hwnas.targets.quantisation import integers
+from hwnas.targets.shared.half import half, halved
+from hwnas.targets.shared.quantisation import integers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hwnas.graph import INPUT
-from hwnas.targets import std
 from hwnas.targets.apple import classifier, require
 from hwnas.targets.apple.classifier import IMAGE, LABEL, PIXEL_SCALE
 from hwnas.targets.mlprogram import package
 from hwnas.targets.mlprogram.garbage import young_garbage_only
 from hwnas.targets.mlprogram.writer import Writer
-from hwnas.targets.quiet import quietly
+from hwnas.targets.shared import std
+from hwnas.targets.shared.quiet import quietly
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from hwnas.graph import Graph, ImageInput, Weights
-    from hwnas.targets.artifact import Artifact
+    from hwnas.targets.shared.artifact import Artifact
 
 SCORES = "softmax"
 """Name of the probabilities inside the program."""

@@ -17,17 +17,17 @@ import torch
 
 from hwnas.errors import HwnasError, UserError
 from hwnas.targets.apple import require
-from hwnas.targets.compute import one_thread
-from hwnas.targets.half import rounded
 from hwnas.targets.mlprogram.garbage import young_garbage_only
 from hwnas.targets.mlprogram.operations import OPERATIONS, Inputs, unknown
 from hwnas.targets.mlprogram.package import MODEL
+from hwnas.targets.shared.compute import one_thread
+from hwnas.targets.shared.half import rounded
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from hwnas.targets.artifact import Artifact
+    from hwnas.targets.shared.artifact import Artifact
 
 LATEST = 10
 """Specification version up to which programs are read."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hwnas.targets.apple import classifier, require
 from hwnas.targets.apple.classifier import LABEL, PROBABILITIES
-from hwnas.targets.artifact import Artifact
+from hwnas.targets.shared.artifact import Artifact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

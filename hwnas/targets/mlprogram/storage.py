@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hwnas.targets import half, std
+from hwnas.targets.shared import half, std
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -24,8 +24,8 @@ from hwnas.graph import (
     Shuffle,
     Slice,
 )
-from hwnas.targets.half import half
 from hwnas.targets.mlprogram.storage import in_8_bits, takes_8_bits
+from hwnas.targets.shared.half import half
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

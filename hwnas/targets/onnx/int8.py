@@ -42,7 +42,7 @@ from hwnas.targets.onnx.emitter import (
     spread,
 )
 from hwnas.targets.onnx.model import OUTPUT, Model
-from hwnas.targets.quantisation import LEVELS, Affine, between, calibrate, clamps, integers
+from hwnas.targets.shared.quantisation import LEVELS, Affine, between, calibrate, clamps, integers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -8,7 +8,7 @@ import numpy as np
 
 from hwnas.errors import MissingPackage
 from hwnas.graph import INPUT
-from hwnas.targets.half import half
+from hwnas.targets.shared.half import half
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -9,8 +9,8 @@ import numpy as np
 
 from hwnas.errors import MissingPackage, UserError
 from hwnas.measure import elapsed_ms
-from hwnas.targets.inputs import quantised, steady_input
-from hwnas.targets.interface import TensorSpec, interface_of
+from hwnas.targets.shared.inputs import quantised, steady_input
+from hwnas.targets.shared.interface import TensorSpec, interface_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hwnas.targets.half import half
+from hwnas.targets.shared.half import half
 from hwnas.targets.tflite.arithmetic import Float, Order
 from hwnas.targets.tflite.emitter import emit_with
 

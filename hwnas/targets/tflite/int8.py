@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hwnas.targets.quantisation import (
+from hwnas.targets.shared.quantisation import (
     LEVELS,
     WEIGHT_LIMIT,
     Affine,

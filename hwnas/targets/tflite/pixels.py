@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hwnas.errors import UserError
-from hwnas.targets import std
+from hwnas.targets.shared import std
 
 if TYPE_CHECKING:
     from hwnas.graph import Graph, ImageInput, Weights

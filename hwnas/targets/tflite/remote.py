@@ -20,8 +20,8 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from hwnas.errors import UserError
-from hwnas.targets.inputs import dequantised, quantised, steady_input
-from hwnas.targets.interface import interface_of
+from hwnas.targets.shared.inputs import dequantised, quantised, steady_input
+from hwnas.targets.shared.interface import interface_of
 from hwnas.targets.tflite.runtime import channels_first, spec
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ import numpy as np
 
 from hwnas.errors import MissingPackage, UserError
 from hwnas.measure import elapsed_ms
-from hwnas.targets.inputs import dequantised, quantised, steady_input
-from hwnas.targets.interface import TensorSpec, interface_of
-from hwnas.targets.quiet import STDERR, descriptor_silenced
+from hwnas.targets.shared.inputs import dequantised, quantised, steady_input
+from hwnas.targets.shared.interface import TensorSpec, interface_of
+from hwnas.targets.shared.quiet import STDERR, descriptor_silenced
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,0 +1,1 @@
+"""What deployment formats share: files, interfaces, quantisation, what a format is."""

@@ -1,0 +1,1 @@
+"""`hwnas bench`: networks side by side on a target, against prediction and budget."""

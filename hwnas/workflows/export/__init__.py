@@ -1,0 +1,1 @@
+"""`hwnas export`: a model file that was checked against torch."""

@@ -1,0 +1,148 @@
+"""`hwnas lut validate`: how far a table can be trusted, by its own check and by a fresh one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hwnas.device import find_target
+from hwnas.errors import TableError, UserError
+from hwnas.files import require_writable
+from hwnas.lut.accuracy import CONFIDENCE, compare
+from hwnas.lut.library import Library
+from hwnas.workflows.lut.trust import check_table
+from hwnas.workflows.predict.predict import check_confidence, choose
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hwnas.lut.table import HeldOut, Table
+    from hwnas.progress import Reporter
+
+FRESH_NETWORKS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Validated:
+    """The figures of a check and the networks behind them.
+
+    Attributes:
+        table: that was checked.
+        fresh: whether networks were timed for it now.
+        figures: as JSON.
+        networks: predicted and measured.
+    """
+
+    table: Table
+    fresh: bool
+    figures: dict[str, Any]
+    networks: tuple[HeldOut, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether the gate holds."""
+        return not self.figures["failures"]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what was checked and the figures."""
+        table = self.table
+        return {
+            "target": table.target,
+            "space": table.space.name,
+            "source": table.meta["source"],
+            "precision": table.meta["precision"],
+            "runtime": table.meta["runtime"],
+            "device": table.meta["device"],
+            "fresh": self.fresh,
+            **self.figures,
+        }
+
+
+def validate_table(
+    workspace: Path,
+    target: str | None,
+    space: str | None,
+    reporter: Reporter,
+    *,
+    fresh: bool,
+    networks: int = FRESH_NETWORKS,
+    seed: int = 0,
+    confidence: float | None = None,
+) -> Validated:
+    """Return the stored check of a table, or make a fresh one on networks it has never seen.
+
+    Args:
+        workspace: holds lut/.
+        target: of the table, or None for the newest.
+        space: of the table, or None for the newest.
+        reporter: told what happens.
+        fresh: time new networks; else tell what the table says.
+        networks: how many new ones.
+        seed: which new ones.
+        confidence: of the margin whose coverage is told.
+
+    Raises:
+        UserError: no such table, one that has no check, or a target that does not run here.
+    """
+    library, level = Library(workspace), check_confidence(confidence) or CONFIDENCE
+    name, chosen = choose(library, target, space, {})
+    if name is None:
+        raise UserError("there is no table in this workspace yet: hwnas profile --target onnx-cpu")
+    table = library.find(name, chosen.name)
+    if table.estimated:
+        raise TableError(
+            f"the table of {name} for {chosen.name} is ESTIMATED: no network was timed, so there "
+            "is no held-out check. `hwnas lut show` tells its uncertainty."
+        )
+    if not fresh:
+        return _stored(table, level)
+    check_table(table, reporter)
+    return _fresh(table, workspace, reporter, networks, seed, level)
+
+
+def _stored(table: Table, confidence: float) -> Validated:
+    check, margin = table.meta["validation"], table.margin(confidence)
+    within = [n.measured_ms <= n.predicted_ms * (1 + margin) for n in table.held_out]
+    accuracy = compare(
+        [n.predicted_ms for n in table.held_out], [n.measured_ms for n in table.held_out]
+    )
+    figures = {
+        **check,
+        **accuracy.to_json(),
+        "coverage": sum(within) / len(within),
+        "confidence": confidence,
+        "margin": margin,
+        "margin_certainty": table.margin_certainty(confidence),
+        "failures": accuracy.gate(),
+    }
+    return Validated(table, False, figures, table.held_out)
+
+
+def _fresh(
+    table: Table, workspace: Path, reporter: Reporter, networks: int, seed: int, confidence: float
+) -> Validated:
+    from hwnas.profiler.fresh import check_fresh
+    from hwnas.targets.backend import local_backend
+
+    profile = find_target(table.target)
+    backend = (
+        local_backend(profile.runtime, profile.precision, profile.python) if profile.local else None
+    )
+    if backend is None:
+        raise UserError(
+            f"{profile.title} does not run on this machine, so nothing can be timed for a fresh "
+            "check. Without --fresh, the check that the table was made with is shown."
+        )
+    partial = Library(workspace).unfinished(table.target, table.space.name, ".check.jsonl")
+    require_writable(partial.parent)
+    checked = check_fresh(
+        table,
+        profile,
+        backend,
+        reporter,
+        partial,
+        networks=networks,
+        seed=seed,
+        confidence=confidence,
+    )
+    return Validated(table, True, checked.to_json(), checked.networks)

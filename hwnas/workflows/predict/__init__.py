@@ -1,0 +1,1 @@
+"""`hwnas predict`: what is known of a network without running anything."""

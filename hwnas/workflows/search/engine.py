@@ -1,0 +1,256 @@
+"""`hwnas search`: budgets and tables in, the best network that fits and its whole path out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from hwnas.errors import CheckFailed
+from hwnas.evaluate.evaluation import Composed
+from hwnas.evaluate.ray_pool import connected
+from hwnas.evaluate.zero_cost import ZeroCostEvaluator
+from hwnas.search.ledger import Ledger, Score
+from hwnas.search.strategy import drive, find_strategy
+from hwnas.workflows.search.composed_scores import ComposedScorer
+from hwnas.workflows.search.recombination import combine
+from hwnas.workflows.search.result import SearchResult, unfailed
+from hwnas.workflows.search.stored_scores import open_scorer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from hwnas.cost import Cost, Problem
+    from hwnas.evaluate.distill.teacher import Teacher
+    from hwnas.evaluate.evaluation import Evaluation, Evaluator
+    from hwnas.progress import Reporter
+    from hwnas.runs import Run
+    from hwnas.search.ledger import Ask, Job, Step
+    from hwnas.search.strategy import Asking, Options
+    from hwnas.spaces import Arch
+    from hwnas.workflows.search.score_provenance import MadeWith
+    from hwnas.workflows.search.stored_scores import Ahead, Scorer
+
+FINALISTS = 3
+
+SCREENED = 12
+"""Candidates that are scored again to choose the finalists."""
+
+COMBINED = "mix"
+"""Path of the networks that were put together from parts of others."""
+
+MOVES = ("start network", "another network")
+"""The first step of a path, and a further one that is no added block."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """Everything that one search needs.
+
+    Attributes:
+        problem: space and budgets.
+        costs: what is reported of every network.
+        strategy: name of the strategy.
+        options: what it is told.
+        evaluator: scores candidates, or composes their scores from those of parts.
+        judge: scores the finalists, on other held-out images and with more training; None
+            takes the candidates' scores as they are.
+        max_evaluations: limit on candidates, or None.
+        workers: processes, 0 for this one; on Ray tasks at a time, 0 for one per processor.
+        ray: address of the Ray cluster to evaluate on, or None.
+        score_source: what scores are, where no judge gave them.
+        teachers: what candidates imitate, trained before anything else.
+        screen: scores the best candidates again, to choose the finalists; None takes those that
+            have the best scores.
+        made_with: what all of them score with; None where nobody says.
+    """
+
+    problem: Problem
+    costs: Sequence[Cost]
+    strategy: str
+    options: Options
+    evaluator: Evaluator | Composed
+    judge: Evaluator | None
+    max_evaluations: int | None
+    workers: int
+    ray: str | None = None
+    score_source: str = "candidate score"
+    teachers: tuple[Teacher, ...] = ()
+    screen: Evaluator | None = None
+    made_with: MadeWith | None = None
+
+    def check(self) -> None:
+        """Raise what the strategy refuses, before anything is scored or written.
+
+        Raises:
+            UserError: such as a missing limit.
+        """
+        self._asking(Ledger(self.problem, self.max_evaluations)).close()
+
+    def _asking(self, ledger: Ledger) -> Asking:
+        return find_strategy(self.strategy)(self.problem, ledger, self.options)
+
+    def run(self, run: Run, store_path: Path, reporter: Reporter) -> dict[str, Any]:
+        """Search, write search.json, and return its content.
+
+        Every score is committed before it is used, so that a killed search, started again, asks
+        for nothing twice and ends the same.
+
+        Raises:
+            InfeasibleError: no network meets the budgets; raised before any evaluation.
+            CheckFailed: no network could be scored.
+        """
+        self.problem.start()
+        progress = _Progress(self.problem, reporter)
+        ledger = Ledger(self.problem, self.max_evaluations, progress.accept)
+        with run.lock(), connected(self.ray):
+            if self.teachers:
+                # Torch comes with it: searches without teachers do not wait for that.
+                from hwnas.evaluate.distill.teaching import teach
+
+                teach(self.teachers, reporter, self.workers, ray=self.ray is not None)
+            ahead = self._ask(ledger, store_path, reporter, progress)
+            if ledger.best is None:
+                raise CheckFailed(
+                    "the start network could not be scored: "
+                    f"{progress.failures or 'no evaluation was allowed'}."
+                )
+            self._combine(ledger, progress)
+            together = self._screen(store_path, reporter, ledger)
+            screened = {arch: one.score for arch, one in unfailed(together).items()}
+            finalists = _best(screened or ledger.scored, FINALISTS)
+            judged = self._judge(store_path, reporter, finalists)
+            made_with = self.made_with
+            found = SearchResult(
+                self.problem,
+                self.costs,
+                self.strategy,
+                ledger,
+                progress.seen,
+                finalists=finalists,
+                judged=judged,
+                score_source=self.score_source,
+                ahead=ahead,
+                parts=progress.parts,
+                teacher_images=sum(teacher.recipe.images for teacher in self.teachers),
+                together=together,
+                made_with={} if made_with is None else made_with.to_json(here=self.ray is None),
+            )
+            result = found.to_json(str(run.path))
+            run.write("search.json", result)
+        return result
+
+    def _ask(
+        self, ledger: Ledger, store_path: Path, reporter: Reporter, progress: _Progress
+    ) -> Ahead:
+        asking = self._asking(ledger)
+        composed, evaluator = None, self.evaluator
+        if isinstance(evaluator, Composed):
+            composed, evaluator = evaluator, evaluator.part
+        total = self.max_evaluations or 4 * len(self.problem.space.elements(self.problem.start()))
+        with (
+            self._scorer(evaluator, store_path) as whole,
+            reporter.task("scoring networks", total) as advance,
+        ):
+            scorer = ComposedScorer(composed, whole, progress.parts) if composed else whole
+
+            def evaluate(ask: Ask) -> dict[Job, Score | None]:
+                found = scorer.score(ask.needed, advance, ask.ahead)
+                progress.seen.update(found)
+                return {job: _usable_score(found[job]) for job in ask.needed}
+
+            drive(asking, ledger, evaluate)
+            return scorer.ahead
+
+    def _combine(self, ledger: Ledger, progress: _Progress) -> None:
+        """Let the ledger know the best networks of parts that were scored in others."""
+        if not isinstance(self.evaluator, Composed):
+            return
+        found = combine(self.problem, self.evaluator, ledger.scored, progress.parts, SCREENED)
+        if not found:
+            return
+        progress.seen.update({(arch, 0): evaluation for arch, evaluation in found.items()})
+        best, *others = [{(arch, 0): _usable_score(found[arch])} for arch in found]
+        for scores in others:
+            ledger.learn(scores)
+        ledger.follow(COMBINED)
+        ledger.learn(best)
+
+    def _scorer(self, evaluator: Evaluator, path: Path) -> AbstractContextManager[Scorer]:
+        space, on_ray = self.problem.space, self.ray is not None
+        if isinstance(evaluator, ZeroCostEvaluator):
+            # It answers sooner than a worker could be asked.
+            return open_scorer(space, evaluator, 0, path)
+        return open_scorer(space, evaluator, self.workers, path, ray=on_ray)
+
+    def _screen(
+        self, store_path: Path, reporter: Reporter, ledger: Ledger
+    ) -> dict[Arch, Evaluation]:
+        """Score the best candidates again, failures included; {} where nobody screens."""
+        if self.screen is None:
+            return {}
+        chosen = [(arch, 0) for arch in _best(ledger.scored, SCREENED)]
+        with (
+            self._scorer(self.screen, store_path) as scorer,
+            reporter.task("putting the best networks together", len(chosen)) as step,
+        ):
+            return _in_order(chosen, scorer.score(chosen, step))
+
+    def _judge(
+        self, store_path: Path, reporter: Reporter, finalists: Sequence[Arch]
+    ) -> dict[Arch, Evaluation]:
+        """Score finalists and the start network, failures included; {} without a judge."""
+        if self.judge is None:
+            return {}
+        start = self.problem.space.canonical(self.problem.start())
+        chosen = [(arch, 0) for arch in dict.fromkeys([*finalists, start])]
+        with (
+            self._scorer(self.judge, store_path) as scorer,
+            reporter.task("scoring the finalists again, with more training", len(chosen)) as step,
+        ):
+            return _in_order(chosen, scorer.score(chosen, step))
+
+
+def _best(scores: Mapping[Arch, float], count: int) -> list[Arch]:
+    return sorted(scores, key=lambda arch: -scores[arch])[:count]
+
+
+def _in_order(jobs: Sequence[Job], scores: Mapping[Job, Evaluation]) -> dict[Arch, Evaluation]:
+    # That of the jobs: the one in which workers were done is another one each time.
+    return {job[0]: scores[job] for job in jobs}
+
+
+@dataclass(slots=True)
+class _Progress:
+    """Tells every accepted block, and keeps what was seen."""
+
+    problem: Problem
+    reporter: Reporter
+    seen: dict[Job, Evaluation] = field(default_factory=dict)
+    parts: dict[Job, Evaluation] = field(default_factory=dict)
+    _steps: dict[str, int] = field(default_factory=dict)
+
+    def accept(self, step: Step) -> None:
+        space = self.problem.space
+        number = self._steps[step.rule] = self._steps.get(step.rule, -1) + 1
+        evaluation = self.seen.get((space.canonical(step.arch), 0))
+        accuracy = evaluation.accuracy if evaluation else None
+        told = "" if accuracy is None else f"  accuracy {accuracy:6.1%}"
+        move = "parts of others" if step.rule == COMBINED else MOVES[number > 0]
+        added = f"+ {space.describe(step.element)}" if step.element else move
+        uses = ", ".join(
+            f"{budget.cost.name} {budget.use(step.arch):.0%}" for budget in self.problem.budgets
+        )
+        self.reporter.info(
+            f"{step.rule:>4} {number:>2}  {added:<20} score {step.score:.4f}{told}"
+            f"  of budget: {uses}"
+        )
+
+    @property
+    def failures(self) -> list[str]:
+        return [e.failed for e in self.seen.values() if e.failed is not None]
+
+
+def _usable_score(evaluation: Evaluation) -> Score | None:
+    return None if evaluation.failed is not None else Score(evaluation.score, evaluation.stderr)

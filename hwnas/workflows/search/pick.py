@@ -1,0 +1,151 @@
+"""`hwnas pick`: the best network of a finished run within other budgets, without any training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hwnas.errors import InfeasibleError, UserError
+from hwnas.spaces import TABULAR
+from hwnas.workflows.search.network_request import Request
+from hwnas.workflows.search.result import JUDGED, budget_uses
+from hwnas.workflows.search.tabular_request import TabularRequest
+from hwnas.workflows.winner import SEARCH_FIRST
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from hwnas.cost import Problem
+    from hwnas.runs import Run
+    from hwnas.spaces import Arch
+    from hwnas.workflows.search.request import Opened, SearchRequest
+
+UNFINISHED = "The search has not finished: the same `hwnas search` command goes on with it."
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A network of a run with its score.
+
+    Attributes:
+        arch: canonical.
+        score: by the judge or by the candidates' evaluator.
+        stderr: its standard error.
+        source: which of the two.
+    """
+
+    arch: Arch
+    score: float
+    stderr: float
+    source: str
+
+
+def request_of(run: Run) -> SearchRequest:
+    """Return what was asked of a run.
+
+    Raises:
+        UserError: another version of hwnas wrote it, or it is damaged.
+    """
+    values: dict[str, Any] = run.read("request.json", SEARCH_FIRST)
+    with run.as_written("request.json"):
+        kind = TabularRequest if str(values["space"]).startswith(TABULAR) else Request
+        return kind.from_json(values)
+
+
+def pick(run: Run, opened: Opened) -> dict[str, Any]:
+    """Return the best network that the run has scored within other budgets.
+
+    Args:
+        run: a finished one.
+        opened: its request with the other budgets, and its files as they are now.
+
+    Raises:
+        UserError: the search has not finished, or a file that costs are from has changed since.
+        InfeasibleError: no network that was scored keeps within the budgets.
+    """
+    search: dict[str, Any] = run.read("search.json", UNFINISHED)
+    _require_unchanged(run, opened)
+    problem = opened.problem
+    with run.as_written("search.json"):
+        candidates, judged = _scores(problem, search)
+    fitting = [arch for arch in candidates if problem.feasible(arch)]
+    if not fitting:
+        raise _nothing_fits(problem, list(candidates))
+    best = best_of(fitting, candidates, judged)
+    return {
+        "run": str(run.path),
+        "space": problem.space.name,
+        "arch": problem.space.format(best.arch),
+        "score": best.score,
+        "score_stderr": best.stderr,
+        "score_source": best.source,
+        "networks": len(candidates),
+        "within_budgets": len(fitting),
+        "costs": {cost.name: cost.of(best.arch) for cost in opened.costs},
+        "cost_labels": {cost.name: cost.label for cost in opened.costs},
+        "cost_units": {cost.name: cost.dimension.base for cost in opened.costs},
+        "budgets": budget_uses(problem, best.arch),
+    }
+
+
+def best_of(
+    fitting: Sequence[Arch], candidates: Mapping[Arch, Scored], judged: Mapping[Arch, Scored]
+) -> Scored:
+    """Return the best of the networks that fit.
+
+    A judge's scores, of longer training and on other images, compare with each other, but not
+    with candidates' scores. The judge saw the best candidates (and the start network). So it
+    decides where the candidate that comes first was judged; where all that were judged for being
+    best are over budget, the candidates' scores decide.
+    """
+    first = max(fitting, key=lambda arch: candidates[arch].score)
+    if first not in judged:
+        return candidates[first]
+    return max((judged[a] for a in fitting if a in judged), key=lambda scored: scored.score)
+
+
+def _scores(
+    problem: Problem, search: Mapping[str, Any]
+) -> tuple[dict[Arch, Scored], dict[Arch, Scored]]:
+    """Return the candidates' and the judge's scores."""
+    parse = problem.space.parse
+    source = "candidate score" if search["finalists"] else search["score_source"]
+    candidates = (
+        Scored(parse(one["arch"]), one["score"], one["stderr"], source)
+        for one in search["networks"]
+    )
+    judged = (
+        Scored(parse(one["arch"]), one["score"], one["score_stderr"], JUDGED)
+        for one in search["finalists"]
+    )
+    return {one.arch: one for one in candidates}, {one.arch: one for one in judged}
+
+
+def _require_unchanged(run: Run, opened: Opened) -> None:
+    """Refuse tables other than those that the search saw.
+
+    Raises:
+        UserError: the content of one has changed since.
+    """
+    before: dict[str, str] = run.read("request.json", SEARCH_FIRST)["tables"]
+    changed = [name for name, was in before.items() if opened.files.get(name, was) != was]
+    if changed:
+        raise UserError(
+            f"the table of {', '.join(changed)} has changed since {run.path} was searched: search "
+            "again. What was scored for networks is kept, and not scored again."
+        )
+
+
+def _nothing_fits(problem: Problem, archs: Sequence[Arch]) -> InfeasibleError:
+    told = []
+    for budget in problem.budgets:
+        cheapest = min(map(budget.cost.upper, archs))
+        if cheapest > budget.limit:
+            told.append(f"{budget}: the cheapest of them needs {budget.cost.format(cheapest)}")
+    if not told:
+        names = " and ".join(str(budget) for budget in problem.budgets)
+        told = [f"{names} together, though each can be met alone"]
+    return InfeasibleError(
+        f"none of the {len(archs)} networks that this run scored meets {'; nor '.join(told)}. "
+        "Raise the budget, or search within it."
+    )

@@ -1,0 +1,1 @@
+"""`hwnas train`: a network trained in full, in a folder."""
