@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 
-from hwnas.options import MACHINE, SPACE, Option
+from hwnas.options import BUDGETS, DATA, MACHINE, SPACE, TABLE, Option
+from hwnas.units import DIMENSIONS
 
 HERE = Path()
 
@@ -22,6 +23,51 @@ InputSize = Annotated[
 ]
 Classes = Annotated[int | None, Option("Classes for --space rcnet.", SPACE)]
 Width = Annotated[float | None, Option("Channel multiplier for --space rcnet.", SPACE)]
+Dataset = Annotated[
+    str | None,
+    Option(
+        "cluttered-digits, digits, cifar10, cifar100, fashion-mnist, imagenet, folder:PATH or "
+        "parquet:PATH; see `hwnas data show`."
+    ),
+]
+DataDir = Annotated[
+    Path | None,
+    Option(
+        "Folder that holds the data set, as torchvision or Hugging Face keep it.",
+        default="downloaded",
+    ),
+]
+HeldOutPerClass = Annotated[
+    int | None,
+    Option(
+        "Training images of each class that are kept for scoring candidates.",
+        DATA,
+        default="10, more for few classes; at most a tenth",
+    ),
+]
+SkipDamaged = Annotated[bool, Option("Leave out images that cannot be decoded.", DATA)]
+RunFolder = Annotated[
+    Path | None, Option("Folder of the run.", MACHINE, flag="--run", default="the latest")
+]
+
+Texts = tuple[str, ...]
+Latency = Annotated[
+    Texts, Option('"190ms", or "iphone5s=190ms"; may be repeated.', metavar="QUANTITY")
+]
+Params = Annotated[Texts, Option('Such as "3.4M".', metavar="QUANTITY")]
+Madds = Annotated[Texts, Option('Such as "300M".', metavar="QUANTITY")]
+Energy = Annotated[Texts, Option('Such as "50mJ".', BUDGETS, metavar="QUANTITY")]
+Memory = Annotated[Texts, Option('Peak activations, "4MB".', BUDGETS, metavar="QUANTITY")]
+Size = Annotated[Texts, Option('Exported file, "15MB".', BUDGETS, metavar="QUANTITY")]
+Budget = Annotated[
+    Texts,
+    Option(
+        "With a table: limit on a cost, a plain number; may be repeated.",
+        TABLE,
+        metavar="NAME=VALUE",
+    ),
+]
+
 Workspace = Annotated[
     Path,
     Option(
@@ -53,3 +99,12 @@ def geometry_of(options: Geometry) -> dict[str, Any]:
     """Return what `hwnas.spaces.find_space` takes beside a name."""
     names = ("input_size", "classes", "width")
     return {name: getattr(options, name) for name in names}
+
+
+def budgets_of(options: object) -> dict[str, Texts]:
+    """Return the texts of the fields budget_latency, budget_params, ..., by resource.
+
+    Resources without any are left out.
+    """
+    texts = {name: getattr(options, f"budget_{name}", ()) for name in DIMENSIONS}
+    return {name: found for name, found in texts.items() if found}
