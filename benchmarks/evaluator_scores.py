@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING
 
 from evaluator_budget import SEEN, UNSEEN
 from evaluator_truth import SPACE, one_block_additions, path
+from supernet import SupernetEvaluator
 
 from hwnas import __version__
 from hwnas.evaluate.distill.committee import Committee
 from hwnas.evaluate.distill.evaluator import DistillEvaluator, units_of
 from hwnas.evaluate.distill.stitch import StitchEvaluator
 from hwnas.evaluate.setting import Setting
-from hwnas.evaluate.supernet import SupernetEvaluator
 from hwnas.evaluate.trainer import TrainEvaluator
 from hwnas.progress import Silent
 from hwnas.train import recipe as recipes

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING
 import torch
 from evaluator_scores import EVALUATORS as SCORERS
 from resumed import Results, parser_of, train
+from supernet import SupernetEvaluator
 
-from hwnas.evaluate.supernet import SupernetEvaluator
 from hwnas.evaluate.trainer import TrainEvaluator
 from hwnas.progress import Silent
 from hwnas.runs import run_for

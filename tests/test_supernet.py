@@ -1,16 +1,23 @@
-"""Shared weights: what one network learns, the others have."""
+"""Shared weights, of benchmarks alone: what one network learns, the others have."""
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
+from pathlib import Path
 
+import pytest
 import torch
 
+from hwnas.errors import EvaluationFailed
 from hwnas.evaluate.setting import Setting
-from hwnas.evaluate.sharing import Bank, fresh, inherit
-from hwnas.evaluate.supernet import SupernetEvaluator
 from hwnas.spaces import find_space
 from hwnas.train.recipe import QUICK
+
+sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
+
+from shared_weights import Bank, fresh, inherit
+from supernet import SupernetEvaluator
 
 SPACE = find_space("rcnet", input_size="8", classes=10, width=0.25)
 START = SPACE.start()
@@ -42,3 +49,10 @@ def test_supernet_scores_depend_on_the_seed_alone() -> None:
     evaluator.evaluate(START)
     assert evaluator.evaluate(arch) == first
     assert replace(evaluator, seed=1).evaluate(arch) != first
+
+
+def test_a_step_after_which_nothing_looks_at_the_loss_is_found_out() -> None:
+    one_step = replace(QUICK, images=32, peak_lr=1e25, validation=64)
+    setting = Setting(SPACE, "cluttered-digits")
+    with pytest.raises(EvaluationFailed, match="diverged"):
+        SupernetEvaluator(setting, replace(one_step, peak_lr=0.1), one_step).evaluate(START)

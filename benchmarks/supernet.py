@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from shared_weights import Bank, fresh, inherit
 
-from hwnas.evaluate.sharing import Bank, fresh, inherit
 from hwnas.evaluate.trainer import train_and_score
 from hwnas.seeds import derive
 from hwnas.spaces.blocks import BLOCK_TYPES
