@@ -23,7 +23,7 @@ from hwnas.lut.storage import SCHEMA, save
 from hwnas.lut.table import Row, Table
 from hwnas.spaces import SPACES
 from hwnas.targets.backend import local_backend
-from hwnas.workflows.lut.trust import check_table
+from hwnas.workflows.table_check import check_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

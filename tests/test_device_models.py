@@ -32,8 +32,8 @@ from hwnas.targets.mlprogram.package import MODEL
 from hwnas.targets.shared.artifact import Artifact
 from hwnas.targets.shared.half import halved
 from hwnas.targets.shared.half import rounded as half_rounded
-from hwnas.workflows.lut.trust import check_table
 from hwnas.workflows.profile.bundle import emit, ingest
+from hwnas.workflows.table_check import check_table
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -71,7 +71,6 @@ def search(
     from hwnas.lut.library import Library
     from hwnas.spaces import TABULAR
     from hwnas.units import parse_seconds
-    from hwnas.workflows.predict.predict import check_confidence, choose
     from hwnas.workflows.search import recipes
     from hwnas.workflows.search.budgets import parse_limits
     from hwnas.workflows.search.network_request import Request
@@ -83,6 +82,8 @@ def search(
     )
     from hwnas.workflows.search.tabular_request import TabularRequest
     from hwnas.workflows.search.torch_device import AUTO, CPU
+    from hwnas.workflows.shared_options import check_confidence
+    from hwnas.workflows.target_choice import choose
 
     quantities = options.by_resource(
         budget_latency, budget_params, budget_madds, budget_energy, budget_memory, budget_size

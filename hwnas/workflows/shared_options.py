@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 
+from hwnas.errors import UserError
 from hwnas.options import BUDGETS, DATA, MACHINE, SPACE, TABLE, Option
 from hwnas.units import DIMENSIONS
 
@@ -108,3 +109,14 @@ def budgets_of(options: object) -> dict[str, Texts]:
     """
     texts = {name: getattr(options, f"budget_{name}", ()) for name in DIMENSIONS}
     return {name: found for name, found in texts.items() if found}
+
+
+def check_confidence(confidence: float | None) -> float | None:
+    """Return the confidence if it lies strictly between 0.5 and 1.
+
+    Raises:
+        UserError: it does not.
+    """
+    if confidence is not None and not 0.5 < confidence < 1:
+        raise UserError(f"--confidence must be between 0.5 and 1, but got {confidence:g}.")
+    return confidence

@@ -11,7 +11,7 @@ from hwnas.lut.library import Library
 from hwnas.workflows.bench import timing as benches
 from hwnas.workflows.bench.candidates import candidates_of
 from hwnas.workflows.bench.recalibration import require_recalibratable
-from hwnas.workflows.lut.trust import check_table
+from hwnas.workflows.table_check import check_table
 from hwnas.workflows.winner import of_run
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ from hwnas.errors import TableError, UserError
 from hwnas.files import require_writable
 from hwnas.lut.accuracy import CONFIDENCE, compare
 from hwnas.lut.library import Library
-from hwnas.workflows.lut.trust import check_table
-from hwnas.workflows.predict.predict import check_confidence, choose
+from hwnas.workflows.shared_options import check_confidence
+from hwnas.workflows.table_check import check_table
+from hwnas.workflows.target_choice import choose
 
 if TYPE_CHECKING:
     from pathlib import Path

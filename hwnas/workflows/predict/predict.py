@@ -5,41 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hwnas.cost import energy, file_bytes, file_size_known
-from hwnas.device import find_target
-from hwnas.errors import UserError
 from hwnas.lut.accuracy import CONFIDENCE
 from hwnas.lut.library import Library
-from hwnas.spaces import PUBLISHED, RcnetSpace, find_space
-from hwnas.workflows.lut.trust import check_table
+from hwnas.spaces import PUBLISHED
 from hwnas.workflows.search.budgets import deployment
-from hwnas.workflows.shared_options import geometry_of
+from hwnas.workflows.shared_options import check_confidence, geometry_of
+from hwnas.workflows.table_check import check_table
+from hwnas.workflows.target_choice import choose
 
 if TYPE_CHECKING:
     from hwnas.lut.table import Table
     from hwnas.progress import Reporter
     from hwnas.workflows.predict.options import PredictOptions
-
-
-def choose(
-    library: Library, target: str | None, space: str | None, geometry: dict[str, Any]
-) -> tuple[str | None, RcnetSpace]:
-    """Return target and space: as given, else those of the newest table of the workspace."""
-    latest = library.latest()
-    if target is None and latest is not None and space in (None, latest[1]):
-        target = latest[0]
-    if space is None:
-        space = _default_space(library, target, latest)
-    return target, find_space(space, **geometry)
-
-
-def _default_space(library: Library, target: str | None, latest: tuple[str, str] | None) -> str:
-    if latest is not None and target in (None, latest[0]):
-        return latest[1]
-    if target is None:
-        return "rcnet-imagenet"
-    spaces = [s for t, s in library.names() if t == target]
-    default = find_target(target).default_space
-    return default if default in spaces or not spaces else spaces[0]
 
 
 def predict(options: PredictOptions, reporter: Reporter) -> dict[str, Any]:
@@ -74,17 +51,6 @@ def predict(options: PredictOptions, reporter: Reporter) -> dict[str, Any]:
         "peak_memory_bytes": graph.live_bytes(precision),
         **_timed(table, network, check_confidence(options.confidence)),
     }
-
-
-def check_confidence(confidence: float | None) -> float | None:
-    """Return the confidence if it lies strictly between 0.5 and 1.
-
-    Raises:
-        UserError: it does not.
-    """
-    if confidence is not None and not 0.5 < confidence < 1:
-        raise UserError(f"--confidence must be between 0.5 and 1, but got {confidence:g}.")
-    return confidence
 
 
 def _timed(table: Table | None, arch: tuple[int, ...], confidence: float | None) -> dict[str, Any]:
