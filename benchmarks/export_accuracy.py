@@ -10,7 +10,7 @@ from hwnas.progress import Silent
 from hwnas.spaces import find_space
 from hwnas.targets.formats import find_format
 from hwnas.targets.shared.format import FORMATS, PRECISIONS
-from hwnas.train.final import train_final
+from hwnas.train.full.training import train_final
 from hwnas.train.recipe import final_recipe
 from hwnas.workflows.export.winner_file import Demand, export
 from hwnas.workflows.winner import Winner

@@ -34,7 +34,7 @@ from hwnas.search.rules import default_rules
 from hwnas.search.strategy import Options
 from hwnas.spaces import find_space
 from hwnas.train import recipe as recipes
-from hwnas.train.final import train_final
+from hwnas.train.full.training import train_final
 from hwnas.workflows.search.engine import Search
 
 if TYPE_CHECKING:

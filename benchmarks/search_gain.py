@@ -22,7 +22,7 @@ from hwnas.data.catalog import find_dataset
 from hwnas.device import describe_host
 from hwnas.progress import Silent
 from hwnas.spaces import find_space
-from hwnas.train.final import train_final
+from hwnas.train.full.training import train_final
 from hwnas.train.recipe import final_recipe
 
 

@@ -26,9 +26,9 @@ from hwnas.errors import Interrupted, UserError
 from hwnas.files import fingerprint, write_json
 from hwnas.progress import Silent
 from hwnas.spaces import find_space
-from hwnas.train.final import train_final
-from hwnas.train.outcome import versions
-from hwnas.train.presets import Changes, full_recipe
+from hwnas.train.environment import versions
+from hwnas.train.full.presets import Changes, full_recipe
+from hwnas.train.full.training import train_final
 from hwnas.train.world import ALONE
 
 SPACE, DATASET = "rcnet-digits", "cluttered-digits"

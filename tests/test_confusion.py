@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwnas.train.confusion import Confusion
+from hwnas.train.full.result import Confusion
 from hwnas.train.metrics import metrics_of
 
 NAMES = ("cat", 'dog, "big"', "owl")

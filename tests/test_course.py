@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,12 +19,13 @@ from hwnas.data.cluttered import ClutteredDigits
 from hwnas.errors import EvaluationFailed, Interrupted, MissingPackage, UserError
 from hwnas.models.network import Network, initialise
 from hwnas.progress import Advance, Silent
-from hwnas.train import board, course
-from hwnas.train.checkpoint import best_of_checkpoint, load_trained
-from hwnas.train.final import train_final
+from hwnas.train.full import course
+from hwnas.train.full.checkpoint import best_of_checkpoint, load_trained
+from hwnas.train.full.listeners import Board
+from hwnas.train.full.plan import Plan
+from hwnas.train.full.training import train_final
 from hwnas.train.loop import Training
 from hwnas.train.metrics import measure
-from hwnas.train.plan import Plan
 from hwnas.train.recipe import QUICK
 
 if TYPE_CHECKING:
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hwnas.data.dataset import Batch
-    from hwnas.train.confusion import Confusion
-    from hwnas.train.curve import Epoch
+    from hwnas.train.full.listeners import Epoch
+    from hwnas.train.full.result import Confusion
 
 EPOCH = 328
 RECIPE = replace(QUICK, images=4 * EPOCH, validation=300)
@@ -133,9 +134,9 @@ def test_every_epoch_has_a_line_and_the_best_one_a_file(tmp_path: Path) -> None:
     assert len([line for line in heard.lines if line.startswith("epoch ")]) == 4
     assert "images/s" in heard.notes[-1]
     best = max(heard.curve, key=lambda epoch: (epoch.accuracy, -epoch.cross_entropy))
-    assert result.best == best.to_json()
+    assert result.best == asdict(best)
     saved = torch.load(best_of_checkpoint(tmp_path / "c.pt"), weights_only=True)
-    assert saved["metrics"] == best.to_json()
+    assert saved["metrics"] == asdict(best)
     assert load_trained(GRAPH, best_of_checkpoint(tmp_path / "c.pt")) is not None
     assert heard.confusion is not None
     right = heard.confusion.counts.trace() / heard.confusion.counts.sum()
@@ -215,24 +216,6 @@ def test_a_last_batch_of_one_image_is_left_out(tmp_path: Path) -> None:
     assert result.images == images - 1
 
 
-def test_a_checkpoint_without_a_curve_goes_on(tmp_path: Path) -> None:
-    """Those of earlier versions had none."""
-    checkpoint = tmp_path / "c.pt"
-    with pytest.raises(Interrupted):
-        _train(checkpoint, Heard(15))
-    saved = torch.load(checkpoint, weights_only=True)
-    del saved["progress"]
-    torch.save(saved, checkpoint)
-    heard = Heard()
-    result = _train(checkpoint, heard)
-    assert [epoch.epoch for epoch in heard.curve] == [2, 3, 4]
-    for name in ("top5", "epochs", "best", "confused", "device_name", "precision", "versions"):
-        saved = torch.load(checkpoint, weights_only=True)
-        saved["metrics"].pop(name)
-        torch.save(saved, checkpoint)
-    assert _train(checkpoint, Heard()).accuracy == result.accuracy
-
-
 def test_weight_decay_leaves_vectors_alone_if_asked(tmp_path: Path) -> None:
     recipe = replace(RECIPE, images=160, ema=None, decay_norms=False, weight_decay=0.1)
     ours, witness = Network(GRAPH), Network(GRAPH)
@@ -263,7 +246,7 @@ def test_tensorboard_holds_the_course_once_also_after_a_stop(tmp_path: Path) -> 
     recipe = replace(RECIPE, batch_size=4, images=4 * EPOCH)
     for stop_after in (120, -1):
         heard = Heard(stop_after)
-        listeners = [heard, board.Board(tmp_path / "board")]
+        listeners = [heard, Board(tmp_path / "board")]
         try:
             train_final(GRAPH, Digits(), recipe, 1, tmp_path / "c.pt", heard, listeners=listeners)
         except Interrupted:
@@ -285,4 +268,4 @@ def test_tensorboard_that_is_missing_is_told_before_any_work(
     monkeypatch.setitem(sys.modules, "tensorboard", None)
     monkeypatch.delitem(sys.modules, "torch.utils.tensorboard", raising=False)
     with pytest.raises(MissingPackage, match=r'pip install "hwnas\[tensorboard\]"'):
-        board.Board(tmp_path)
+        Board(tmp_path)

@@ -151,7 +151,7 @@ def test_an_artifact_is_one_file_or_a_folder(tmp_path: Path) -> None:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Winner:
     """The start network after some thousand images: far from chance, far from perfect."""
     from hwnas.data.catalog import find_dataset
-    from hwnas.train.final import train_final
+    from hwnas.train.full.training import train_final
     from hwnas.train.recipe import final_recipe
 
     space, checkpoint = find_space("rcnet-digits"), tmp_path_factory.mktemp("t") / "checkpoint.pt"

@@ -28,7 +28,7 @@ from hwnas.runs import Run
 from hwnas.search.rules import default_rules
 from hwnas.search.strategy import Options
 from hwnas.spaces import find_space
-from hwnas.train.outcome import versions
+from hwnas.train.environment import versions
 from hwnas.train.recipe import QUICK, STITCH, TEACHER, UNIT
 from hwnas.workflows.search.budgets import parse_limits
 from hwnas.workflows.search.engine import Search

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hwnas.errors import UserError
 from hwnas.files import fingerprint
-from hwnas.train.presets import DEFAULT, PRESETS, Changes, full_recipe
+from hwnas.train.full.presets import DEFAULT, PRESETS, Changes, full_recipe
 from hwnas.train.recipe import PAPER_SEARCH, QUICK, Recipe, final_recipe
 
 CIFAR, IMAGENET = 50_000, 1_281_167

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hwnas.progress import Reporter
-    from hwnas.train.outcome import TrainResult
+    from hwnas.train.full.result import TrainResult
 
 OF_TRAIN = ("--lr", "--fresh", "--batch-size", "--warmup-epochs", "hwnas train", "torchrun")
 RECIPE = replace(TEACHER, images=128)

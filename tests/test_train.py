@@ -16,9 +16,9 @@ from hwnas.errors import EvaluationFailed, UserError
 from hwnas.models.network import Network, initialise
 from hwnas.progress import Advance, Silent
 from hwnas.spaces import find_space
-from hwnas.train import course
-from hwnas.train.checkpoint import load_trained
-from hwnas.train.final import train_final
+from hwnas.train.full import course
+from hwnas.train.full.checkpoint import load_trained
+from hwnas.train.full.training import train_final
 from hwnas.train.loop import Training
 from hwnas.train.recipe import PAPER_CIFAR, PAPER_SEARCH, QUICK, Recipe, final_recipe
 

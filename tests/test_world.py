@@ -27,9 +27,9 @@ from training import GRAPH, SIZE, TORCHRUN, Trainer, write_digits
 from hwnas.data.catalog import find_dataset
 from hwnas.errors import UserError
 from hwnas.models.network import Network, initialise
+from hwnas.train.full.presets import Changes, full_recipe
 from hwnas.train.loop import Training
 from hwnas.train.mixing import mixed
-from hwnas.train.presets import Changes, full_recipe
 from hwnas.train.world import ALONE, World, joined
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import typer
 
 from hwnas.cli import options
 from hwnas.cli.console import TerminalReporter, print_json, stdout
-from hwnas.train.presets import DEFAULT, Changes
+from hwnas.train.full.presets import DEFAULT, Changes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

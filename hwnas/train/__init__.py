@@ -1,1 +1,1 @@
-"""Training networks: recipes, the loop, full training with checkpoints."""
+"""Training networks: recipes, the loop of short trainings, full trainings."""

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hwnas.errors import EvaluationFailed
+from hwnas.train.environment import precision
 from hwnas.train.optimiser import Nesterov, pull_towards
-from hwnas.train.outcome import precision
-from hwnas.train.recorded import RecordedStep
+from hwnas.train.recorded_step import RecordedStep
 from hwnas.train.world import ALONE
 
 if TYPE_CHECKING:

@@ -35,7 +35,7 @@ class Metrics:
         accuracy_stderr: its standard error.
         cross_entropy: nats per image.
         cross_entropy_stderr: its standard error.
-        count: number of images.
+        validation: number of images.
         top5: share of images whose class is among the five likeliest; None with up to five classes.
     """
 
@@ -43,8 +43,8 @@ class Metrics:
     accuracy_stderr: float
     cross_entropy: float
     cross_entropy_stderr: float
-    count: int
-    top5: float | None = None
+    validation: int
+    top5: float | None
 
 
 def measure(network: nn.Module, batches: Iterable[Batch], world: World = ALONE) -> Metrics:

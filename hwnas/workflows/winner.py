@@ -72,7 +72,7 @@ class Winner:
     def network(self) -> Network:
         """Return the torch module in evaluation mode, trained or freshly initialised."""
         from hwnas.models.network import Network, initialise
-        from hwnas.train.checkpoint import load_trained
+        from hwnas.train.full.checkpoint import load_trained
 
         graph = self.space.graph(self.arch)
         if self.checkpoint is not None:

@@ -12,8 +12,8 @@ from hwnas.errors import UserError
 from hwnas.evaluate.distill.units import parts_of, run_part
 from hwnas.files import fingerprint
 from hwnas.spaces.fillings import STAGE_POSITIONS, STAGES
-from hwnas.train.checkpoint import load_trained, read
-from hwnas.train.final import Advice, train_final
+from hwnas.train.full.checkpoint import load_trained, read
+from hwnas.train.full.training import Advice, train_final
 from hwnas.train.world import World
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from hwnas.models.network import Network
     from hwnas.progress import Reporter
     from hwnas.spaces import Arch
-    from hwnas.train.outcome import TrainResult
+    from hwnas.train.full.result import TrainResult
     from hwnas.train.recipe import Recipe
 
 DEPTH, TYPE = 3, 5

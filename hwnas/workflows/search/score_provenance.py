@@ -90,15 +90,15 @@ class MadeWith:
 
 def _software(device: str | None, *, here: bool) -> dict[str, Any]:
     """Return name and precision of a device, and the versions of what trains there."""
-    from hwnas.train import outcome
+    from hwnas.train import environment
 
     if device is None:
-        return {"device_name": None, "precision": None, "versions": outcome.versions()}
+        return {"device_name": None, "precision": None, "versions": environment.versions()}
     import torch
 
     where = torch.device(device)
     return {
-        "device_name": outcome.device_name(where) if here else None,
-        "precision": outcome.precision(where),
-        "versions": outcome.versions(where),
+        "device_name": environment.device_name(where) if here else None,
+        "precision": environment.precision(where),
+        "versions": environment.versions(where),
     }

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from hwnas.errors import UserError
 from hwnas.files import fingerprint
 from hwnas.runs import EARLIER
-from hwnas.train.checkpoint import best_of_checkpoint, identity_in
-from hwnas.train.files import CourseFiles
+from hwnas.train.full.checkpoint import best_of_checkpoint, identity_in
+from hwnas.train.full.listeners import CourseFiles
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,10 +11,10 @@ from hwnas.data.selection import USUAL, Selection
 from hwnas.errors import Interrupted, UserError
 from hwnas.files import require_writable
 from hwnas.runs import Run
-from hwnas.train.board import Board, require_tensorboard
-from hwnas.train.checkpoint import network_id
-from hwnas.train.final import default_device, train_final
-from hwnas.train.presets import DEFAULT, Changes, find_preset, full_recipe
+from hwnas.train.full.checkpoint import network_id
+from hwnas.train.full.listeners import Board, require_tensorboard
+from hwnas.train.full.presets import DEFAULT, Changes, find_preset, full_recipe
+from hwnas.train.full.training import default_device, train_final
 from hwnas.train.world import ALONE
 from hwnas.workflows.train.folder import (
     ABOUT,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from hwnas.data.dataset import Dataset
     from hwnas.progress import Reporter
     from hwnas.spaces import RcnetSpace
-    from hwnas.train.curve import Listener
+    from hwnas.train.full.listeners import Listener
     from hwnas.train.world import World
     from hwnas.workflows.winner import Winner
 

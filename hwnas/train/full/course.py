@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from hwnas.errors import EvaluationFailed, Interrupted
-from hwnas.train import checkpoint as checkpoints
-from hwnas.train.confusion import Confusion
-from hwnas.train.curve import Epoch, best_of
+from hwnas.train.environment import device_name, versions
+from hwnas.train.full import checkpoint as checkpoints
+from hwnas.train.full.listeners import Epoch, best_of
+from hwnas.train.full.plan import Pace, Plan, duration
+from hwnas.train.full.result import Confusion, TrainResult
+from hwnas.train.full.stopping import stop_requests
 from hwnas.train.loop import GPU_CHECK_STEPS
 from hwnas.train.metrics import measure, metrics_of, outputs
 from hwnas.train.mixing import mixed
-from hwnas.train.outcome import TrainResult, device_name, versions
-from hwnas.train.pace import Pace, duration
-from hwnas.train.plan import Plan
-from hwnas.train.stopping import stop_requests
 from hwnas.train.world import IMAGES_PER_PROCESS
 
 if TYPE_CHECKING:
@@ -30,8 +29,8 @@ if TYPE_CHECKING:
 
     from hwnas.data.dataset import Batch
     from hwnas.progress import Reporter
-    from hwnas.train.checkpoint import Job
-    from hwnas.train.curve import Listener
+    from hwnas.train.full.checkpoint import Job
+    from hwnas.train.full.listeners import Listener
     from hwnas.train.loop import Training
     from hwnas.train.world import World
 
@@ -73,9 +72,8 @@ class Course:
         self._training.load_state_dict(saved["training"])
         self._began -= saved["seconds"]
         self._saved_step = self._training.step
-        # Checkpoints of earlier versions had no curve: theirs begins where it begins.
-        progress = saved.get("progress", {"curve": [], "losses": 0.0, "counted": 0})
-        self._curve = [Epoch.from_json(values) for values in progress["curve"]]
+        progress = saved["progress"]
+        self._curve = [Epoch(**values) for values in progress["curve"]]
         self._losses.fill_(progress["losses"])
         self._counted = progress["counted"]
         self._reporter.info(f"going on in {self.place} ({self._job.checkpoint})")
@@ -173,12 +171,12 @@ class Course:
         train_loss = self._losses.item() / self._counted
         speed = self._pace.images_per_s
         self._training.require_finite()
-        epoch, best = self._validate(train_loss, speed), best_of(self._curve)
+        epoch = self._validate(train_loss, speed)
         self._curve.append(epoch)
         self._losses.zero_()
         self._counted = 0
-        if self._world.first and epoch.better_than(best):
-            content = self._content(epoch.to_json())
+        if self._world.first and best_of(self._curve) is epoch:
+            content = self._content(asdict(epoch))
             content["training"] = {"result": self._training.result.state_dict()}
             checkpoints.write(checkpoints.best_of_checkpoint(self._job.checkpoint), content)
         for listener in self._listeners:
@@ -238,20 +236,14 @@ class Course:
         logits, labels = outputs(training.result, held_out, self._world)
         metrics = metrics_of(logits, labels)
         confusion = Confusion.of(logits, labels, job.dataset.images.labels)
-        best = best_of(self._curve)
         result = TrainResult(
-            metrics.accuracy,
-            metrics.accuracy_stderr,
-            metrics.cross_entropy,
-            metrics.cross_entropy_stderr,
-            validation=metrics.count,
+            **asdict(metrics),
             images=self._plan.images_at(training.step),
             seconds=time.perf_counter() - self._began,
             device=str(device),
-            top5=metrics.top5,
             epochs=self._plan.epochs,
-            best=None if best is None else best.to_json(),
-            confused=[pair.to_json() for pair in confusion.worst(CONFUSED_PAIRS)],
+            best=asdict(best_of(self._curve)),
+            confused=[asdict(pair) for pair in confusion.worst(CONFUSED_PAIRS)],
             device_name=device_name(device),
             precision=training.precision,
             processes=self._world.size,
@@ -282,7 +274,7 @@ class Course:
             "seconds": time.perf_counter() - self._began,
             "training": self._training.state_dict(),
             "progress": {
-                "curve": [epoch.to_json() for epoch in self._curve],
+                "curve": [asdict(epoch) for epoch in self._curve],
                 "losses": self._losses.item(),
                 "counted": self._counted,
             },

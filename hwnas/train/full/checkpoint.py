@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FORMAT = "2"
 """To be raised when older content can no longer be read."""
 
-PARTS = frozenset({"identity", "seconds", "training", "metrics"})
+PARTS = frozenset({"identity", "recipe", "seconds", "training", "progress", "metrics"})
 """What every checkpoint holds; `metrics` is None until the training has finished."""
 
 REMEDY = "`hwnas train --fresh` trains anew and keeps that one in another folder"
@@ -161,12 +161,9 @@ def require_same(
         )
 
 
-def recipe_changes(before: dict[str, Any] | None, now: Recipe) -> str:
-    """Return " (batch_size 64, now 128)" or the like; empty where nothing is known or differs."""
+def recipe_changes(before: dict[str, Any], now: Recipe) -> str:
+    """Return " (batch_size 64, now 128)" or the like; empty where nothing differs."""
     numbers = asdict(now)
-    changed = [
-        f"{name} {before[name]}, now {numbers[name]}"
-        for name in numbers
-        if before is not None and name in before and before[name] != numbers[name]
-    ]
-    return f" ({'; '.join(changed)})" if changed else ""
+    changed = [name for name in numbers if before[name] != numbers[name]]
+    told = "; ".join(f"{name} {before[name]}, now {numbers[name]}" for name in changed)
+    return f" ({told})" if told else ""

@@ -1,4 +1,4 @@
-"""Which classes a network takes for which."""
+"""What a full training came to: figures on held-out images, and which classes are confused."""
 
 from __future__ import annotations
 
@@ -10,11 +10,46 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from hwnas.train.metrics import Metrics
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class TrainResult(Metrics):
+    """The metrics on all "final" images (teachers: on some of "search"), and how they came about.
+
+    Attributes:
+        images: images trained on.
+        seconds: training time over all runs, interruptions left out.
+        device: where the last part was trained.
+        epochs: passes over the training images.
+        best: the epoch whose network was best on other held-out images, as in the curve.
+        confused: the classes most often taken for others, on the same images.
+        device_name: of the GPU or the CPU.
+        precision: "bf16" or "fp32".
+        processes: that trained together in the last part.
+        versions: of hwnas, torch, Python and CUDA in the last part.
+    """
+
+    images: int
+    seconds: float
+    device: str
+    epochs: int
+    best: dict[str, Any]
+    confused: list[dict[str, Any]]
+    device_name: str
+    precision: str
+    processes: int
+    versions: dict[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all values."""
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +67,6 @@ class Confused:
     taken_for: str
     images: int
     share: float
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the fields."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,12 @@ import torch
 
 from hwnas.errors import EvaluationFailed, UserError
 from hwnas.models.network import Network, initialise
-from hwnas.train import checkpoint as checkpoints
-from hwnas.train.checkpoint import Job
-from hwnas.train.course import Course
+from hwnas.train.full import checkpoint as checkpoints
+from hwnas.train.full.checkpoint import Job
+from hwnas.train.full.course import Course
+from hwnas.train.full.result import TrainResult
 from hwnas.train.loop import Training
 from hwnas.train.memory import full_memory
-from hwnas.train.outcome import TrainResult
 from hwnas.train.world import ADVISED_PER_PROCESS, ALONE, IMAGES_PER_PROCESS
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from hwnas.data.dataset import Dataset, Split
     from hwnas.graph import Graph
     from hwnas.progress import Reporter
-    from hwnas.train.curve import Listener
+    from hwnas.train.full.listeners import Listener
     from hwnas.train.recipe import Recipe
     from hwnas.train.world import World
 
@@ -64,7 +64,7 @@ def train_final(
     """Train in full, or go on where `checkpoint` stopped; a finished one is not trained again.
 
     The result after an interruption is the same as without, to the bit on a CPU. The best epoch's
-    weights go into a file beside the checkpoint (`hwnas.train.checkpoint.best_of_checkpoint`).
+    weights go into a file beside the checkpoint (`hwnas.train.full.checkpoint.best_of_checkpoint`).
 
     Args:
         graph: network with a square RGB input.
@@ -90,7 +90,7 @@ def train_final(
     _require_images_for_all(recipe, world, reporter)
     saved = checkpoints.read(checkpoint) if checkpoint.exists() else None
     if saved is not None:
-        changes = checkpoints.recipe_changes(saved.get("recipe"), recipe)
+        changes = checkpoints.recipe_changes(saved["recipe"], recipe)
         checkpoints.require_same(saved["identity"], job.identity, checkpoint, changes)
         if saved["metrics"] is not None:
             reporter.info(f"{checkpoint} has been trained to the end already")
