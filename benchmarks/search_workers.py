@@ -18,7 +18,7 @@ from unittest import mock
 from hwnas import cost
 from hwnas.cost import Budget, Problem
 from hwnas.evaluate.fake import FakeEvaluator
-from hwnas.evaluate.scheduling import Scheduled
+from hwnas.evaluate.workers.pool import Pool
 from hwnas.progress import Silent
 from hwnas.runs import Run
 from hwnas.search.rules import make_rules
@@ -53,7 +53,7 @@ def search(rules: list[str], refreshes: int | None, workers: int) -> tuple[dict[
 @contextmanager
 def nothing_ahead() -> Iterator[None]:
     """Leave idle workers idle."""
-    with mock.patch.object(Scheduled, "parallel", new=False):
+    with mock.patch.object(Pool, "parallel", new=False):
         yield
 
 

@@ -24,7 +24,7 @@ from hwnas.evaluate.distill.teacher import TEACHER, Teacher
 from hwnas.evaluate.distill.transplant import TransplantEvaluator
 from hwnas.evaluate.distill.units import FRAME, UNITS, differing_units, parts_of, run_part, swapped
 from hwnas.evaluate.evaluation import Composed, Evaluation
-from hwnas.evaluate.pool import open_pool
+from hwnas.evaluate.workers.pool import open_pool
 from hwnas.models.network import Network, initialise
 from hwnas.progress import Silent
 from hwnas.train.world import World

@@ -19,8 +19,8 @@ from hwnas.evaluate.distill.transplant import TransplantEvaluator
 from hwnas.evaluate.distill.units import FRAME, swapped
 from hwnas.evaluate.evaluation import Evaluation
 from hwnas.evaluate.fake import FakeEvaluator
-from hwnas.evaluate.pool import open_pool
 from hwnas.evaluate.trainer import TrainEvaluator
+from hwnas.evaluate.workers.pool import open_pool
 from hwnas.train.loop import Training
 from hwnas.train.recipe import QUICK, STITCH
 from hwnas.workflows.search.stored_scores import open_scorer

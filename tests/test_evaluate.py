@@ -19,13 +19,13 @@ from PIL import Image
 from pyarrow import parquet
 
 from hwnas.errors import EvaluationFailed
-from hwnas.evaluate import processes
 from hwnas.evaluate.evaluation import Evaluation
 from hwnas.evaluate.fake import FakeEvaluator
-from hwnas.evaluate.pool import open_pool
 from hwnas.evaluate.proxy import proxy_space
 from hwnas.evaluate.setting import Setting
 from hwnas.evaluate.trainer import TrainEvaluator
+from hwnas.evaluate.workers import processes
+from hwnas.evaluate.workers.pool import open_pool
 from hwnas.spaces import SPACES, find_space
 from hwnas.train.recipe import QUICK
 

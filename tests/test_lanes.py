@@ -11,9 +11,9 @@ import torch
 from hwnas.errors import EvaluationFailed
 from hwnas.evaluate.evaluation import Evaluation, SideBySide
 from hwnas.evaluate.fake import FakeEvaluator
-from hwnas.evaluate.pool import open_pool
 from hwnas.evaluate.setting import Setting
 from hwnas.evaluate.trainer import TrainEvaluator
+from hwnas.evaluate.workers.pool import open_pool
 from hwnas.spaces import find_space
 from hwnas.train.lanes import finish, side_by_side
 from hwnas.train.recipe import QUICK

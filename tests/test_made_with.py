@@ -20,9 +20,9 @@ from hwnas.errors import EvaluationFailed
 from hwnas.evaluate.evaluation import Evaluation
 from hwnas.evaluate.failures import collected
 from hwnas.evaluate.fake import FakeEvaluator
-from hwnas.evaluate.pool import open_pool
 from hwnas.evaluate.setting import Setting
 from hwnas.evaluate.trainer import TrainEvaluator
+from hwnas.evaluate.workers.pool import open_pool
 from hwnas.progress import Silent
 from hwnas.runs import Run
 from hwnas.search.rules import default_rules

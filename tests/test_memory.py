@@ -8,8 +8,8 @@ import pytest
 import torch
 from teachers import SETTING, SPACE
 
-from hwnas.evaluate.pool import open_pool
 from hwnas.evaluate.trainer import TrainEvaluator
+from hwnas.evaluate.workers.pool import open_pool
 from hwnas.train.loop import Training
 from hwnas.train.recipe import QUICK
 

@@ -18,7 +18,7 @@ from conftest import COMMAND, Done, Shell
 from searching import MORTAL, SPACE, comparable, run
 
 from hwnas.errors import UserError
-from hwnas.evaluate.ray_pool import connected
+from hwnas.evaluate.workers.ray_tasks import connected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

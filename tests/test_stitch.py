@@ -18,7 +18,7 @@ from hwnas.evaluate.distill.stitch import StitchEvaluator, put_together
 from hwnas.evaluate.distill.teacher import Teacher, trained
 from hwnas.evaluate.distill.transplant import TransplantEvaluator
 from hwnas.evaluate.distill.units import parts_of, run_part
-from hwnas.evaluate.pool import open_pool
+from hwnas.evaluate.workers.pool import open_pool
 from hwnas.models.network import module_name
 from hwnas.train.metrics import measure
 from hwnas.train.recipe import STITCH

@@ -15,7 +15,7 @@ from conftest import Shell
 from searching import MORTAL, SPACE, comparable, run
 
 from hwnas.evaluate.fake import FakeEvaluator
-from hwnas.evaluate.pool import open_pool
+from hwnas.evaluate.workers.pool import open_pool
 from hwnas.search.ledger import Ask, Ledger, Score
 from hwnas.search.strategy import drive
 

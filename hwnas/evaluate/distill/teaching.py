@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hwnas.errors import EvaluationFailed
 from hwnas.evaluate.distill.teacher import ADVICE, TEACHER
 from hwnas.evaluate.evaluation import Evaluation
-from hwnas.evaluate.pool import open_pool
+from hwnas.evaluate.workers.pool import open_pool
 from hwnas.progress import Silent
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from hwnas.evaluate.evaluation import Composed, Evaluation
-    from hwnas.evaluate.pool import Job
+    from hwnas.evaluate.workers.job import Job
     from hwnas.progress import Advance
     from hwnas.workflows.search.stored_scores import Ahead, Scorer
 

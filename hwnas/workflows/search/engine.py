@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hwnas.errors import CheckFailed
 from hwnas.evaluate.evaluation import Composed
-from hwnas.evaluate.ray_pool import connected
+from hwnas.evaluate.workers.ray_tasks import connected
 from hwnas.evaluate.zero_cost import ZeroCostEvaluator
 from hwnas.search.ledger import Ledger, Score
 from hwnas.search.strategy import drive, find_strategy

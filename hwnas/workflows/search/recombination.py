@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from hwnas.cost import Problem
     from hwnas.evaluate.evaluation import Composed, Evaluation
-    from hwnas.evaluate.pool import Job
+    from hwnas.evaluate.workers.job import Job
     from hwnas.spaces import Arch
 
 Parts: TypeAlias = "tuple[Arch, ...]"

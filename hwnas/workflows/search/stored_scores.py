@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hwnas.evaluate.evaluation import Evaluation
-from hwnas.evaluate.pool import open_pool
+from hwnas.evaluate.workers.pool import open_pool
 from hwnas.files import fingerprint
 from hwnas.store import EvaluationStore, open_store
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hwnas.evaluate.evaluation import Evaluator
-    from hwnas.evaluate.pool import Job, Pool
+    from hwnas.evaluate.workers.job import Job
+    from hwnas.evaluate.workers.pool import Pool
     from hwnas.progress import Advance
     from hwnas.spaces import Space
 

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import signal
 import threading
 import time
-import traceback
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
+from multiprocessing.connection import wait as _readable
 from typing import TYPE_CHECKING
 
 from hwnas.errors import TimedOut
 from hwnas.evaluate.evaluation import Limited
-from hwnas.evaluate.pool import WorkerDied, outcome_of, use_one_thread
+from hwnas.evaluate.workers.job import WorkerDied, outcome_elsewhere
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from hwnas.evaluate.evaluation import Evaluator
-    from hwnas.evaluate.pool import Job, Outcome
+    from hwnas.evaluate.workers.job import Job, Outcome
 
 
 GRACE_S = 30.0
@@ -32,81 +33,67 @@ reads images, and makes what all later jobs share."""
 
 
 class Processes:
-    """A crew of processes, each started when it is first wanted.
+    """Processes, each started when it is first wanted.
 
     One that hangs is killed, where the evaluator has a time limit.
     """
 
     def __init__(self, evaluator: Evaluator, size: int) -> None:
         self.size = size
+        self.parallel = size > 1
         self._evaluator = evaluator
         longest = evaluator.longest_s if isinstance(evaluator, Limited) else None
-        self._allowed_s = None if longest is None else 2 * longest + GRACE_S
+        self._allowed_s = math.inf if longest is None else 2 * longest + GRACE_S
         self._idle: list[_Worker] = []
-        self._busy: dict[Connection, tuple[_Worker, Job]] = {}
+        self._busy: list[_Worker] = []
 
     def start(self, job: Job) -> None:
         """Give a job to an idle worker."""
         worker = self._idle.pop() if self._idle else _Worker(self._evaluator)
-        self._busy[worker.connection] = worker, job
+        self._busy.append(worker)
         worker.start(job, self._allowed_s)
 
     def finished(self, *, wait: bool) -> list[tuple[Job, Outcome]]:
         """Return what has ended since the last call, waiting for at least one if asked to."""
         while True:
-            ready = _readable([*self._busy], self._patience_s() if wait else 0)
-            ended = [self._take(connection) for connection in ready] + self._killed()
+            ended = [(worker.job, self._take(worker)) for worker in self._ready(wait=wait)]
             if ended or not wait:
                 return ended
 
-    def _take(self, connection: Connection) -> tuple[Job, Outcome]:
-        worker, job = self._busy[connection]
-        outcome = worker.result(job)
-        del self._busy[connection]
-        if isinstance(outcome, WorkerDied):
-            worker.stop()
-        else:
-            self._idle.append(worker)
-        return job, outcome
-
-    def _patience_s(self) -> float | None:
-        """Return how long it is until somebody has taken too long; None for ever."""
-        deadlines = [worker.deadline for worker, _ in self._busy.values()]
-        first = min((deadline for deadline in deadlines if deadline is not None), default=None)
-        return None if first is None else max(0.0, first - time.monotonic())
-
-    def _killed(self) -> list[tuple[Job, Outcome]]:
-        """End the workers that have taken too long; return their jobs."""
+    def _ready(self, *, wait: bool) -> list[_Worker]:
+        """Return who has ended its job or taken too long, those that began first in front."""
+        deadline = min((worker.deadline for worker in self._busy), default=math.inf)
+        patience_s = max(0.0, deadline - time.monotonic()) if wait else 0.0
+        connections = [worker.connection for worker in self._busy]
+        told = _readable(connections, None if patience_s == math.inf else patience_s)
         now = time.monotonic()
-        killed: list[tuple[Job, Outcome]] = []
-        for connection, (worker, job) in [*self._busy.items()]:
-            if worker.deadline is not None and worker.deadline < now:
-                worker.stop()
-                del self._busy[connection]
-                reason = f"timed out: no answer within {worker.allowed_s:g} s, so it was killed"
-                killed.append((job, TimedOut(reason)))
-        return killed
+        return [w for w in self._busy if w.connection in told or w.deadline < now]
+
+    def _take(self, worker: _Worker) -> Outcome:
+        outcome = worker.result()
+        self._busy.remove(worker)
+        if worker.alive:
+            self._idle.append(worker)
+        return outcome
 
     def stop(self) -> None:
         """End all processes."""
-        for worker in [*self._idle, *(worker for worker, _ in self._busy.values())]:
+        for worker in [*self._idle, *self._busy]:
             worker.stop()
-        self._idle, self._busy = [], {}
-
-
-def _readable(busy: Iterable[Connection], timeout: float | None) -> list[Connection]:
-    """Return connections that have something to tell, those that began first in front."""
-    ready = wait(list(busy), timeout)
-    return [connection for connection in busy if connection in ready]
+        self._idle, self._busy = [], []
 
 
 class _Worker:
     """A process that evaluates one job after the other.
 
     Attributes:
-        allowed_s: how long the present job may take; None for ever.
-        deadline: when it has to be done, by `time.monotonic`; None for never.
+        job: the present one, or the last one.
+        deadline: when it has to be done, by `time.monotonic`; infinite for never.
+        alive: whether it can be given another one.
     """
+
+    job: Job
+    deadline = math.inf
 
     def __init__(self, evaluator: Evaluator) -> None:
         # Not fork: a copy of a process whose torch threads hold locks can hang.
@@ -116,27 +103,33 @@ class _Worker:
         with _interrupts_held_back():
             self._process.start()
         theirs.close()
-        self.allowed_s: float | None = None
-        self.deadline: float | None = None
+        self.alive = True
+        self._allowed_s = math.inf
         self._prepared: set[int] = set()
 
-    def start(self, job: Job, allowed_s: float | None) -> None:
-        if allowed_s is not None:
-            self.allowed_s = allowed_s + PREPARATION_S * (job[1] not in self._prepared)
-            self.deadline = time.monotonic() + self.allowed_s
+    def start(self, job: Job, allowed_s: float) -> None:
+        self.job = job
+        self._allowed_s = allowed_s + PREPARATION_S * (job[1] not in self._prepared)
+        self.deadline = time.monotonic() + self._allowed_s
         with suppress(BrokenPipeError):  # `result` tells of the death
             self.connection.send(job)
 
-    def result(self, job: Job) -> Outcome:
+    def result(self) -> Outcome:
+        """Return the outcome of the job, which is its end if nothing has come by now."""
+        if not self.connection.poll():
+            self.stop()
+            return TimedOut(f"timed out: no answer within {self._allowed_s:g} s, so it was killed")
         try:
             outcome: Outcome = self.connection.recv()
         except (EOFError, ConnectionResetError):
-            self._process.join()
+            self._process.join()  # not killed, so that the exit code is its own
+            self.stop()
             return WorkerDied(_death(self._process.exitcode))
-        self._prepared.add(job[1])
+        self._prepared.add(self.job[1])
         return outcome
 
     def stop(self) -> None:
+        self.alive = False
         self._process.kill()
         self._process.join()
         self.connection.close()
@@ -171,15 +164,9 @@ def _interrupts_held_back() -> Iterator[None]:
 def _serve(connection: Connection, evaluator: Evaluator) -> None:
     """Answer jobs until the other end is gone."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    use_one_thread()
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
-            job = connection.recv()
-            try:
-                outcome = outcome_of(evaluator, job)
-            except Exception:  # noqa: BLE001 - a bug: shown where the user is
-                outcome = RuntimeError(f"in a worker process:\n{traceback.format_exc()}")
-            connection.send(outcome)
+            connection.send(outcome_elsewhere(evaluator, connection.recv(), "a worker process"))
 
 
 def _end_with_parent() -> None:

@@ -8,18 +8,17 @@ from __future__ import annotations
 import os
 import socket
 import sys
-import traceback
 from contextlib import contextmanager, redirect_stdout, suppress
 from typing import TYPE_CHECKING, Any
 
 from hwnas.errors import MissingPackage, UserError
-from hwnas.evaluate.pool import WorkerDied, outcome_of, use_one_thread
+from hwnas.evaluate.workers.job import WorkerDied, outcome_elsewhere
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hwnas.evaluate.evaluation import Evaluator
-    from hwnas.evaluate.pool import Job, Outcome
+    from hwnas.evaluate.workers.job import Job, Outcome
 
 CONNECT_S = 10.0
 """How long a cluster may take to answer; Ray itself tries for minutes."""
@@ -87,7 +86,7 @@ def _no_cluster(address: str, reason: str) -> UserError:
 
 
 class RayTasks:
-    """A crew of Ray tasks; this process has to be connected."""
+    """Ray tasks, each started anew; this process has to be connected."""
 
     def __init__(self, evaluator: Evaluator, size: int = 0) -> None:
         """Send the evaluator to the cluster.
@@ -98,14 +97,15 @@ class RayTasks:
         """
         self._ray = ray = _ray()
         self.size = size or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        self.parallel = self.size > 1
         self._evaluator = ray.put(evaluator)
-        # Who repeats a lost job is decided elsewhere, the same for all crews.
-        self._task = ray.remote(num_cpus=1, max_retries=0)(_answer)
+        # Who repeats a lost job is decided elsewhere, the same for all workers.
+        self._task = ray.remote(num_cpus=1, max_retries=0)(outcome_elsewhere)
         self._jobs: dict[Any, Job] = {}
 
     def start(self, job: Job) -> None:
         """Submit a task."""
-        self._jobs[self._task.remote(self._evaluator, job)] = job
+        self._jobs[self._task.remote(self._evaluator, job, "a Ray task")] = job
 
     def finished(self, *, wait: bool) -> list[tuple[Job, Outcome]]:
         """Return what has ended since the last call, waiting for at least one if asked to."""
@@ -141,12 +141,3 @@ class RayTasks:
                 self._ray.cancel(task, force=True)
         if tasks:
             self._ray.wait(tasks, num_returns=len(tasks), timeout=CANCEL_S)
-
-
-def _answer(evaluator: Evaluator, job: Job) -> Outcome:
-    """Run on a node of the cluster."""
-    use_one_thread()
-    try:
-        return outcome_of(evaluator, job)
-    except Exception:  # noqa: BLE001 - a bug: shown where the user is
-        return RuntimeError(f"in a Ray task:\n{traceback.format_exc()}")

@@ -1,0 +1,1 @@
+"""Who evaluates: this process, processes of its own, or tasks on a Ray cluster."""
