@@ -15,18 +15,18 @@ import argparse
 import json
 import time
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import torch
+from stacked_networks import StackedNetwork, stack_images, stacked_loss
 from torch.nn import functional
 
 from hwnas import __version__
 from hwnas.evaluate.setting import Setting
 from hwnas.models.network import Network, initialise
-from hwnas.models.stacked import StackedNetwork, stack_images
 from hwnas.seeds import derive
 from hwnas.spaces import PUBLISHED, Arch, find_space
 from hwnas.spaces.fillings import STAGES
@@ -119,7 +119,9 @@ def long_training(job: Job, setting: Setting, recipe: Recipe) -> Work[list[Metri
     for copy in range(job.copies):
         networks.append(Network(SPACE.graph(job.arch)))
         initialise(networks[-1], derive(1000, job.group, copy), still_branches=True)
-    training = Training(StackedNetwork(networks), recipe, setting.torch_device)
+    stacked = StackedNetwork(networks)
+    loss = partial(stacked_loss, stacked)
+    training = Training(stacked, recipe, setting.torch_device, loss=loss)
     for _ in training.run(batches(setting, recipe, job.copies, job.group)):
         if training.step % GPU_CHECK_STEPS == 0:
             yield

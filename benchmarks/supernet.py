@@ -8,21 +8,22 @@ from there, is trained a little on its own, and is scored. All candidates see th
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from shared_weights import Bank, fresh, inherit
+from torch.nn import functional
 
 from hwnas.evaluate.trainer import train_and_score
 from hwnas.seeds import derive
 from hwnas.spaces.blocks import BLOCK_TYPES
 from hwnas.spaces.fillings import STAGE_POSITIONS, STAGES
 from hwnas.train.lanes import finish
-from hwnas.train.loop import Training, training_step
+from hwnas.train.loop import Training
 from hwnas.train.memory import memory_errors
-from hwnas.train.optimiser import Nesterov
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,19 +122,28 @@ def _train_bank(evaluator: SupernetEvaluator, seed: int) -> dict[str, dict[str, 
     setting, recipe = evaluator.setting, evaluator.recipe
     space, device = setting.space, setting.torch_device
     bank = Bank(space, seed, device)
-    momentum: dict[Tensor, Tensor] = {}
-    rate = torch.zeros((), device=device)
     archs = sampled_archs(space, evaluator.blocks, derive(seed, "order"))
     judged, seed = evaluator.split == "judge", derive(seed, "supernet")
     batches = setting.batches(recipe.images, recipe.batch_size, seed, judged=judged)
+    momentum: defaultdict[Tensor, Any] = defaultdict(dict)
     for step, (images, labels) in enumerate(batches):
         arch = space.start() if step < evaluator.warm * recipe.steps else next(archs)
         network = bank.network(arch).train()
-        optimiser = Nesterov(
-            list(network.parameters()), recipe.momentum, recipe.weight_decay, momentum
+        optimiser = torch.optim.SGD(
+            network.parameters(),
+            recipe.learning_rate(step),
+            recipe.momentum,
+            weight_decay=recipe.weight_decay,
+            nesterov=True,
         )
-        rate.fill_(recipe.learning_rate(step))
-        training_step(network, optimiser, rate, images, labels)
+        # What a layer learnt as a part of another network goes on.
+        optimiser.state = momentum
+        optimiser.zero_grad()
+        with torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda"):
+            logits = network(images)
+        loss: Any = functional.cross_entropy(logits.float(), labels)
+        loss.backward()
+        optimiser.step()
     return {
         name: {key: value.clone() for key, value in layer.items()}
         for name, layer in bank.state_dict().items()

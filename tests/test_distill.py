@@ -22,10 +22,10 @@ from hwnas.evaluate.distill.committee import Committee, mean
 from hwnas.evaluate.distill.evaluator import PER_BLOCK, DistillEvaluator, ordered
 from hwnas.evaluate.distill.teacher import TEACHER, Teacher
 from hwnas.evaluate.distill.transplant import TransplantEvaluator
-from hwnas.evaluate.distill.units import FRAME, UNITS, differing_units, parts_of, run_part, swapped
+from hwnas.evaluate.distill.units import FRAME, UNITS, differing_units, parts_of, swapped
 from hwnas.evaluate.evaluation import Composed, Evaluation
 from hwnas.evaluate.workers.pool import open_pool
-from hwnas.models.network import Network, initialise
+from hwnas.models.network import Network, initialise, run_layers
 from hwnas.progress import Silent
 from hwnas.train.world import World
 
@@ -52,7 +52,7 @@ def test_parts_one_after_the_other_are_the_network(arch: Arch) -> None:
     assert [node for part in parts for node in part] == list(network.graph)
     with torch.inference_mode():
         for part in parts:
-            value = run_part(part, network.layers, value)
+            value = run_layers(part, network.layers, value)
         assert torch.equal(value, network(images))
 
 

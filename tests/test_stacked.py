@@ -1,8 +1,11 @@
-"""Stacked copies are the networks that they are copies of."""
+"""Stacked copies, of benchmarks alone, are the networks that they are copies of."""
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,10 +14,13 @@ from torch.optim import SGD
 
 from hwnas.data.cluttered import ClutteredDigits
 from hwnas.models.network import Network, initialise
-from hwnas.models.stacked import StackedNetwork, stack_images
 from hwnas.spaces import find_space
 from hwnas.train.loop import Training
 from hwnas.train.recipe import QUICK
+
+sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
+
+from stacked_networks import StackedNetwork, stack_images, stacked_loss
 
 SPACE = find_space("rcnet", input_size="8", classes=10, width=0.25)
 ARCH = SPACE.parse("5,2,0,0,0,0|5,3,0,0,0,0|5,0,0,0,0,0|1,0,0,0,0,0|5,0,0,0,0,0|6,0,0,0,0,0")
@@ -35,7 +41,8 @@ def test_copies_train_as_each_would_alone() -> None:
     batches = [list(DATA.train_batches(RECIPE.images, 32, 8, seed)) for seed in seeds]
     for training, some in zip(alone, batches, strict=True):
         list(training.run(some))
-    together = Training(StackedNetwork([_network(seed) for seed in seeds]), RECIPE, CPU)
+    copies = StackedNetwork([_network(seed) for seed in seeds])
+    together = Training(copies, RECIPE, CPU, loss=partial(stacked_loss, copies))
     stacked = [
         (stack_images([images for images, _ in some]), torch.cat([labels for _, labels in some]))
         for some in zip(*batches, strict=True)

@@ -17,9 +17,9 @@ from hwnas.evaluate.distill.saved import file_of, read_unit
 from hwnas.evaluate.distill.stitch import StitchEvaluator, put_together
 from hwnas.evaluate.distill.teacher import Teacher, trained
 from hwnas.evaluate.distill.transplant import TransplantEvaluator
-from hwnas.evaluate.distill.units import parts_of, run_part
+from hwnas.evaluate.distill.units import parts_of
 from hwnas.evaluate.workers.pool import open_pool
-from hwnas.models.network import module_name
+from hwnas.models.network import module_name, run_layers
 from hwnas.train.metrics import measure
 from hwnas.train.recipe import STITCH
 
@@ -50,13 +50,13 @@ def test_a_network_is_the_teachers_stem_and_its_own_units(evaluator: StitchEvalu
     value = images = torch.randn(3, 3, 8, 8)
     stem, *units = parts_of(network.graph)
     with torch.inference_mode():
-        value = run_part(stem, teacher.layers, value)
+        value = run_layers(stem, teacher.layers, value)
         for unit, nodes in zip(units_of(LARGER), units, strict=True):
             weights = read_unit(file_of(member, unit, 0))
             assert weights is not None
             names = [module_name(node.name) for node in nodes]
             assert {key.split(".")[0] for key in weights} <= set(names)
-            value = run_part(nodes, network.layers, value)
+            value = run_layers(nodes, network.layers, value)
             for name, tensor in weights.items():
                 assert torch.equal(network.layers.state_dict()[name], tensor)
         torch.testing.assert_close(value, network(images))

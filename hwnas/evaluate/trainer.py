@@ -17,9 +17,11 @@ from hwnas.train.memory import memory_errors
 from hwnas.train.metrics import measure
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import torch
 
-    from hwnas.data.dataset import Split
+    from hwnas.data.dataset import Batch, Split
     from hwnas.evaluate.setting import Setting
     from hwnas.spaces import Arch
     from hwnas.train.lanes import Work
@@ -92,11 +94,10 @@ class TrainEvaluator:
             network = Network(self.setting.space.graph(arch))
             initialise(network, seed, still_branches=True)
             training = Training(network, self.recipe, self.setting.torch_device)
-            deadline = None if self.time_limit_s is None else began + self.time_limit_s
             with images_counted(lambda: training.images_seen):
                 return (
                     yield from train_and_score(
-                        self.setting, training, seed, self.split, began, deadline
+                        self.setting, training, seed, self.split, began, self.time_limit_s
                     )
                 )
 
@@ -107,7 +108,7 @@ def train_and_score(
     seed: int,
     split: Split,
     began: float,
-    deadline: float | None = None,
+    limit_s: float | None = None,
 ) -> Work[Evaluation]:
     """Train to the end, giving way whenever a GPU has enough to do; return the score.
 
@@ -117,20 +118,14 @@ def train_and_score(
         seed: of the batches.
         split: held-out images that score; "judge" is left out of the training, too.
         began: when the evaluation did, by `time.perf_counter`.
-        deadline: when it has to be over, by the same clock; None for never.
+        limit_s: how long it may take from then on; None for no limit.
 
     Raises:
-        EvaluationFailed: training diverged, or the deadline passed.
+        EvaluationFailed: training diverged, or took longer than the limit.
     """
     recipe = training.recipe
     batches = setting.batches(recipe.images, recipe.batch_size, seed, judged=split == "judge")
-    for _ in training.run(batches):
-        if deadline is not None and time.perf_counter() > deadline:
-            raise TimedOut(
-                f"timed out: step {training.step} of {recipe.steps} after {deadline - began:g} s"
-            )
-        if training.step % GPU_CHECK_STEPS == 0:
-            yield
+    yield from train_within(training, batches, began, limit_s)
     # The losses are those before each step: what the last ones did is not in them.
     training.require_finite()
     metrics = measure(training.result, setting.held_out(split, recipe.validation))
@@ -141,3 +136,20 @@ def train_and_score(
         images=recipe.images,
         seconds=time.perf_counter() - began,
     )
+
+
+def train_within(
+    training: Training, batches: Iterable[Batch], began: float, limit_s: float | None
+) -> Work[None]:
+    """Train on all batches, giving way whenever a GPU has enough to do.
+
+    Raises:
+        EvaluationFailed: training diverged, or took longer than the limit since it began.
+    """
+    for _ in training.run(batches):
+        if limit_s is not None and time.perf_counter() > began + limit_s:
+            raise TimedOut(
+                f"timed out: step {training.step} of {training.recipe.steps} after {limit_s:g} s"
+            )
+        if training.step % GPU_CHECK_STEPS == 0:
+            yield

@@ -9,14 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hwnas.graph import INPUT, Add
+from hwnas.graph import Add
 from hwnas.models.layers import ConvNormAct, layer_of
 from hwnas.seeds import derive
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
-    from hwnas.graph import Graph, Weights
+    from hwnas.graph import Graph, Node, Weights
 
 
 def module_name(node: str) -> str:
@@ -41,13 +43,20 @@ class Network(nn.Module):
         return run_layers(self.graph, self.layers, images)
 
 
-def run_layers(graph: Graph, layers: nn.ModuleDict, images: Tensor) -> Tensor:
-    """Return the result of the graph's last node, one layer per node, by `module_name`."""
-    values = {INPUT: images}
-    for node in graph:
-        inputs = [values[name] for name in node.inputs]
-        values[node.name] = layers[module_name(node.name)](*inputs)
-    return values[graph.output.name]
+def run_layers(nodes: Iterable[Node], layers: nn.ModuleDict, given: Tensor) -> Tensor:
+    """Return the result of the last node, one layer per node, by `module_name`.
+
+    Args:
+        nodes: a graph, or nodes of one that follow each other.
+        layers: theirs.
+        given: what nodes read that none of them yields: images, or what the part before gave.
+    """
+    values: dict[str, Tensor] = {}
+    result = given
+    for node in nodes:
+        inputs = [values.get(name, given) for name in node.inputs]
+        values[node.name] = result = layers[module_name(node.name)](*inputs)
+    return result
 
 
 def initialise(network: Network, seed: int, *, still_branches: bool = False) -> None:

@@ -17,7 +17,7 @@ from hwnas.train.recorded_step import RecordedStep
 from hwnas.train.world import ALONE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from hwnas.data.dataset import Batch
     from hwnas.train.recipe import Recipe
@@ -31,7 +31,7 @@ GPU_CHECK_STEPS = 50
 
 
 class Training:
-    """A network, or a stack of copies, on its way through a recipe.
+    """A network on its way through a recipe.
 
     All state is in `network`, the optimiser, the averaged weights and `step`; with the same
     state and the same batches, the continuation is the same to the bit. On a GPU the step is
@@ -49,6 +49,7 @@ class Training:
         recipe: Recipe,
         device: torch.device,
         *,
+        loss: Callable[[Tensor, Tensor], Tensor] | None = None,
         record: bool = True,
         world: World = ALONE,
     ) -> None:
@@ -58,6 +59,8 @@ class Training:
             network: with its initial weights.
             recipe: how.
             device: where.
+            loss: takes inputs and targets of a batch, runs the network, and returns what is to be
+                made small, a scalar; None: the cross-entropy of its class scores.
             record: on a GPU, record the step; else every kernel is launched on its own.
             world: the processes that train it, each from the same initial weights.
         """
@@ -66,7 +69,7 @@ class Training:
         self.device = device
         self.step = 0
         self.result = network if recipe.ema is None else copy.deepcopy(network)
-        self._copies: int = getattr(network, "copies", 1)
+        self._loss = loss
         self._optimiser = Nesterov(
             list(network.parameters()),
             recipe.momentum,
@@ -86,9 +89,8 @@ class Training:
     def run(self, batches: Iterable[Batch]) -> Iterator[Tensor]:
         """Train on each batch and yield its loss, a scalar that the next step may overwrite.
 
-        Labels are class numbers (n,), or probabilities (n, classes); those of a stack of copies
-        are (copies * n,), copy by copy. Several processes are all given the whole batch, take
-        their own parts of it, and yield the loss of the whole.
+        Labels are class numbers (n,), or probabilities (n, classes). Several processes are all
+        given the whole batch, take their own parts of it, and yield the loss of the whole.
 
         Raises:
             EvaluationFailed: the loss is not a finite number.
@@ -132,19 +134,21 @@ class Training:
             own, whole = self._world.part(len(images)), len(images)
             images, labels = images[own], labels[own]
             share = len(images) / whole
-        loss, gradients = loss_and_gradients(
-            self.network,
-            self._optimiser.params,
-            images,
-            labels,
-            label_smoothing=self.recipe.label_smoothing,
-            copies=self._copies,
-        )
+        loss = (self._loss or self._cross_entropy)(images, labels)
+        gradients = torch.autograd.grad(loss, self._optimiser.params)
+        loss = loss.detach()
         self._world.add([loss, *gradients, *self._statistics], share)
         self._optimiser.step(gradients, self._rate)
         if self.recipe.ema is not None:
             pull_towards(self._average, self._current, self._share)
         return loss
+
+    def _cross_entropy(self, images: Tensor, labels: Tensor) -> Tensor:
+        # bfloat16 needs no loss scaling; on a CPU it would only be slower.
+        with torch.autocast("cuda", torch.bfloat16, enabled=images.device.type == "cuda"):
+            logits = self.network(images)
+        smoothing = self.recipe.label_smoothing
+        return functional.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
 
     def _state(self) -> list[Tensor]:
         average = [] if self.recipe.ema is None else self._average
@@ -185,33 +189,6 @@ class Training:
         self.network.load_state_dict(state["network"])
         self.result.load_state_dict(state["result"])
         torch._foreach_copy_(self._optimiser.momentum, state["momentum"])
-
-
-def training_step(
-    network: nn.Module, optimiser: Nesterov, rate: Tensor, images: Tensor, labels: Tensor
-) -> Tensor:
-    """Move the parameters once; returns the loss, a scalar."""
-    loss, gradients = loss_and_gradients(network, optimiser.params, images, labels)
-    optimiser.step(gradients, rate)
-    return loss
-
-
-def loss_and_gradients(
-    network: nn.Module,
-    params: list[Tensor],
-    images: Tensor,
-    labels: Tensor,
-    *,
-    label_smoothing: float = 0.0,
-    copies: int = 1,
-) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Return the loss, a scalar, the mean over the copies, and gradients like `params`."""
-    # bfloat16 needs no loss scaling; on a CPU it would only be slower.
-    with torch.autocast("cuda", torch.bfloat16, enabled=images.device.type == "cuda"):
-        logits = network(images).flatten(0, -2)
-    loss = functional.cross_entropy(logits.float(), labels, label_smoothing=label_smoothing)
-    # The copies of a stacked network do not touch: the sum of their losses trains each alone.
-    return loss.detach(), torch.autograd.grad(copies * loss, params)
 
 
 class _Look:

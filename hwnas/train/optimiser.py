@@ -29,7 +29,6 @@ class Nesterov:
         params: Sequence[Tensor],
         momentum: float,
         weight_decay: float,
-        known: dict[Tensor, Tensor] | None = None,
         *,
         decay_vectors: bool = True,
     ) -> None:
@@ -39,12 +38,10 @@ class Nesterov:
             params: what is trained.
             momentum: share of the running sums that a step keeps.
             weight_decay: per step and unit of learning rate.
-            known: running sums of earlier steps, by parameter; filled up.
             decay_vectors: whether weight decay acts on batch norm and biases, too.
         """
-        known = {} if known is None else known
         self.params = list(params)
-        self.momentum = [known.setdefault(param, torch.zeros_like(param)) for param in params]
+        self.momentum = [torch.zeros_like(param) for param in params]
         self._factor = momentum
         self._decay = weight_decay
         numbered = enumerate(self.params)

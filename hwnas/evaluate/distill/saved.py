@@ -13,7 +13,7 @@ from hwnas.files import fingerprint, write_bytes
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from hwnas.evaluate.distill.transplant import TransplantEvaluator
     from hwnas.spaces import Arch
@@ -26,14 +26,14 @@ def file_of(evaluator: TransplantEvaluator, arch: Arch, replicate: int) -> Path:
     return evaluator.teacher.folder / folder / f"{name}.pt"
 
 
-def write_unit(path: Path, layers: nn.ModuleDict) -> None:
+def write_unit(path: Path, weights: dict[str, Tensor]) -> None:
     """Write the weights of a unit; the file is whole or not there.
 
     Raises:
         UserError: it cannot be written, say because the disk is full.
     """
     stream = io.BytesIO()
-    torch.save(layers.state_dict(), stream)
+    torch.save(weights, stream)
     write_bytes(path, stream.getvalue())
 
 

@@ -97,11 +97,10 @@ class StitchEvaluator:
         with memory_errors():
             held_out = setting.held_out(member.split, self.recipe.validation)
             began = time.perf_counter()
-            deadline = None if limit is None else began + limit
             network.to(setting.torch_device).to(memory_format=torch.channels_last)
             before = measure(network, held_out).cross_entropy
             training = Training(network, self.recipe, setting.torch_device)
-            work = train_and_score(setting, training, seed, member.split, began, deadline)
+            work = train_and_score(setting, training, seed, member.split, began, limit)
             with images_counted(lambda: training.images_seen):
                 return _both(before, finish(work))
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from hwnas.errors import UserError
-from hwnas.evaluate.distill.units import parts_of, run_part
+from hwnas.evaluate.distill.units import parts_of
 from hwnas.files import fingerprint
+from hwnas.models.network import run_layers
 from hwnas.spaces.fillings import STAGE_POSITIONS, STAGES
 from hwnas.train.full.checkpoint import load_trained, read
 from hwnas.train.full.training import Advice, train_final
@@ -161,6 +162,6 @@ def held_out_lesson(teacher: Teacher, split: Split, count: int) -> Lesson:
 def _features(network: Network, pixels: Tensor) -> list[Tensor]:
     features, value = [], pixels
     for part in parts_of(network.graph):
-        value = run_part(part, network.layers, value)
+        value = run_layers(part, network.layers, value)
         features.append(value.clone())
     return features

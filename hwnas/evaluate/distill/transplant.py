@@ -8,7 +8,6 @@ Distillation", CVPR 2020.)
 
 from __future__ import annotations
 
-import copy
 import math
 import re
 import time
@@ -19,7 +18,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from hwnas.errors import EvaluationFailed, TimedOut
+from hwnas.errors import EvaluationFailed
 from hwnas.evaluate.distill.saved import file_of, read_unit, write_unit
 from hwnas.evaluate.distill.teacher import (
     Lesson,
@@ -28,21 +27,22 @@ from hwnas.evaluate.distill.teacher import (
     trained,
     training_lesson,
 )
-from hwnas.evaluate.distill.units import FRAME, UNITS, differing_units, parts_of, run_part
+from hwnas.evaluate.distill.units import FRAME, UNITS, differing_units, parts_of
 from hwnas.evaluate.evaluation import Evaluation
 from hwnas.evaluate.failures import images_counted
-from hwnas.models.network import Network, initialise, module_name
+from hwnas.evaluate.trainer import train_within
+from hwnas.models.network import Network, initialise, module_name, run_layers
 from hwnas.seeds import derive
-from hwnas.train.loop import CHECK_STEPS
+from hwnas.train.lanes import finish
+from hwnas.train.loop import Training
 from hwnas.train.memory import memory_errors
-from hwnas.train.optimiser import Nesterov, pull_towards
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor
 
-    from hwnas.data.dataset import Split
+    from hwnas.data.dataset import Batch, Split
     from hwnas.evaluate.distill.units import Part
     from hwnas.spaces import Arch
     from hwnas.train.recipe import Recipe
@@ -95,8 +95,8 @@ class TransplantEvaluator:
             MemoryError: the unit is too large for this machine.
             UserError: there is no trained teacher, or the unit cannot be written.
         """
-        evaluation, layers = self._train(arch, replicate)
-        write_unit(file_of(self, arch, replicate), layers)
+        evaluation, weights = self._train(arch, replicate)
+        write_unit(file_of(self, arch, replicate), weights)
         return evaluation
 
     def weights(self, arch: Arch, replicate: int = 0) -> dict[str, Tensor]:
@@ -107,12 +107,11 @@ class TransplantEvaluator:
         """
         path = file_of(self, arch, replicate)
         if (found := read_unit(path)) is None:
-            _, layers = self._train(arch, replicate)
-            found = layers.state_dict()
-            write_unit(path, layers)
+            _, found = self._train(arch, replicate)
+            write_unit(path, found)
         return found
 
-    def _train(self, arch: Arch, replicate: int) -> tuple[Evaluation, nn.ModuleDict]:
+    def _train(self, arch: Arch, replicate: int) -> tuple[Evaluation, dict[str, Tensor]]:
         differing = differing_units(FRAME, self.teacher.setting.space.canonical(arch))
         if len(differing) != 1:
             raise ValueError(f"not one unit, but {len(differing)} differ from the frame: {arch}")
@@ -123,81 +122,67 @@ class TransplantEvaluator:
             recipe = self.recipe
             lesson = training_lesson(self.teacher, recipe.images, recipe.batch_size, seed)
             began = time.perf_counter()
-            trainee = _Trainee(self, arch, differing[0], seed)
-            with images_counted(lambda: trainee.images):
-                trainee.train(lesson, began)
+            trainee = _Trainee(self, arch, differing[0], seed, lesson)
+            training = trainee.training
+            with images_counted(lambda: training.images_seen):
+                batches = trainee.batches(lesson)
+                finish(train_within(training, batches, began, self.time_limit_s))
                 logits = trainee.logits(held_out, trained(self.teacher))
                 evaluation = _judge(logits, held_out, self.recipe.images, began)
-        return evaluation, trainee.average
+        return evaluation, training.result.state_dict()
+
+
+class _Layers(nn.ModuleDict):
+    """A part of a network as a module of its own."""
+
+    def __init__(self, part: Part, network: Network) -> None:
+        names = [module_name(node.name) for node in part]
+        super().__init__({name: network.layers[name] for name in names})
+        self._part = part
+
+    def forward(self, value: Tensor) -> Tensor:
+        return run_layers(self._part, self, value)
 
 
 class _Trainee:
     """A unit on its way to the teacher's.
 
     Attributes:
-        average: the averaged weights, which are the result.
-        images: that it has seen.
+        training: its own, in fp32: activations are told apart by little.
     """
 
-    def __init__(self, evaluator: TransplantEvaluator, arch: Arch, unit: int, seed: int) -> None:
-        self._evaluator, self._unit, self.images = evaluator, unit, 0
+    def __init__(
+        self, evaluator: TransplantEvaluator, arch: Arch, unit: int, seed: int, lesson: Lesson
+    ) -> None:
         network = Network(evaluator.teacher.setting.space.graph(arch))
         initialise(network, seed, still_branches=True)
-        self._part: Part = parts_of(network.graph)[unit + 1]
-        names = [module_name(node.name) for node in self._part]
-        self._layers = nn.ModuleDict({name: network.layers[name] for name in names})
+        self._unit = unit
+        own = _Layers(parts_of(network.graph)[unit + 1], network)
         if evaluator.inherit:
-            _take_first_blocks(self._layers, trained(evaluator.teacher))
-        device = evaluator.teacher.setting.torch_device
-        self._layers.to(device).to(memory_format=torch.channels_last).train()
-        self.average = copy.deepcopy(self._layers)
+            _take_first_blocks(own, trained(evaluator.teacher))
+        error = _divergence if unit == len(UNITS) - 1 else _distance(unit + 1, lesson)
+        self.training = Training(
+            own,
+            evaluator.recipe,
+            evaluator.teacher.setting.torch_device,
+            loss=lambda value, wanted: error(own(value), wanted),
+            record=False,
+        )
 
-    def train(self, lesson: Lesson, began: float) -> None:
-        """Imitate the teacher's unit.
-
-        Args:
-            lesson: training images.
-            began: when the evaluation did, by `time.perf_counter`.
-
-        Raises:
-            EvaluationFailed: the loss is not a finite number, or the time is over.
-        """
-        evaluator, recipe = self._evaluator, self._evaluator.recipe
-        params = list(self._layers.parameters())
-        optimiser = Nesterov(params, recipe.momentum, recipe.weight_decay)
-        current, average = _numbers(self._layers), _numbers(self.average)
-        device = evaluator.teacher.setting.torch_device
-        rate, share = torch.zeros((), device=device), torch.zeros((), device=device)
-        is_last = self._unit == len(UNITS) - 1
-        error = _divergence if is_last else _distance(self._unit + 1, lesson)
-        limit = evaluator.time_limit_s
-        for step, batch in enumerate(lesson.features):
-            if limit is not None and time.perf_counter() > began + limit:
-                raise TimedOut(f"timed out: step {step} of {recipe.steps} after {limit:g}s")
-            rate.fill_(recipe.learning_rate(step))
-            share.fill_(1 - min(recipe.ema or 0.0, (1 + step) / (10 + step)))
-            loss = error(run_part(self._part, self._modules, batch[self._unit]), batch)
-            optimiser.step(torch.autograd.grad(loss, params), rate)
-            self.images += len(batch[0])
-            pull_towards(average, current, share)
-            if (step + 1) % CHECK_STEPS == 0 and not math.isfinite(loss.item()):
-                raise EvaluationFailed(f"training diverged: loss {loss.item()} by step {step}")
-
-    @property
-    def _modules(self) -> dict[str, nn.Module]:
-        return dict(self._layers.items())
+    def batches(self, lesson: Lesson) -> list[Batch]:
+        """Return what goes into the teacher's unit, and what comes out of it."""
+        return [(batch[self._unit], batch[self._unit + 1]) for batch in lesson.features]
 
     @torch.inference_mode()
     def logits(self, held_out: Lesson, teacher: Network) -> list[Tensor]:
         """Return what the teacher with this unit says, per batch."""
-        self.average.eval()
-        modules = dict(self.average.items())
+        unit = self.training.result.eval()
         rest = parts_of(teacher.graph)[self._unit + 2 :]
         found = []
         for batch in held_out.features:
-            value = run_part(self._part, modules, batch[self._unit])
+            value = unit(batch[self._unit])
             for part in rest:
-                value = run_part(part, teacher.layers, value)
+                value = run_layers(part, teacher.layers, value)
             found.append(value)
         return found
 
@@ -216,16 +201,16 @@ def _take_first_blocks(layers: nn.ModuleDict, teacher: Network) -> None:
                 layer.load_state_dict(theirs)
 
 
-def _distance(part: int, lesson: Lesson) -> Callable[[Tensor, list[Tensor]], Tensor]:
+def _distance(part: int, lesson: Lesson) -> Callable[[Tensor, Tensor], Tensor]:
     """Return the mean squared difference, each channel in its own standard deviation."""
     first = torch.cat([batch[part] for batch in lesson.features[:STANDARD_BATCHES]])
     scale = first.std((0, 2, 3), keepdim=True).clamp_min(1e-6).reciprocal()
-    return lambda value, batch: ((value - batch[part]) * scale).square().mean()
+    return lambda value, wanted: ((value - wanted) * scale).square().mean()
 
 
-def _divergence(value: Tensor, batch: list[Tensor]) -> Tensor:
+def _divergence(value: Tensor, wanted: Tensor) -> Tensor:
     """Return the cross-entropy with the teacher's probabilities."""
-    return functional.cross_entropy(value, batch[-1].softmax(1))
+    return functional.cross_entropy(value, wanted.softmax(1))
 
 
 FIRST_BLOCK = re.compile(r"stage[012]__0__")
@@ -236,10 +221,6 @@ LARGEST = 100.0
 
 STANDARD_BATCHES = 20
 """Batches whose features tell the standard deviation of each channel."""
-
-
-def _numbers(module: nn.Module) -> list[Tensor]:
-    return [value for value in module.state_dict().values() if value.is_floating_point()]
 
 
 def _judge(logits: list[Tensor], held_out: Lesson, images: int, began: float) -> Evaluation:

@@ -9,13 +9,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, TypeAlias
 
-from hwnas.models.network import module_name
 from hwnas.spaces.fillings import STAGE_POSITIONS, STAGES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from torch import Tensor, nn
+    from collections.abc import Sequence
 
     from hwnas.graph import Graph, Node
     from hwnas.spaces import Arch
@@ -44,15 +41,6 @@ def parts_of(graph: Graph) -> list[Part]:
             current = len(UNITS)
         parts[current].append(node)
     return [tuple(part) for part in parts]
-
-
-def run_part(part: Part, layers: Mapping[str, nn.Module] | nn.ModuleDict, value: Tensor) -> Tensor:
-    """Return what a part makes of what the part before it gave."""
-    values: dict[str, Tensor] = {}
-    for node in part:
-        inputs = [values.get(name, value) for name in node.inputs]
-        values[node.name] = layers[module_name(node.name)](*inputs)
-    return values[part[-1].name]
 
 
 def swapped(host: Arch, guest: Arch, unit: int) -> Arch:

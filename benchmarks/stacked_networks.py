@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from hwnas.graph import Add, Conv, GlobalAvgPool, Linear, Shuffle
 from hwnas.models.layers import ACTIVATIONS, ConvNormAct, Pool, Sum
@@ -51,6 +52,19 @@ class StackedNetwork(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits of every copy for its own images."""
         return run_layers(self.graph, self.layers, images)
+
+
+def stacked_loss(network: StackedNetwork, images: Tensor, labels: Tensor) -> Tensor:
+    """Return the sum of the copies' mean losses: they do not touch, so it trains each alone.
+
+    Args:
+        network: is run in bfloat16 on a GPU, as `hwnas.train.loop.Training` runs one network.
+        images: as `stack_images` returns them.
+        labels: class numbers (copies * n,), copy by copy.
+    """
+    with torch.autocast("cuda", torch.bfloat16, enabled=images.device.type == "cuda"):
+        logits = network(images).flatten(0, -2)
+    return network.copies * functional.cross_entropy(logits.float(), labels)
 
 
 def stack_images(images: Sequence[Tensor]) -> Tensor:
