@@ -17,7 +17,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from evaluator_scores import EVALUATORS as SCORERS
@@ -27,11 +27,10 @@ from supernet import SupernetEvaluator
 from hwnas.evaluate.trainer import TrainEvaluator
 from hwnas.progress import Silent
 from hwnas.runs import run_for
-from hwnas.search import defaults
 from hwnas.spaces import find_space
 from hwnas.train.recipe import Recipe
-from hwnas.workflows.search.budgets import parse_limits
-from hwnas.workflows.search.network_request import Request
+from hwnas.workflows.search.options import SearchOptions
+from hwnas.workflows.search.search import plan, request_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,23 +56,25 @@ SHARED = {"supernet": "supernet-48k-12", "inherit": "inherit-12k"}
 
 def search(name: str, seed: int, workspace: Path) -> dict:
     """Run one search; return what it found and what that took."""
-    request = Request(
-        space=SPACE,
-        target=None,
-        limits=parse_limits(BUDGETS),
+    options: dict[str, Any] = {
+        "space": SPACE,
+        **{f"budget_{resource}": tuple(texts) for resource, texts in BUDGETS.items()},
         **EVALUATORS[name],
-        **defaults.care(EVALUATORS[name]["evaluator"], batch=1)._asdict(),
-        seed=seed,
+    }
+    request = request_for(
+        SearchOptions(**options, batch=1, seed=seed, workers=1, workspace=workspace)
     )
     began = time.perf_counter()
-    opened = request.open(workspace, Silent())
+    opened = request.open(Silent())
+    wanted, shared = plan(request, opened, Silent()), 0
     # Without the judge: what is compared are evaluators.
-    wanted, shared = replace(request.search(opened, 1, Silent()), judge=None), 0
+    scoring = replace(wanted.scoring, judge=None)
     if name in SHARED:
-        assert isinstance(wanted.evaluator, TrainEvaluator)
-        evaluator = SCORERS[SHARED[name]](wanted.evaluator.setting, seed)
+        assert isinstance(scoring.evaluator, TrainEvaluator)
+        evaluator = SCORERS[SHARED[name]](scoring.evaluator.setting, seed)
         assert isinstance(evaluator, SupernetEvaluator)
-        wanted, shared = replace(wanted, evaluator=evaluator), evaluator.recipe.images
+        scoring, shared = replace(scoring, evaluator=evaluator), evaluator.recipe.images
+    wanted = replace(wanted, scoring=scoring)
     run = run_for(workspace, name, {"name": name, **request.to_json(opened)}, None)
     found = wanted.run(run, workspace / "runs" / "evaluations.sqlite", Silent())
     found["trained"]["teacher_images"] += shared

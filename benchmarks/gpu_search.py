@@ -36,6 +36,7 @@ from hwnas.spaces import find_space
 from hwnas.train import recipe as recipes
 from hwnas.train.full.training import train_final
 from hwnas.workflows.search.engine import Search
+from hwnas.workflows.search.evaluators import Scoring
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -136,12 +137,11 @@ def search(plan: Plan, data_dir: Path | None, device: str, folder: Path, watch: 
         (params, madds),
         "rcas",
         options,
-        DistillEvaluator(committee),
-        None,
-        None,
-        0,
-        teachers=committee.teachers,
-        screen=StitchEvaluator(committee, plan.whole),
+        Scoring(
+            DistillEvaluator(committee),
+            teachers=committee.teachers,
+            screen=StitchEvaluator(committee, plan.whole),
+        ),
     )
     return wanted.run(Run(folder), folder / "evaluations.sqlite", watch)
 

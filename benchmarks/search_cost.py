@@ -33,6 +33,7 @@ from hwnas.search.strategy import Options, Strategy, drive
 from hwnas.spaces import SPACES
 from hwnas.testing import SetSpace, coverage, facility_location, random_problem
 from hwnas.workflows.search.engine import Search
+from hwnas.workflows.search.evaluators import Scoring
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,8 +83,8 @@ def whole_search(within: Problem, rules: tuple[Rule, ...]) -> float:
     for seed in range(REPEATS):
         with tempfile.TemporaryDirectory() as folder:
             costs = [budget.cost for budget in within.budgets]
-            evaluator = FakeEvaluator(seed)
-            search = Search(within, costs, "rcas", Options(rules), evaluator, None, None, 0)
+            scoring = Scoring(FakeEvaluator(seed))
+            search = Search(within, costs, "rcas", Options(rules), scoring)
             start = time.perf_counter()
             result = search.run(Run(Path(folder)), Path(folder) / "e.sqlite", Silent())
             rates.append(result["evaluations"] / (time.perf_counter() - start))

@@ -25,6 +25,7 @@ from hwnas.search.rules import make_rules
 from hwnas.search.strategy import Options
 from hwnas.spaces import SPACES
 from hwnas.workflows.search.engine import Search
+from hwnas.workflows.search.evaluators import Scoring
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +44,7 @@ def search(rules: list[str], refreshes: int | None, workers: int) -> tuple[dict[
     options = Options(tuple(make_rules(problem, rules)), max_refreshes=refreshes)
     costs = [budget.cost for budget in problem.budgets]
     evaluator = FakeEvaluator(delay_s=DELAY_S)
-    wanted = Search(problem, costs, "rcas", options, evaluator, None, None, workers)
+    wanted = Search(problem, costs, "rcas", options, Scoring(evaluator), None, workers)
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         found = wanted.run(Run(Path(folder)), Path(folder) / "e.sqlite", Silent())

@@ -24,6 +24,7 @@ from hwnas.search.rules import default_rules
 from hwnas.search.strategy import Options
 from hwnas.spaces import SPACES
 from hwnas.workflows.search.engine import Search
+from hwnas.workflows.search.evaluators import Scoring
 
 if TYPE_CHECKING:
     from hwnas.evaluate.evaluation import Evaluation
@@ -85,7 +86,7 @@ def search(evaluator: Noisy, workers: int, ray: str | None, limit: int | None) -
     within = Problem(SPACE, (Budget(cost.params(SPACE), 1.0e6), Budget(cost.madds(SPACE), 40e6)))
     options = Options(tuple(default_rules(within)), max_refreshes=3, replicates=2)
     costs = [budget.cost for budget in within.budgets]
-    return Search(within, costs, "rcas", options, evaluator, None, limit, workers, ray)
+    return Search(within, costs, "rcas", options, Scoring(evaluator), limit, workers, ray)
 
 
 def run(

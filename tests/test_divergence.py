@@ -23,7 +23,7 @@ from hwnas.evaluate.trainer import TrainEvaluator
 from hwnas.evaluate.workers.pool import open_pool
 from hwnas.train.loop import Training
 from hwnas.train.recipe import QUICK, STITCH
-from hwnas.workflows.search.stored_scores import open_scorer
+from hwnas.workflows.search.scores import open_scorer
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,11 +14,12 @@ from hwnas.data.catalog import find_dataset
 from hwnas.data.cluttered import ClutteredDigits
 from hwnas.data.images import LabelledImages
 from hwnas.data.reading import TrainingPixels
-from hwnas.data.selection import USUAL
 from hwnas.data.splits import split_rows
 from hwnas.progress import Silent
 from hwnas.spaces import find_space
-from hwnas.workflows.search.evaluators import Asked, scoring
+from hwnas.workflows.search.evaluators import scoring
+from hwnas.workflows.search.options import SearchOptions
+from hwnas.workflows.search.search import request_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,9 +46,16 @@ def test_no_test_image_is_looked_at_while_a_network_is_chosen(
         return held_out(self, split, *args, **kwargs)  # type: ignore[arg-type]
 
     monkeypatch.setattr(LabelledImages, "held_out", spied)
-    folder, start = tmp_path / "teachers", SPACE.canonical(SPACE.start())
-    asked = Asked(evaluator, SPACE, digits, None, USUAL, 32, 0, None, 1, folder)
-    found = scoring(asked, Silent())
+    start = SPACE.canonical(SPACE.start())
+    asked = SearchOptions(
+        space=SPACE.name,
+        dataset=digits,
+        evaluator=evaluator,
+        images=32,
+        teachers=1 if evaluator == "distill" else None,
+        workspace=tmp_path,
+    )
+    found = scoring(request_for(asked), Silent())
     for teacher in found.teachers:
         teacher.train(Silent())
     for scores in (found.evaluator, found.screen):

@@ -14,7 +14,6 @@ from searching import comparable
 
 from hwnas import __version__, cost
 from hwnas.cost import Budget, Problem
-from hwnas.data.selection import Selection
 from hwnas.device import describe_host
 from hwnas.errors import EvaluationFailed
 from hwnas.evaluate.evaluation import Evaluation
@@ -30,10 +29,10 @@ from hwnas.search.strategy import Options
 from hwnas.spaces import find_space
 from hwnas.train.environment import versions
 from hwnas.train.recipe import QUICK, STITCH, TEACHER, UNIT
-from hwnas.workflows.search.budgets import parse_limits
 from hwnas.workflows.search.engine import Search
-from hwnas.workflows.search.network_request import Request
-from hwnas.workflows.search.search import start_search
+from hwnas.workflows.search.evaluators import Scoring
+from hwnas.workflows.search.options import SearchOptions
+from hwnas.workflows.search.search import plan, request_for, search
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,21 +62,25 @@ class Told:
         yield lambda *_: None
 
 
-def _request(**options: Any) -> Request:
-    limits = parse_limits({"madds": ["0.2M"]})
-    return Request(space=SMALL.name, target=None, limits=limits, seed=5, **options)
+def _options(folder: Path, **options: Any) -> SearchOptions:
+    budget = {"space": SMALL.name, "budget_madds": ("0.2M",)}
+    return SearchOptions(**budget, seed=5, workspace=folder, **options)
 
 
-def _made_with(request: Request, folder: Path) -> dict[str, Any]:
-    search = request.search(request.open(folder, Silent()), None, Silent())
-    assert search.made_with is not None
-    return search.made_with.to_json()
+def _planned(folder: Path, **options: Any) -> Search:
+    request = request_for(_options(folder, **options))
+    return plan(request, request.open(Silent()), Silent())
+
+
+def _made_with(planned: Search, *, here: bool = True) -> dict[str, Any]:
+    assert planned.scoring.made_with is not None
+    return planned.scoring.made_with.to_json(here=here)
 
 
 def test_search_json_records_how_it_was_made(tmp_path: Path) -> None:
-    request = _request(evaluator="train", images=32, max_evaluations=40, max_refreshes=1)
-    search = request.search(request.open(tmp_path, Silent()), None, Silent())
-    found = replace(search, workers=0).run(Run(tmp_path), tmp_path / "store", Silent())
+    few = {"images": 32, "max_evaluations": 40, "refreshes": 1, "replicates": 1}
+    planned = _planned(tmp_path, evaluator="train", **few)
+    found = replace(planned, workers=0).run(Run(tmp_path), tmp_path / "store", Silent())
     short, longer = replace(QUICK, images=32), replace(QUICK, images=96)
     assert found["made_with"] == {
         "evaluator": "train",
@@ -99,7 +102,7 @@ def test_search_json_records_how_it_was_made(tmp_path: Path) -> None:
 
 
 def test_distill_records_the_recipe_of_everything_it_trains(tmp_path: Path) -> None:
-    made = _made_with(_request(images=64, teachers=2), tmp_path)
+    made = _made_with(_planned(tmp_path, images=64, teachers=2))
     assert made["recipes"] == {
         "teachers": asdict(replace(TEACHER, images=20 * 64)),
         "units": asdict(replace(UNIT, images=64)),
@@ -114,22 +117,20 @@ def test_a_gpu_is_recorded_with_its_name_and_precision(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "a fine GPU")
-    request = _request(evaluator="train", device="auto")
-    made = _made_with(request, tmp_path)
+    planned = _planned(tmp_path, evaluator="train", device="auto")
+    made = _made_with(planned)
     assert [made[key] for key in ("device", "device_name", "precision")] == [
         "cuda",
         "a fine GPU",
         "bf16",
     ]
     assert made["versions"] == versions(torch.device("cuda"))
-    search = request.search(request.open(tmp_path, Silent()), None, Silent())
-    assert search.made_with is not None
-    assert search.made_with.to_json(here=False)["device_name"] is None
+    assert _made_with(planned, here=False)["device_name"] is None
 
 
 def test_what_is_left_out_of_the_data_is_recorded(tmp_path: Path) -> None:
-    few = Selection(held_out_per_class=5)
-    made = _made_with(_request(evaluator="train", dataset="digits", selection=few), tmp_path)
+    few = {"dataset": "digits", "held_out_per_class": 5}
+    made = _made_with(_planned(tmp_path, evaluator="train", **few))
     assert (made["dataset"], made["selection"]) == ("digits", {"held_out_per_class": 5})
 
 
@@ -161,10 +162,10 @@ ANNOUNCED = [
 ]
 
 
-def _announced(request: Request, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def _announced(options: SearchOptions, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(Search, "run", lambda *_: {})
     reporter = Told()
-    start_search(folder, request, reporter)
+    search(options, reporter)
     (line,) = [line for line in reporter.lines if line.startswith("scoring ")]
     return line
 
@@ -173,15 +174,15 @@ def _announced(request: Request, folder: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_a_search_says_what_candidates_are_scored_at(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], told: str
 ) -> None:
-    line = _announced(_request(**options), tmp_path, monkeypatch)
+    line = _announced(_options(tmp_path, **options), monkeypatch)
     assert told in line
     assert str(tmp_path) in line
 
 
 def test_a_search_says_that_it_is_on_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    request = _request(evaluator="train", recipe="paper", device="auto")
-    line = _announced(request, tmp_path, monkeypatch)
+    options = _options(tmp_path, evaluator="train", recipe="paper", device="auto")
+    line = _announced(options, monkeypatch)
     assert "(recipe paper: 100,000 images each)" in line
     assert "px on cuda, 8 at a time;" in line
 
@@ -213,20 +214,21 @@ def test_images_of_failures_and_of_the_judge_are_counted(tmp_path: Path) -> None
     within = Problem(CIFAR, (Budget(cost.params(CIFAR), 1.0e6), Budget(cost.madds(CIFAR), 40e6)))
     found = {}
     for workers in (0, 2):
-        search = Search(
+        planned = Search(
             within,
             [budget.cost for budget in within.budgets],
             "rcas",
             Options(tuple(default_rules(within))),
-            Costly(unlucky=(failing,)),
-            Costly(unlucky=(start,)),
-            None,
-            workers,
-            screen=Costly(unlucky=(failing, start)),
+            Scoring(
+                Costly(unlucky=(failing,)),
+                judge=Costly(unlucky=(start,)),
+                screen=Costly(unlucky=(failing, start)),
+            ),
+            workers=workers,
         )
         folder = tmp_path / str(workers)
         folder.mkdir()
-        found[workers] = search.run(Run(folder), folder / "store", Silent())
+        found[workers] = planned.run(Run(folder), folder / "store", Silent())
     assert comparable(found[0]) == comparable(found[2])
     result = found[0]
     assert result["failed"] == {CIFAR.format(failing): "training diverged"}

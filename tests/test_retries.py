@@ -11,7 +11,7 @@ from searching import MORTAL, SPACE, comparable, run
 
 from hwnas.errors import EvaluationFailed, TimedOut
 from hwnas.evaluate.fake import FakeEvaluator
-from hwnas.workflows.search.stored_scores import open_scorer
+from hwnas.workflows.search.scores import open_scorer
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,15 +13,14 @@ from hwnas.cli.app import app
 from hwnas.cores import usable_cores
 from hwnas.errors import UserError
 from hwnas.evaluate.distill.evaluator import DistillEvaluator
-from hwnas.evaluate.proxy import Proxy
 from hwnas.evaluate.trainer import TrainEvaluator
-from hwnas.files import fingerprint
 from hwnas.progress import Silent
 from hwnas.train.recipe import PAPER_SEARCH, QUICK
-from hwnas.workflows.search import search as start_search
-from hwnas.workflows.search.budgets import parse_limits
+from hwnas.workflows.search import search as workflow
 from hwnas.workflows.search.evaluators import GPU_LANES
-from hwnas.workflows.search.network_request import Request
+from hwnas.workflows.search.network_request import NetworkRequest
+from hwnas.workflows.search.options import SearchOptions
+from hwnas.workflows.search.search import plan
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +30,6 @@ if TYPE_CHECKING:
     from hwnas.workflows.search.engine import Search
     from hwnas.workflows.search.request import Opened
 
-LIMITS = parse_limits({"params": ["0.8M"]})
 BUDGET = ("search", "--space", "rcnet-cifar10", "--budget-params", "0.8M")
 
 
@@ -44,78 +41,94 @@ def gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool
     return there
 
 
-def _request(**options: Any) -> Request:
-    return Request(space="rcnet-cifar10", target=None, limits=LIMITS, **options)
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work where nobody else does."""
+    monkeypatch.chdir(tmp_path)
 
 
-def _opened(request: Request, folder: Path) -> tuple[Opened, Search]:
-    opened = request.open(folder, Silent())
-    return opened, request.search(opened, None, Silent())
+def _request(**options: Any) -> NetworkRequest:
+    options = {"space": "rcnet-cifar10", "budget_params": ("0.8M",)} | options
+    return NetworkRequest.of(SearchOptions(**options))
+
+
+def _opened(request: NetworkRequest) -> tuple[Opened, Search]:
+    opened = request.open(Silent())
+    return opened, plan(request, opened, Silent())
 
 
 def _trainer(search: Search) -> TrainEvaluator:
-    assert isinstance(search.evaluator, TrainEvaluator)
-    return search.evaluator
+    assert isinstance(search.scoring.evaluator, TrainEvaluator)
+    return search.scoring.evaluator
 
 
 @pytest.mark.parametrize("device", ["auto", "cpu"])
-def test_device_lanes_and_workers_follow_what_there_is(
-    tmp_path: Path, gpu: bool, device: str
-) -> None:
+def test_device_lanes_and_workers_follow_what_there_is(gpu: bool, device: str) -> None:
     request = _request(evaluator="train", device=device)
-    opened, search = _opened(request, tmp_path)
+    opened, search = _opened(request)
     on_gpu = gpu and device == "auto"
-    trainer, judge = _trainer(search), search.judge
+    trainer, judge = _trainer(search), search.scoring.judge
     assert isinstance(judge, TrainEvaluator)
     assert trainer.setting.device == judge.setting.device == ("cuda" if on_gpu else "cpu")
     assert trainer.lanes == judge.lanes == (GPU_LANES if on_gpu else 1)
     assert search.workers == (0 if on_gpu else usable_cores())
-    assert request.search(opened, 3, Silent()).workers == 3
+    assert _opened(_request(evaluator="train", device=device, workers=3))[1].workers == 3
     recorded = request.to_json(opened)
-    assert recorded.get("device") == ("cuda" if on_gpu else None)
-    assert Request.from_json(recorded).to_json(opened) == recorded
+    assert recorded["device"] == ("cuda" if on_gpu else "cpu")
+    assert NetworkRequest.from_json(recorded).to_json(opened) == recorded
     assert trainer.identity()["device"] == trainer.setting.device
 
 
-def test_teachers_and_units_are_trained_where_candidates_are_scored(
-    tmp_path: Path, gpu: bool
-) -> None:
-    _, search = _opened(_request(evaluator="distill", device="auto"), tmp_path)
-    assert isinstance(search.evaluator, DistillEvaluator)
-    devices = {teacher.setting.device for teacher in search.teachers}
-    assert devices == {search.evaluator.part.setting.device} == {"cuda" if gpu else "cpu"}
+def test_teachers_and_units_are_trained_where_candidates_are_scored(gpu: bool) -> None:
+    scoring = _opened(_request(evaluator="distill", device="auto"))[1].scoring
+    assert isinstance(scoring.evaluator, DistillEvaluator)
+    devices = {teacher.setting.device for teacher in scoring.teachers}
+    assert devices == {scoring.evaluator.part.setting.device} == {"cuda" if gpu else "cpu"}
 
 
-def test_limited_time_is_for_one_network_alone(tmp_path: Path, gpu: bool) -> None:
-    _, search = _opened(_request(evaluator="train", device="auto", time_limit_s=60.0), tmp_path)
+def test_limited_time_is_for_one_network_alone(gpu: bool) -> None:
+    request = _request(evaluator="train", device="auto", time_limit="1min")
+    assert request.time_limit_s == 60
+    search = _opened(request)[1]
     assert _trainer(search).lanes == 1
-    assert isinstance(search.judge, TrainEvaluator)
-    assert search.judge.lanes == (GPU_LANES if gpu else 1)
+    assert isinstance(search.scoring.judge, TrainEvaluator)
+    assert search.scoring.judge.lanes == (GPU_LANES if gpu else 1)
 
 
-def test_free_scores_ask_for_no_device(tmp_path: Path, gpu: bool) -> None:
-    request = _request(evaluator="fake", device="auto")
-    opened, search = _opened(request, tmp_path)
+def test_free_scores_ask_for_no_device(gpu: bool) -> None:
+    request = _request(evaluator="fake")
+    opened, search = _opened(request)
     assert search.workers == 0
-    assert "device" not in request.to_json(opened), gpu
+    assert request.to_json(opened)["device"] == "cpu", gpu
 
 
-def test_a_request_without_the_new_options_is_what_it_was(tmp_path: Path) -> None:
-    """The hash names the folder of a run: it was noted before there were devices and recipes."""
-    opened = _request().open(tmp_path, Silent())
-    assert fingerprint(_request().to_json(opened)) == "1ba924856a01"
+def test_defaults_that_are_typed_and_what_changes_no_result_change_no_request(
+    tmp_path: Path,
+) -> None:
+    """The hash of the request names the folder of a run."""
+    opened = _request().open(Silent())
+    plain = _request().to_json(opened)
+    typed = _request(evaluator="distill", dataset="cluttered-digits", teachers=4, device="cpu")
+    elsewhere = _request(
+        workers=3, ray="auto", force=True, run=tmp_path / "mine", workspace=tmp_path / "there"
+    )
+    for other in (typed, elsewhere):
+        assert other.to_json(opened) == plain
+    for other in (_request(seed=1), _request(teachers=3), _request(budget_params=("0.9M",))):
+        assert other.to_json(opened) != plain
+    assert _request().to_json(opened._replace(files={"iphone5s": "of another day"})) != plain
 
 
-def test_a_proxy_of_ones_own_is_scored_at_and_recorded(tmp_path: Path) -> None:
-    request = _request(evaluator="train", proxy=Proxy(width=0.5, resolution=24))
-    opened, search = _opened(request, tmp_path)
+def test_a_proxy_of_ones_own_is_scored_at_and_recorded() -> None:
+    request = _request(evaluator="train", proxy_width=0.5, proxy_resolution=24)
+    opened, search = _opened(request)
     space = _trainer(search).setting.space
     assert (space.width, space.resolution) == (0.5, 24)
-    assert request.to_json(opened)["proxy"] == {"width": 0.5, "resolution": 24}
-    one = _request(evaluator="train", proxy=Proxy(resolution=24))
-    assert one.to_json(opened)["proxy"] == {"resolution": 24}
-    assert Request.from_json(one.to_json(opened)) == one
-    usual = _trainer(_opened(_request(evaluator="train"), tmp_path)[1]).setting.space
+    recorded = request.to_json(opened)
+    assert (recorded["proxy_width"], recorded["proxy_resolution"]) == (0.5, 24)
+    again = NetworkRequest.from_json(recorded)
+    assert (again.proxy_width, again.proxy_resolution) == (0.5, 24)
+    usual = _trainer(_opened(_request(evaluator="train"))[1]).setting.space
     assert (usual.width, usual.resolution) == (0.25, 16)
 
 
@@ -126,7 +139,7 @@ def test_the_papers_recipe_is_ten_epochs_of_the_data(
     data = f"parquet:{write_digits(tmp_path / 'digits')}"
     request = _asked(monkeypatch, "--evaluator", "train", "--recipe", "paper", "--dataset", data)
     assert request.selection.held_out_per_class == 10
-    opened, search = _opened(request, tmp_path)
+    opened, search = _opened(request)
     trainer = _trainer(search)
     assert trainer.setting.data.train_size == 600 - 10 * 10
     recipe = trainer.recipe
@@ -138,33 +151,31 @@ def test_the_papers_recipe_is_ten_epochs_of_the_data(
     recorded = request.to_json(opened)
     assert recorded["recipe"] == "paper"
     assert recorded["selection"] == {"held_out_per_class": 10}
-    assert Request.from_json(recorded) == replace(request, device="cpu")
+    assert NetworkRequest.from_json(recorded).to_json(opened) == recorded
 
 
-def test_more_may_be_held_out_with_the_papers_recipe(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_more_may_be_held_out_with_the_papers_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
     more = ("--recipe", "paper", "--evaluator", "train", "--held-out-per-class", "7")
     assert _asked(monkeypatch, *more, "--dataset", "digits").selection.held_out_per_class == 7
     drawn = _asked(monkeypatch, *more[:4])
     assert drawn.selection.held_out_per_class is None
-    _, search = _opened(drawn, tmp_path)
+    _, search = _opened(drawn)
     assert _trainer(search).recipe.images == 10 * 10_000
     assert _trainer(search).recipe.validation == PAPER_SEARCH.validation
-    assert _trainer(_opened(_request(evaluator="train"), tmp_path)[1]).recipe == QUICK
+    assert _trainer(_opened(_request(evaluator="train"))[1]).recipe == QUICK
 
 
-def _asked(monkeypatch: pytest.MonkeyPatch, *options: str) -> Request:
+def _asked(monkeypatch: pytest.MonkeyPatch, *words: str) -> NetworkRequest:
     """Return what the command makes of its options."""
-    found = []
+    found: list[SearchOptions] = []
 
-    def note(_workspace: Path, request: Request, *_: Any, **__: Any) -> None:
-        found.append(request)
+    def note(options: SearchOptions, _: object) -> None:
+        found.append(options)
         raise UserError("enough")
 
-    monkeypatch.setattr(start_search, "start_search", note)
-    CliRunner().invoke(app, [*BUDGET, *options])
-    return found[0]
+    monkeypatch.setattr(workflow, "search", note)
+    CliRunner().invoke(app, [*BUDGET, *words])
+    return NetworkRequest.of(found[0])
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hwnas import cost
-from hwnas.cli.found import show_search
+from hwnas.cli.search import found as shown
 from hwnas.cost import Budget, Problem
 from hwnas.evaluate.evaluation import Evaluation
 from hwnas.search.ledger import Ledger, Score
 from hwnas.spaces import find_space
 from hwnas.workflows.search.result import JUDGED, SearchResult
-from hwnas.workflows.search.stored_scores import Ahead
+from hwnas.workflows.search.scores import Ahead
 
 if TYPE_CHECKING:
     from hwnas.spaces import Arch
@@ -78,10 +78,11 @@ class _Request:
 
 @pytest.mark.parametrize(("start", "told"), [(0.3, True), (0.1, False)])
 def test_a_start_network_that_did_better_is_told(
-    capsys: pytest.CaptureFixture[str], start: float, told: bool
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, start: float, told: bool
 ) -> None:
     found = _result([LARGEST], {LARGEST: 0.2, START: start}).to_json("runs/x")
-    show_search(_Request(), found)  # type: ignore[arg-type]
+    monkeypatch.setattr(shown, "_request", lambda _: _Request())
+    shown.show_search(found)
     out = " ".join(capsys.readouterr().out.split())
     assert ("the start network did better" in out) == told
     command = f"--arch '{SPACE.format(START)}' --space rcnet-digits --dataset cifar10"

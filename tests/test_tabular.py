@@ -21,8 +21,8 @@ from hwnas.progress import Silent
 from hwnas.search.rules import default_rules, make_rules
 from hwnas.spaces import neighbours
 from hwnas.spaces.tabular import read_tabular
-from hwnas.workflows.search.search import start_search
-from hwnas.workflows.search.tabular_request import TabularRequest
+from hwnas.workflows.search.options import SearchOptions
+from hwnas.workflows.search.search import search
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -113,10 +113,20 @@ def test_scores_are_kept_by_content_operations_and_column(folder: Path) -> None:
     assert TabularEvaluator(space_of(folder, grid(1)), "acc").identity() == evaluator.identity()
 
 
-def request(folder: Path, frame: pd.DataFrame, limits: dict[str, float], **more: Any) -> Any:
+def asked(
+    folder: Path, frame: pd.DataFrame, limits: dict[str, float], **more: Any
+) -> SearchOptions:
     frame.to_csv(folder / "grid.csv", index=False)
-    costs = {"latency": "ms", "heat": "mj"}
-    return TabularRequest(folder / "grid.csv", COLUMNS, "skip", "acc", costs, limits, **more)
+    return SearchOptions(
+        space=f"tabular:{folder / 'grid.csv'}",
+        ops=",".join(COLUMNS),
+        empty="skip",
+        score="acc",
+        cost=("latency=ms", "heat=mj"),
+        budget=tuple(f"{name}={limit!r}" for name, limit in limits.items()),
+        workspace=folder,
+        **more,
+    )
 
 
 @settings(max_examples=25, deadline=None)
@@ -125,12 +135,12 @@ def test_exhaustive_search_finds_the_constrained_optimum(
     tmp_path_factory: pytest.TempPathFactory, frame: pd.DataFrame, latency: float, heat: float
 ) -> None:
     folder = tmp_path_factory.mktemp("run")
-    asked = request(folder, frame, {"latency": latency, "heat": heat}, strategy="exhaustive")
+    options = asked(folder, frame, {"latency": latency, "heat": heat}, strategy="exhaustive")
     if not ((frame["ms"] <= latency) & (frame["mj"] <= heat)).any():
         with pytest.raises(InfeasibleError):
-            start_search(folder, asked, Silent())
+            search(options, Silent())
         return
-    found = start_search(folder, asked, Silent())
+    found = search(options, Silent())
     truth = best(frame, ms=latency, mj=heat)
     assert found["score"] == truth["acc"]
     assert found["costs"] == {"latency": truth["ms"], "heat": truth["mj"]}
@@ -147,8 +157,8 @@ def test_no_strategy_exceeds_a_budget(
 ) -> None:
     limit = float(np.quantile(frame["ms"], quantile))
     folder = tmp_path_factory.mktemp("run")
-    asked = request(folder, frame, {"latency": limit}, strategy=strategy, seed=3)
-    found = start_search(folder, asked, Silent())
+    options = asked(folder, frame, {"latency": limit}, strategy=strategy, seed=3)
+    found = search(options, Silent())
     rows = frame.set_index(list(COLUMNS))
     for network in found["networks"]:
         row = rows.loc[tuple(network["arch"].split(","))]

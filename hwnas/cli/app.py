@@ -12,16 +12,15 @@ from hwnas.cli import (
     export,
     info,
     lut,
-    pick,
     predict,
     profile,
     quickstart,
-    search,
     train,
 )
 from hwnas.cli.command import GroupedHelp
 from hwnas.cli.console import guarded
 from hwnas.cli.lazy_help import LazyHelp
+from hwnas.cli.search import pick, search
 
 app = typer.Typer(
     name="hwnas",
@@ -63,8 +62,11 @@ for _name, _command in (
     ("bench", bench.bench),
     ("targets", info.targets),
     ("doctor", info.doctor),
+    ("predict", predict.predict),
 ):
-    app.command(_name, cls=LazyHelp)(guarded(_command))
-app.command("predict", cls=GroupedHelp)(predict.predict)
+    if hasattr(_command, "options"):
+        app.command(_name, cls=GroupedHelp)(_command)
+    else:
+        app.command(_name, cls=LazyHelp)(guarded(_command))
 app.add_typer(data.app)
 app.add_typer(lut.app)

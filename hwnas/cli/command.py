@@ -65,7 +65,7 @@ def _parameter(name: str, kind: Any, option: Option, default: Any) -> inspect.Pa
         "metavar": option.metavar,
         "min": option.at_least,
         "envvar": option.envvar,
-        "show_default": option.default or default not in (None, False, "", ()),
+        "show_default": option.default or (default not in (None, "", ()) and default is not False),
         "rich_help_panel": option.panel,
     }
     many = get_origin(kind) is tuple

@@ -6,12 +6,12 @@ from typing import Any
 
 from typer.core import TyperCommand
 
-STRATEGIES, BASELINES = "{strategies}", "{baselines}"
-"""Stand for the names of all strategies and baselines in the help of an option."""
+BASELINES = "{baselines}"
+"""Stands for the names of all baselines in the help of an option."""
 
 
 class LazyHelp(TyperCommand):
-    """A command whose options' help may hold `STRATEGIES` or `BASELINES`."""
+    """A command whose options' help may hold `BASELINES`."""
 
     def get_help(self, ctx: Any) -> str:
         """Return the help, names filled in."""
@@ -23,16 +23,10 @@ class LazyHelp(TyperCommand):
         return super().get_help(ctx)
 
 
-def _strategies() -> list[str]:
-    from hwnas import plugins
-
-    return plugins.names("hwnas.strategies")
-
-
 def _baselines() -> list[str]:
     from hwnas.spaces import BASELINES as KNOWN
 
     return list(KNOWN)
 
 
-NAMES = {STRATEGIES: _strategies, BASELINES: _baselines}
+NAMES = {BASELINES: _baselines}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hwnas.cli import bench, export, found, options, train
+from hwnas.cli import bench, export, options, train
 from hwnas.cli.console import TerminalReporter
+from hwnas.cli.search import found
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,10 +34,8 @@ def quickstart(
     from hwnas.workflows.export.provenance import origin_of
     from hwnas.workflows.profile.here import profile_target
     from hwnas.workflows.quickstart import SPACE, TARGET, TEACHERS, budget_ms
-    from hwnas.workflows.search.budgets import parse_limit
-    from hwnas.workflows.search.network_request import Request
-    from hwnas.workflows.search.search import start_search
-    from hwnas.workflows.search.torch_device import AUTO
+    from hwnas.workflows.search.options import SearchOptions
+    from hwnas.workflows.search.search import search
     from hwnas.workflows.train.train import train_winner
 
     def show(present: Callable[[Any], None], found: Any) -> None:
@@ -51,14 +49,14 @@ def quickstart(
     show(show_profiled, profiled)
     limit = LATENCY.format(budget_ms(target, space, reporter))
     reporter.info(f"2/5  hwnas search --budget-latency {limit} --teachers {TEACHERS}")
-    request = Request(
-        space=SPACE,
+    asked = SearchOptions(
+        budget_latency=(limit,),
         target=TARGET,
-        limits=(parse_limit("latency", limit),),
+        space=SPACE,
         teachers=TEACHERS,
-        device=AUTO,
+        workspace=workspace,
     )
-    show(partial(found.show_search, request), start_search(workspace, request, reporter))
+    show(found.show_search, search(asked, reporter))
     run = find_run(workspace, None)
     reporter.info("3/5  hwnas train")
     show(train.show, train_winner(run, reporter))

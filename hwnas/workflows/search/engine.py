@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hwnas.errors import CheckFailed
@@ -11,10 +12,9 @@ from hwnas.evaluate.workers.ray_tasks import connected
 from hwnas.evaluate.zero_cost import ZeroCostEvaluator
 from hwnas.search.ledger import Ledger, Score
 from hwnas.search.strategy import drive, find_strategy
-from hwnas.workflows.search.composed_scores import ComposedScorer
 from hwnas.workflows.search.recombination import combine
 from hwnas.workflows.search.result import SearchResult, unfailed
-from hwnas.workflows.search.stored_scores import open_scorer
+from hwnas.workflows.search.scores import ComposedScorer, open_scorer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,15 +22,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hwnas.cost import Cost, Problem
-    from hwnas.evaluate.distill.teacher import Teacher
     from hwnas.evaluate.evaluation import Evaluation, Evaluator
     from hwnas.progress import Reporter
     from hwnas.runs import Run
     from hwnas.search.ledger import Ask, Job, Step
     from hwnas.search.strategy import Asking, Options
     from hwnas.spaces import Arch
-    from hwnas.workflows.search.score_provenance import MadeWith
-    from hwnas.workflows.search.stored_scores import Ahead, Scorer
+    from hwnas.workflows.search.evaluators import Scoring
+    from hwnas.workflows.search.scores import Ahead, Scorer
 
 FINALISTS = 3
 
@@ -53,32 +52,20 @@ class Search:
         costs: what is reported of every network.
         strategy: name of the strategy.
         options: what it is told.
-        evaluator: scores candidates, or composes their scores from those of parts.
-        judge: scores the finalists, on other held-out images and with more training; None
-            takes the candidates' scores as they are.
+        scoring: who scores candidates and finalists.
         max_evaluations: limit on candidates, or None.
         workers: processes, 0 for this one; on Ray tasks at a time, 0 for one per processor.
         ray: address of the Ray cluster to evaluate on, or None.
-        score_source: what scores are, where no judge gave them.
-        teachers: what candidates imitate, trained before anything else.
-        screen: scores the best candidates again, to choose the finalists; None takes those that
-            have the best scores.
-        made_with: what all of them score with; None where nobody says.
     """
 
     problem: Problem
     costs: Sequence[Cost]
     strategy: str
     options: Options
-    evaluator: Evaluator | Composed
-    judge: Evaluator | None
-    max_evaluations: int | None
-    workers: int
+    scoring: Scoring
+    max_evaluations: int | None = None
+    workers: int = 0
     ray: str | None = None
-    score_source: str = "candidate score"
-    teachers: tuple[Teacher, ...] = ()
-    screen: Evaluator | None = None
-    made_with: MadeWith | None = None
 
     def check(self) -> None:
         """Raise what the strategy refuses, before anything is scored or written.
@@ -102,14 +89,14 @@ class Search:
             CheckFailed: no network could be scored.
         """
         self.problem.start()
-        progress = _Progress(self.problem, reporter)
+        progress, scoring = _Progress(self.problem, reporter), self.scoring
         ledger = Ledger(self.problem, self.max_evaluations, progress.accept)
         with run.lock(), connected(self.ray):
-            if self.teachers:
+            if scoring.teachers:
                 # Torch comes with it: searches without teachers do not wait for that.
                 from hwnas.evaluate.distill.teaching import teach
 
-                teach(self.teachers, reporter, self.workers, ray=self.ray is not None)
+                teach(scoring.teachers, reporter, self.workers, ray=self.ray is not None)
             ahead = self._ask(ledger, store_path, reporter, progress)
             if ledger.best is None:
                 raise CheckFailed(
@@ -117,11 +104,18 @@ class Search:
                     f"{progress.failures or 'no evaluation was allowed'}."
                 )
             self._combine(ledger, progress)
-            together = self._screen(store_path, reporter, ledger)
+            again = partial(self._again, store_path=store_path, reporter=reporter)
+            best = _best(ledger.scored, SCREENED)
+            together = again(scoring.screen, best, "putting the best networks together")
             screened = {arch: one.score for arch, one in unfailed(together).items()}
             finalists = _best(screened or ledger.scored, FINALISTS)
-            judged = self._judge(store_path, reporter, finalists)
-            made_with = self.made_with
+            start = self.problem.space.canonical(self.problem.start())
+            judged = again(
+                scoring.judge,
+                [*finalists, start],
+                "scoring the finalists again, with more training",
+            )
+            made_with = scoring.made_with
             found = SearchResult(
                 self.problem,
                 self.costs,
@@ -130,10 +124,10 @@ class Search:
                 progress.seen,
                 finalists=finalists,
                 judged=judged,
-                score_source=self.score_source,
+                score_source=scoring.source,
                 ahead=ahead,
                 parts=progress.parts,
-                teacher_images=sum(teacher.recipe.images for teacher in self.teachers),
+                teacher_images=sum(teacher.recipe.images for teacher in scoring.teachers),
                 together=together,
                 made_with={} if made_with is None else made_with.to_json(here=self.ray is None),
             )
@@ -145,7 +139,7 @@ class Search:
         self, ledger: Ledger, store_path: Path, reporter: Reporter, progress: _Progress
     ) -> Ahead:
         asking = self._asking(ledger)
-        composed, evaluator = None, self.evaluator
+        composed, evaluator = None, self.scoring.evaluator
         if isinstance(evaluator, Composed):
             composed, evaluator = evaluator, evaluator.part
         total = self.max_evaluations or 4 * len(self.problem.space.elements(self.problem.start()))
@@ -165,9 +159,10 @@ class Search:
 
     def _combine(self, ledger: Ledger, progress: _Progress) -> None:
         """Let the ledger know the best networks of parts that were scored in others."""
-        if not isinstance(self.evaluator, Composed):
+        composed = self.scoring.evaluator
+        if not isinstance(composed, Composed):
             return
-        found = combine(self.problem, self.evaluator, ledger.scored, progress.parts, SCREENED)
+        found = combine(self.problem, composed, ledger.scored, progress.parts, SCREENED)
         if not found:
             return
         progress.seen.update({(arch, 0): evaluation for arch, evaluation in found.items()})
@@ -184,41 +179,30 @@ class Search:
             return open_scorer(space, evaluator, 0, path)
         return open_scorer(space, evaluator, self.workers, path, ray=on_ray)
 
-    def _screen(
-        self, store_path: Path, reporter: Reporter, ledger: Ledger
+    def _again(
+        self,
+        evaluator: Evaluator | None,
+        networks: Sequence[Arch],
+        task: str,
+        *,
+        store_path: Path,
+        reporter: Reporter,
     ) -> dict[Arch, Evaluation]:
-        """Score the best candidates again, failures included; {} where nobody screens."""
-        if self.screen is None:
+        """Score networks with another evaluator, failures included; {} where there is none."""
+        if evaluator is None:
             return {}
-        chosen = [(arch, 0) for arch in _best(ledger.scored, SCREENED)]
+        jobs = [(arch, 0) for arch in dict.fromkeys(networks)]
         with (
-            self._scorer(self.screen, store_path) as scorer,
-            reporter.task("putting the best networks together", len(chosen)) as step,
+            self._scorer(evaluator, store_path) as scorer,
+            reporter.task(task, len(jobs)) as step,
         ):
-            return _in_order(chosen, scorer.score(chosen, step))
-
-    def _judge(
-        self, store_path: Path, reporter: Reporter, finalists: Sequence[Arch]
-    ) -> dict[Arch, Evaluation]:
-        """Score finalists and the start network, failures included; {} without a judge."""
-        if self.judge is None:
-            return {}
-        start = self.problem.space.canonical(self.problem.start())
-        chosen = [(arch, 0) for arch in dict.fromkeys([*finalists, start])]
-        with (
-            self._scorer(self.judge, store_path) as scorer,
-            reporter.task("scoring the finalists again, with more training", len(chosen)) as step,
-        ):
-            return _in_order(chosen, scorer.score(chosen, step))
+            found = scorer.score(jobs, step)
+        # In the order of the jobs: the one in which workers were done is another one each time.
+        return {job[0]: found[job] for job in jobs}
 
 
 def _best(scores: Mapping[Arch, float], count: int) -> list[Arch]:
     return sorted(scores, key=lambda arch: -scores[arch])[:count]
-
-
-def _in_order(jobs: Sequence[Job], scores: Mapping[Job, Evaluation]) -> dict[Arch, Evaluation]:
-    # That of the jobs: the one in which workers were done is another one each time.
-    return {job[0]: scores[job] for job in jobs}
 
 
 @dataclass(slots=True)

@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hwnas.evaluate.fake import FakeEvaluator
-from hwnas.evaluate.proxy import USUAL_PROXY, Proxy
-from hwnas.search import defaults
-from hwnas.workflows.search.recipes import search_recipe
+from hwnas.evaluate.proxy import proxy_space
+from hwnas.spaces import find_space
+from hwnas.train.recipe import PAPER_SEARCH, QUICK, STITCH, TEACHER, UNIT
+from hwnas.workflows.search.network_request import PAPER_EPOCHS
+from hwnas.workflows.search.options import CUDA, PAPER
 from hwnas.workflows.search.score_provenance import (
     CANDIDATES,
     FINALISTS,
@@ -17,19 +19,17 @@ from hwnas.workflows.search.score_provenance import (
     UNITS,
     MadeWith,
 )
-from hwnas.workflows.search.torch_device import CPU, CUDA, find_device
+from hwnas.workflows.search.table_request import TableRequest
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from hwnas.data.selection import Selection
+    from hwnas.data.dataset import Dataset
     from hwnas.evaluate.distill.teacher import Teacher
     from hwnas.evaluate.evaluation import Composed, Evaluator
     from hwnas.evaluate.setting import Setting
     from hwnas.evaluate.trainer import TrainEvaluator
     from hwnas.progress import Reporter
-    from hwnas.spaces import RcnetSpace
     from hwnas.train.recipe import Recipe
+    from hwnas.workflows.search.network_request import NetworkRequest
 
 JUDGE_FACTOR = 3
 """Finalists of `train` are trained on so many times the images of a candidate."""
@@ -45,118 +45,104 @@ TEACHER_FACTOR = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What decides a score.
-
-    Attributes:
-        name: of the evaluator, one of `defaults.EVALUATORS`.
-        space: of the deployed networks.
-        dataset: data that is trained and scored on.
-        data_dir: where it lies.
-        selection: what is held out or left out of it.
-        images: training images per network, or None for the recipe's own number.
-        seed: of weights and batches.
-        time_limit_s: of one training, or None.
-        teachers: how many teachers candidates imitate.
-        folder: of trained teachers.
-        device: one of `torch_device.DEVICES`.
-        proxy: geometry that is trained and scored at.
-        recipe: of candidates that are trained, one of `defaults.RECIPES`.
-    """
-
-    name: str
-    space: RcnetSpace
-    dataset: str
-    data_dir: Path | None
-    selection: Selection
-    images: int | None
-    seed: int
-    time_limit_s: float | None
-    teachers: int
-    folder: Path
-    device: str = CPU
-    proxy: Proxy = USUAL_PROXY
-    recipe: str = defaults.RECIPE
-
-
-@dataclass(frozen=True, slots=True)
 class Scoring:
     """Who scores.
 
     Attributes:
-        evaluator: scores candidates.
-        judge: scores finalists, on other images; None where scores are exact.
-        teachers: what candidates imitate, to be trained first.
-        screen: scores the best candidates before the judge does; None where candidates' scores
-            are to choose the finalists.
-        made_with: what they score with.
+        evaluator: scores candidates, or composes their scores from those of parts.
+        made_with: what all of them score with; None where nobody says.
+        judge: scores the finalists, on other held-out images and with more training; None takes
+            the candidates' scores as they are.
+        teachers: what candidates imitate, trained before anything else.
+        screen: scores the best candidates again, to choose the finalists; None takes those that
+            have the best scores.
+        source: what scores are, where no judge gave them.
     """
 
     evaluator: Evaluator | Composed
-    made_with: MadeWith
+    made_with: MadeWith | None = None
     judge: Evaluator | None = None
     teachers: tuple[Teacher, ...] = ()
     screen: Evaluator | None = None
+    source: str = "candidate score"
 
 
-def scoring(asked: Asked, reporter: Reporter) -> Scoring:
+def scoring(request: NetworkRequest | TableRequest, reporter: Reporter) -> Scoring:
     """Return who scores; data is ready.
 
     Raises:
         UserError: the data set is unknown or cannot be read, or there is no such device.
     """
-    if asked.name == "fake":
-        return Scoring(FakeEvaluator(asked.seed), MadeWith(asked.name, asked.seed))
-    if asked.device == CUDA:
-        # Before anything is downloaded.
-        find_device(CUDA)
+    if isinstance(request, TableRequest):
+        source = f"column {request.score}"
+        made = MadeWith("tabular", request.seed, f"{source} of {request.file.name}")
+        return Scoring(request.scores(), made, source=source)
+    if request.evaluator == "fake":
+        return Scoring(FakeEvaluator(request.seed), MadeWith("fake", request.seed))
+    if request.device == CUDA:
+        request.torch_device  # noqa: B018 - it has to be there before anything is downloaded
     from hwnas.data.catalog import find_dataset
 
-    data = find_dataset(asked.dataset, asked.data_dir, asked.selection, reporter)
+    selection = request.selection
+    data = find_dataset(request.dataset, request.data_dir, selection, reporter)
     from hwnas.evaluate.setting import Setting
     from hwnas.evaluate.trainer import TrainEvaluator
     from hwnas.evaluate.zero_cost import ZeroCostEvaluator
-    from hwnas.train import recipe
 
-    data.prepare(asked.proxy.resolution_of(asked.space), reporter)
-    proxy, device = asked.proxy.space(asked.space, len(data.labels)), find_device(asked.device)
-    setting = Setting(proxy, asked.dataset, asked.data_dir, device, asked.selection)
-    images = asked.images
-    if asked.name == "distill" and images is not None:
-        # All trainings become longer or shorter alike.
-        images = max(1, round(recipe.QUICK.images * images / recipe.UNIT.images))
-    short = search_recipe(asked.recipe, images, data, asked.selection)
+    proxy = proxy_space(
+        find_space(request.space),
+        len(data.labels),
+        width=request.proxy_width,
+        resolution=request.proxy_resolution,
+    )
+    data.prepare(proxy.resolution, reporter)
+    setting = Setting(proxy, request.dataset, request.data_dir, request.torch_device, selection)
+    short, limit_s = _short_recipe(request, data), request.time_limit_s
     candidates = TrainEvaluator(
         setting,
         short,
-        asked.seed,
-        lanes=_lanes(device, asked.time_limit_s),
-        time_limit_s=asked.time_limit_s,
+        request.seed,
+        lanes=_lanes(setting.device, limit_s),
+        time_limit_s=limit_s,
     )
     longer = replace(short, images=JUDGE_FACTOR * short.images)
     judge = replace(
-        candidates, recipe=longer, split="judge", lanes=_lanes(device), time_limit_s=None
+        candidates, recipe=longer, split="judge", lanes=_lanes(setting.device), time_limit_s=None
     )
-    if asked.name == "zero-cost":
-        made = _made_with(asked, setting, {FINALISTS: longer})
-        return Scoring(ZeroCostEvaluator(setting.space), made, judge)
-    if asked.name == "distill":
-        return _distill(asked, setting, judge)
-    made = _made_with(asked, setting, {CANDIDATES: short, FINALISTS: longer})
+    if request.evaluator == "zero-cost":
+        made = _made_with(request, setting, {FINALISTS: longer})
+        return Scoring(ZeroCostEvaluator(proxy), made, judge)
+    if request.evaluator == "distill":
+        return _distill(request, setting, judge)
+    made = _made_with(request, setting, {CANDIDATES: short, FINALISTS: longer})
     return Scoring(candidates, made, judge)
 
 
-def _made_with(asked: Asked, setting: Setting, recipes: dict[str, Recipe]) -> MadeWith:
+def _short_recipe(request: NetworkRequest, data: Dataset) -> Recipe:
+    """Return how a candidate is trained whose score is that of a short training."""
+    if request.recipe == PAPER:
+        held_out = (request.selection.held_out_per_class or 0) * len(data.labels)
+        return replace(
+            PAPER_SEARCH,
+            images=PAPER_EPOCHS * data.train_size,
+            # All that is held out of training.
+            validation=max(PAPER_SEARCH.validation, held_out),
+        )
+    images = request.images
+    if images is not None and request.evaluator == "distill":
+        # All trainings become longer or shorter alike.
+        images = max(1, round(QUICK.images * images / UNIT.images))
+    return replace(QUICK, images=images or QUICK.images)
+
+
+def _made_with(request: NetworkRequest, setting: Setting, recipes: dict[str, Recipe]) -> MadeWith:
     return MadeWith(
-        asked.name,
-        asked.seed,
-        dataset=asked.dataset,
-        selection=asked.selection,
-        proxy=setting.space,
-        device=setting.device,
-        preset=asked.recipe if CANDIDATES in recipes else None,
+        request.evaluator,
+        request.seed,
+        setting=setting,
+        preset=request.recipe if CANDIDATES in recipes else None,
         recipes=recipes,
-        teachers=asked.teachers if TEACHERS in recipes else 0,
+        teachers=request.teachers if TEACHERS in recipes else 0,
     )
 
 
@@ -168,29 +154,28 @@ def _lanes(device: str, time_limit_s: float | None = None) -> int:
     return GPU_LANES if device == CUDA and time_limit_s is None else 1
 
 
-def _distill(asked: Asked, setting: Setting, judge: TrainEvaluator) -> Scoring:
+def _distill(request: NetworkRequest, setting: Setting, judge: TrainEvaluator) -> Scoring:
     from hwnas.evaluate.distill.committee import Committee
     from hwnas.evaluate.distill.evaluator import DistillEvaluator
     from hwnas.evaluate.distill.stitch import StitchEvaluator
-    from hwnas.train import recipe
 
-    images = asked.images or recipe.UNIT.images
+    images = request.images or UNIT.images
     recipes = {
-        TEACHERS: replace(recipe.TEACHER, images=TEACHER_FACTOR * images),
-        UNITS: replace(recipe.UNIT, images=images),
-        TOGETHER: replace(recipe.STITCH, images=images),
+        TEACHERS: replace(TEACHER, images=TEACHER_FACTOR * images),
+        UNITS: replace(UNIT, images=images),
+        TOGETHER: replace(STITCH, images=images),
         FINALISTS: judge.recipe,
     }
     committee = Committee.of(
         setting,
         recipes[TEACHERS],
         recipes[UNITS],
-        asked.seed,
-        asked.folder,
-        count=asked.teachers,
-        time_limit_s=asked.time_limit_s,
+        request.seed,
+        (request.workspace / "runs" / "teachers").resolve(),
+        count=request.teachers,
+        time_limit_s=request.time_limit_s,
     )
     few = Committee(committee.members[:SCREENING_TEACHERS])
     screen = StitchEvaluator(few, recipes[TOGETHER])
-    made = _made_with(asked, setting, recipes)
+    made = _made_with(request, setting, recipes)
     return Scoring(DistillEvaluator(committee), made, judge, committee.teachers, screen)

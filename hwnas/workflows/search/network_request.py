@@ -1,24 +1,25 @@
-"""What was asked of a search among networks that can be built: plain values, and their meaning."""
+"""What was asked of a search among networks that can be built."""
 
 from __future__ import annotations
 
 import shlex
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from hwnas.cores import usable_cores
-from hwnas.data.selection import USUAL, Selection
+from hwnas.data.cluttered import ClutteredDigits
+from hwnas.data.splits import SEARCH_PER_CLASS
 from hwnas.device import find_target
 from hwnas.errors import UserError, one_of
-from hwnas.evaluate.proxy import USUAL_PROXY, Proxy
+from hwnas.evaluate.proxy import SMALLEST_RESOLUTION
 from hwnas.files import fingerprint
 from hwnas.lut.library import Library
-from hwnas.search import defaults
+from hwnas.options import given
 from hwnas.search.rcas import GREEDY
-from hwnas.search.rules import default_rules, make_rules
-from hwnas.search.strategy import Options, find_strategy
+from hwnas.search.strategy import find_strategy
 from hwnas.spaces import find_space
+from hwnas.units import parse_seconds
+from hwnas.workflows.search import options as search_options
 from hwnas.workflows.search.budgets import (
     Limit,
     all_costs,
@@ -27,189 +28,169 @@ from hwnas.workflows.search.budgets import (
     make_problem,
     parse_limits,
 )
-from hwnas.workflows.search.engine import Search
-from hwnas.workflows.search.evaluators import Asked, scoring
-from hwnas.workflows.search.recipes import require_recipe
-from hwnas.workflows.search.request import Opened
-from hwnas.workflows.search.torch_device import CPU, find_device, require_known
+from hwnas.workflows.search.options import CPU, CUDA, DEVICES, EVALUATORS, PAPER, RECIPES
+from hwnas.workflows.search.request import Opened, Request
+from hwnas.workflows.shared_options import budgets_of, check_confidence, geometry_of
+from hwnas.workflows.target_choice import choose
 from hwnas.workflows.winner import of_run
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from typing import Self
 
     from hwnas.progress import Reporter
     from hwnas.runs import Run
+    from hwnas.spaces import RcnetSpace
+    from hwnas.workflows.search.options import PickOptions, SearchOptions
+
+OF_TABLES = ("--ops", "--empty", "--score", "--cost", "--budget")
+"""Options that are for tables alone."""
+
+TRAINING = ("distill", "train", "zero-cost")
+"""Evaluators whose candidates, or finalists, are trained at the proxy geometry."""
+
+ONLY_FOR = {
+    "--teachers": ("distill",),
+    "--recipe": ("train",),
+    "--device": TRAINING,
+    "--proxy-width": TRAINING,
+    "--proxy-resolution": TRAINING,
+}
+"""Evaluators that an option means something to, where it is not all of them."""
+
+NOISY = "train"
+"""The evaluator whose scores hang on luck: a second score of the same network is another one."""
+
+PAPER_EPOCHS = 10
+"""Of the data set, that each candidate is trained on with the recipe of the RCNet paper."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """All options that decide the result of a search.
+@dataclass(frozen=True, kw_only=True)
+class NetworkRequest(Request):
+    """A search within budgets that have units.
 
     Attributes:
-        space: name of the deployment space.
-        target: the run's own target, or None.
         limits: the budgets.
-        strategy: name of a strategy.
-        dataset: data that candidates are scored on.
-        data_dir: where it lies.
-        selection: what is held out or left out of it.
-        evaluator: one of `defaults.EVALUATORS`.
-        images: training images per network, or None for the recipe's own number.
-        rules: rule names, or empty for the default ones.
-        max_evaluations: limit on candidates; None for the evaluator's own, which may be no limit.
-        max_refreshes: old gains to evaluate again per step and rule, or None for exact greedy.
-        replicates: scores per network at most, where a choice hangs on noise.
-        batch: networks that the surrogate chooses at a time.
-        confidence: of latency bounds, or None for the default of the table.
-        seed: of weights and batches.
-        time_limit_s: of the training of one candidate, or None.
-        teachers: how many teachers candidates imitate, where they do.
-        device: where candidates are trained, one of `torch_device.DEVICES`.
-        proxy: geometry that candidates are scored at.
-        recipe: of candidates that are trained, one of `defaults.RECIPES`.
     """
 
-    space: str
-    target: str | None
     limits: tuple[Limit, ...]
-    strategy: str = defaults.STRATEGY
-    dataset: str = defaults.DATASET
-    data_dir: Path | None = None
-    selection: Selection = USUAL
-    evaluator: str = defaults.EVALUATOR
-    images: int | None = None
-    rules: tuple[str, ...] = ()
-    max_evaluations: int | None = None
-    max_refreshes: int | None = None
-    replicates: int = 1
-    batch: int = 1
-    confidence: float | None = None
-    seed: int = 0
-    time_limit_s: float | None = None
-    teachers: int = defaults.TEACHERS
-    device: str = CPU
-    proxy: Proxy = USUAL_PROXY
-    recipe: str = defaults.RECIPE
+    dataset: str
+    recipe: str
+    teachers: int
+    device: str
 
-    def __post_init__(self) -> None:
-        require_positive("--images", self.images)
-        require_positive("--max-evaluations", self.max_evaluations)
-        require_positive("--teachers", self.teachers)
-        find_strategy(self.strategy)
-        if self.evaluator not in defaults.EVALUATORS:
-            remedy = "tabular comes with --space tabular:FILE.csv."
-            raise one_of("evaluator", self.evaluator, list(defaults.EVALUATORS), remedy)
-        require_recipe(self.recipe, self.evaluator, self.images)
-        require_known(self.device)
-        self.proxy.require_within(find_space(self.space))
+    @classmethod
+    def of(cls, options: SearchOptions) -> Self:
+        """Return what the options mean.
 
-    def to_json(self, opened: Opened) -> dict[str, Any]:
-        """Return the request with the identity of its tables, as JSON."""
-        # Options that came later are left out where nobody used them: a run keeps its name.
-        later = {
-            "selection": self.selection.to_json(),
-            "proxy": self.proxy.to_json(),
-            "teachers": self.teachers if self.teachers != defaults.TEACHERS else None,
-            "recipe": self.recipe if self.recipe != defaults.RECIPE else None,
-            "device": device if (device := self._device) != CPU else None,
+        Raises:
+            UserError: one is not right, or some do not go together.
+        """
+        evaluator = options.evaluator or search_options.EVALUATOR
+        _refuse(options, evaluator)
+        limits = parse_limits(budgets_of(options))
+        named = options.target or next((limit.target for limit in limits if limit.target), None)
+        target, space = choose(
+            Library(options.workspace), named, options.space, geometry_of(options)
+        )
+        _require_proxy(options, space)
+        settled = {
+            **_defaults(options, evaluator),
+            "limits": limits,
+            "target": target,
+            "space": space.name,
+            "evaluator": evaluator,
+            "confidence": check_confidence(options.confidence),
+            "time_limit": options.time_limit and f"{parse_seconds(options.time_limit)!r}s",
         }
-        return {
-            **{name: value for name, value in asdict(self).items() if name not in later},
-            **{name: value for name, value in later.items() if value},
-            "limits": [asdict(limit) for limit in self.limits],
-            "rules": list(self.rules),
-            "data_dir": None if self.data_dir is None else str(self.data_dir),
-            "tables": dict(opened.files),
-        }
+        return cls(**vars(options) | settled)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
         """Return what `to_json` was given."""
-        given = {name: value for name, value in values.items() if name != "tables"}
-        given["selection"] = Selection(**given.get("selection", {}))
-        given["proxy"] = Proxy(**given.get("proxy", {}))
-        given["limits"] = tuple(Limit(**limit) for limit in values["limits"])
-        given["rules"] = tuple(values["rules"])
-        given["data_dir"] = None if values["data_dir"] is None else Path(values["data_dir"])
-        return cls(**given)
+        return super().from_json({**values, "limits": [Limit(**one) for one in values["limits"]]})
+
+    def to_json(self, opened: Opened) -> dict[str, Any]:
+        """Return what decides the result, with the identity of its tables, as JSON."""
+        return {**super().to_json(opened), "device": self.torch_device}
 
     @property
     def run_name(self) -> str:
         """Readable start of the run folder's name."""
         return f"{self.space}-{self.target}" if self.target else self.space
 
-    def open(self, workspace: Path, reporter: Reporter, *, force: bool = False) -> Opened:
+    @property
+    def time_limit_s(self) -> float | None:
+        """Seconds that the training of a candidate may take, or None."""
+        return None if self.time_limit is None else parse_seconds(self.time_limit)
+
+    @property
+    def torch_device(self) -> str:
+        """Where candidates are trained, "cpu" or "cuda"; nobody waits for torch where none is.
+
+        Raises:
+            UserError: there is no GPU that torch can use.
+        """
+        if self.evaluator == "fake" or self.device == CPU:
+            return CPU
+        import torch
+
+        if torch.cuda.is_available():
+            return CUDA
+        if self.device == CUDA:
+            raise UserError(
+                "--device cuda: torch sees no GPU on this machine. Take --device cpu, or leave it "
+                "out."
+            )
+        return CPU
+
+    @property
+    def limit(self) -> int | None:
+        """Networks that a strategy may ask for; None for no limit."""
+        trained = self.evaluator == "distill" and self.strategy not in GREEDY
+        if self.evaluator == "train" or trained:
+            return self.max_evaluations or search_options.MAX_EVALUATIONS
+        return self.max_evaluations
+
+    @property
+    def processes(self) -> int:
+        """Workers, 0 for this process: a GPU is shared by lanes of one. On Ray tasks at a time."""
+        if self.workers is not None:
+            return self.workers
+        alone = self.ray is not None or self.evaluator == "fake" or self.torch_device != CPU
+        return 0 if alone else usable_cores()
+
+    def open(self, reporter: Reporter) -> Opened:
         """Find the tables and check them.
 
         Raises:
             UserError: a table is missing, damaged or failed its check, or a budget is not right.
         """
         space, limits = find_space(self.space), list(self.limits)
-        tables = find_tables(Library(workspace), limits, self.target, space)
+        tables = find_tables(Library(self.workspace), limits, self.target, space)
         problem = make_problem(space, limits, tables, self.confidence)
-        check_tables(tables, reporter, force=force)
+        check_tables(tables, reporter, force=self.force)
         files = {
             name: fingerprint([table.meta.get("created"), table.meta.get("table_sha256")])
             for name, table in tables.items()
         }
-        return Opened(problem, all_costs(space, problem, tables), files, workspace)
+        return Opened(problem, all_costs(space, problem, tables), files)
 
-    def search(self, opened: Opened, workers: int | None, reporter: Reporter) -> Search:
-        """Return the search, its data ready.
-
-        Raises:
-            UserError: unknown rule, evaluator or data set, or there is no such device.
-        """
-        problem = opened.problem
-        rules = make_rules(problem, self.rules) if self.rules else default_rules(problem)
-        asked = Asked(
-            self.evaluator,
-            find_space(self.space),
-            self.dataset,
-            self.data_dir,
-            self.selection,
-            self.images,
-            self.seed,
-            self.time_limit_s,
-            self.teachers,
-            (opened.workspace / "runs" / "teachers").resolve(),
-            self.device,
-            self.proxy,
-            self.recipe,
-        )
-        who = scoring(asked, reporter)
-        return Search(
-            problem=problem,
-            costs=opened.costs,
-            strategy=self.strategy,
-            options=Options(
-                tuple(rules), self.seed, self.max_refreshes, self.replicates, self.batch
-            ),
-            evaluator=who.evaluator,
-            judge=who.judge,
-            max_evaluations=self._limit,
-            workers=workers or self._usual_workers,
-            teachers=who.teachers,
-            screen=who.screen,
-            made_with=who.made_with,
-        )
-
-    def within(self, quantities: Mapping[str, Sequence[str]], numbers: Sequence[str]) -> Request:
+    def within(self, options: PickOptions) -> Self:
         """Return the request with other budgets; those that are not named again stay.
 
         Raises:
             UserError: a budget that is no quantity, or has a name of its own.
         """
-        if numbers:
+        if options.budget:
             raise UserError(
-                f"--budget {numbers[0]} is for the columns of a table: here write for instance "
-                "--budget-latency 150ms."
+                f"--budget {options.budget[0]} is for the columns of a table: here write for "
+                "instance --budget-latency 150ms."
             )
-        given = parse_limits(quantities)
-        named = {self._budgeted(limit) for limit in given}
+        limits = parse_limits(budgets_of(options))
+        named = {self._budgeted(limit) for limit in limits}
         kept = [limit for limit in self.limits if self._budgeted(limit) not in named]
-        return replace(self, limits=(*kept, *given))
+        return replace(self, limits=(*kept, *limits))
 
     def _budgeted(self, limit: Limit) -> tuple[str, str | None]:
         """Return what a limit is for: two on the same exclude each other."""
@@ -238,35 +219,78 @@ class Request:
         )
 
     @property
-    def _limit(self) -> int | None:
-        """Networks that a strategy may ask for."""
-        if self.evaluator == "train":
-            return self.max_evaluations or defaults.MAX_EVALUATIONS
-        if self.evaluator == "distill" and self.strategy not in GREEDY:
-            return self.max_evaluations or defaults.MAX_EVALUATIONS
-        return self.max_evaluations
-
-    @property
-    def _device(self) -> str:
-        """Where candidates are trained; nobody waits for torch where none is."""
-        return CPU if self.evaluator == "fake" else find_device(self.device)
-
-    @property
-    def _usual_workers(self) -> int:
-        """Processes, where nobody said: a GPU is shared by lanes of one process."""
-        return 0 if self.evaluator == "fake" or self._device != CPU else usable_cores()
-
-    @property
     def _form(self) -> str:
         return find_target(self.target).export_format if self.target else "onnx"
 
 
-def require_positive(name: str, value: int | None) -> int | None:
-    """Return `value`.
+def _refuse(options: SearchOptions, evaluator: str) -> None:
+    """Refuse unknown names, and options that do not go with each other.
 
     Raises:
-        UserError: it is zero or negative.
+        UserError: there is one.
     """
-    if value is not None and value < 1:
-        raise UserError(f"{name} must be at least 1, but got {value}.")
-    return value
+    asked = given(options)
+    for option in OF_TABLES:
+        if option in asked:
+            units = " Here budgets have units: --budget-latency 190ms."
+            also = units if option == "--budget" else ""
+            raise UserError(f"{option} is for --space tabular:FILE.csv.{also}")
+    find_strategy(options.strategy)
+    if evaluator not in EVALUATORS:
+        remedy = "tabular comes with --space tabular:FILE.csv."
+        raise one_of("evaluator", evaluator, list(EVALUATORS), remedy)
+    for name, known in {"recipe": RECIPES, "device": DEVICES}.items():
+        if (chosen := asked.get(f"--{name}", known[0])) not in known:
+            raise one_of(name, chosen, list(known))
+    for option, evaluators in ONLY_FOR.items():
+        if option in asked and evaluator not in evaluators:
+            raise UserError(
+                f"{option} is for --evaluator {' or '.join(evaluators)}, not for {evaluator}: "
+                "leave it out."
+            )
+    if options.recipe == PAPER and options.images is not None:
+        raise UserError(
+            f"--recipe {PAPER} trains on {PAPER_EPOCHS} epochs of the data set, whatever its "
+            "size: leave --images out."
+        )
+
+
+def _require_proxy(options: SearchOptions, space: RcnetSpace) -> None:
+    """Check the geometry that candidates are scored at against the deployed one.
+
+    Raises:
+        UserError: it is larger, or too small for a network.
+    """
+    width, size = options.proxy_width, options.proxy_resolution
+    if width is not None and not 0 < width <= space.width:
+        raise UserError(
+            f"--proxy-width must be above 0 and at most {space.width:g}, the width of "
+            f"{space.name}, but got {width:g}."
+        )
+    if size is not None and not SMALLEST_RESOLUTION <= size <= space.resolution:
+        raise UserError(
+            f"--proxy-resolution must be from {SMALLEST_RESOLUTION} to {space.resolution} px, "
+            f"the size of {space.name}, but got {size}."
+        )
+
+
+def _defaults(options: SearchOptions, evaluator: str) -> dict[str, Any]:
+    """Return what suits the evaluator where nothing was asked for, and what was asked for."""
+    noisy = evaluator == NOISY
+    usual = {
+        "dataset": search_options.DATASET,
+        "recipe": RECIPES[0],
+        "teachers": search_options.TEACHERS,
+        # What other machines of a cluster have is not known here.
+        "device": DEVICES[0] if options.ray is None else CPU,
+        "refreshes": search_options.MAX_REFRESHES if noisy else 0,
+        "replicates": search_options.REPLICATES if noisy else 1,
+        "batch": search_options.BATCH if noisy else 1,
+    }
+    asked = {name: value for name in usual if (value := getattr(options, name)) is not None}
+    settled = usual | asked
+    if options.recipe == PAPER and options.held_out_per_class is None:
+        # Data that is drawn on the fly holds out digits of its own.
+        drawn = settled["dataset"] == ClutteredDigits.name
+        settled["held_out_per_class"] = None if drawn else SEARCH_PER_CLASS
+    return settled

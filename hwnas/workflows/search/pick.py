@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from hwnas.errors import InfeasibleError, UserError
-from hwnas.spaces import TABULAR
-from hwnas.workflows.search.network_request import Request
+from hwnas.runs import find_run
 from hwnas.workflows.search.result import JUDGED, budget_uses
-from hwnas.workflows.search.tabular_request import TabularRequest
+from hwnas.workflows.search.search import request_of
+from hwnas.workflows.shared_options import budgets_of
 from hwnas.workflows.winner import SEARCH_FIRST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from hwnas.cost import Problem
+    from hwnas.progress import Reporter
     from hwnas.runs import Run
     from hwnas.spaces import Arch
-    from hwnas.workflows.search.request import Opened, SearchRequest
+    from hwnas.workflows.search.options import PickOptions
+    from hwnas.workflows.search.request import Opened
 
 UNFINISHED = "The search has not finished: the same `hwnas search` command goes on with it."
 
@@ -40,29 +42,20 @@ class Scored:
     source: str
 
 
-def request_of(run: Run) -> SearchRequest:
-    """Return what was asked of a run.
+def pick(options: PickOptions, reporter: Reporter) -> dict[str, Any]:
+    """Return the best network that a finished run has scored within other budgets.
 
     Raises:
-        UserError: another version of hwnas wrote it, or it is damaged.
-    """
-    values: dict[str, Any] = run.read("request.json", SEARCH_FIRST)
-    with run.as_written("request.json"):
-        kind = TabularRequest if str(values["space"]).startswith(TABULAR) else Request
-        return kind.from_json(values)
-
-
-def pick(run: Run, opened: Opened) -> dict[str, Any]:
-    """Return the best network that the run has scored within other budgets.
-
-    Args:
-        run: a finished one.
-        opened: its request with the other budgets, and its files as they are now.
-
-    Raises:
-        UserError: the search has not finished, or a file that costs are from has changed since.
+        UserError: no budget was given, there is no such run, the search has not finished, or a
+            file that costs are from has changed since.
         InfeasibleError: no network that was scored keeps within the budgets.
     """
+    if not budgets_of(options) and not options.budget:
+        raise UserError("give at least one other budget, for instance --budget-latency 150ms.")
+    run = find_run(options.workspace, options.run)
+    # The search has been forced already, where it had to be.
+    request = replace(request_of(run).within(options), workspace=options.workspace, force=True)
+    opened = request.open(reporter)
     search: dict[str, Any] = run.read("search.json", UNFINISHED)
     _require_unchanged(run, opened)
     problem = opened.problem

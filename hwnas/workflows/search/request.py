@@ -1,96 +1,82 @@
-"""What can be asked of a search, whatever its networks are made of."""
+"""What decides the result of a search: its options, every default filled in."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hwnas.workflows.search.options import SearchOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
     from typing import Self
 
     from hwnas.cost import Cost, Problem
-    from hwnas.progress import Reporter
-    from hwnas.runs import Run
-    from hwnas.workflows.search.engine import Search
+
+IRRELEVANT = frozenset({"workers", "ray", "run", "force", "workspace"})
+"""Options that never change a result."""
+
+SAID_OTHERWISE = frozenset(
+    {
+        *(f"budget_{name}" for name in ("latency", "params", "madds", "energy", "memory", "size")),
+        *("input_size", "classes", "width"),
+        *("ops", "cost", "budget"),
+        *("held_out_per_class", "skip_damaged"),
+    }
+)
+"""Options whose meaning other fields of a request hold: its limits, its space, its columns, ..."""
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(NamedTuple):
     """A request with the files that it names, read and checked.
 
     Attributes:
         problem: space and budgets.
         costs: every cost that can be told of a network, the budgeted ones first.
         files: fingerprint of the content of every file that costs are from.
-        workspace: where tables and runs lie.
     """
 
     problem: Problem
     costs: Sequence[Cost]
     files: Mapping[str, str]
-    workspace: Path
 
 
-class SearchRequest(Protocol):
-    """All options that decide the result of a search; plain values that name the run's folder."""
+@dataclass(frozen=True, kw_only=True)
+class Request(SearchOptions):
+    """What searches among all kinds of networks have in common."""
 
-    @property
-    def strategy(self) -> str:
-        """Name of a strategy."""
-
-    @property
-    def max_evaluations(self) -> int | None:
-        """Limit on candidates, or None."""
-
-    @property
-    def run_name(self) -> str:
-        """Readable start of the run folder's name."""
+    space: str
+    evaluator: str
+    refreshes: int
+    replicates: int
+    batch: int
 
     def to_json(self, opened: Opened) -> dict[str, Any]:
-        """Return the request with the fingerprints of its files, as JSON."""
+        """Return what decides the result, with the identity of its files, as JSON is read."""
+        left_out = IRRELEVANT | SAID_OTHERWISE
+        values = {name: value for name, value in asdict(self).items() if name not in left_out}
+        return {
+            **json.loads(json.dumps(values, default=str)),
+            "selection": self.selection.to_json(),
+            "tables": dict(opened.files),
+        }
 
-    def open(self, workspace: Path, reporter: Reporter, *, force: bool = False) -> Opened:
-        """Read and check everything that costs are from.
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Return what `to_json` was given."""
+        names = {field.name for field in fields(cls)}
+        known: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+            if name in names
+        }
+        data_dir = values["data_dir"]
+        known["data_dir"] = None if data_dir is None else Path(data_dir)
+        return cls(**known, **values["selection"])
 
-        Args:
-            workspace: holds lut/.
-            reporter: told what weakens a table.
-            force: use a table that failed its check.
-
-        Raises:
-            UserError: a file is missing or damaged, or a budget is not right.
-        """
-
-    def search(self, opened: Opened, workers: int | None, reporter: Reporter) -> Search:
-        """Return the search, its data ready.
-
-        Args:
-            opened: what `open` returned.
-            workers: processes, or None for one per core.
-            reporter: is shown what it takes to make the data ready.
-
-        Raises:
-            UserError: unknown rule, evaluator or data set.
-        """
-
-    def within(self, quantities: Mapping[str, Sequence[str]], numbers: Sequence[str]) -> Self:
-        """Return the request with other budgets; those that are not named again stay.
-
-        Args:
-            quantities: texts of `--budget-...` by resource.
-            numbers: texts of `--budget NAME=VALUE`.
-
-        Raises:
-            UserError: a budget that is not right, or that has no meaning here.
-        """
-
-    def describe(self, arch: str) -> str:
-        """Return a network for people."""
-
-    def after_search(self, run: Run) -> str:
-        """Return what to do with a finished run."""
-
-    def after_pick(self, arch: str) -> str:
-        """Return what to do with a network that was picked."""
+    @property
+    def rule_names(self) -> tuple[str, ...]:
+        """Greedy rules, or none for the default ones."""
+        return tuple(self.rules.replace(" ", "").split(",")) if self.rules else ()

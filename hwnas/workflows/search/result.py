@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hwnas.evaluate.evaluation import Evaluation
     from hwnas.search.ledger import Job, Ledger, Step
     from hwnas.spaces import Arch
-    from hwnas.workflows.search.stored_scores import Ahead
+    from hwnas.workflows.search.scores import Ahead
 
 JUDGED = "finalists scored again with more training"
 

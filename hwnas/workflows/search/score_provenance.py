@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from hwnas.data.selection import USUAL, Selection
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hwnas.spaces import RcnetSpace
+    from hwnas.evaluate.setting import Setting
     from hwnas.train.recipe import Recipe
 
 CANDIDATES, FINALISTS, TEACHERS, UNITS, TOGETHER = (
@@ -31,10 +29,7 @@ class MadeWith:
         evaluator: its name.
         seed: of weights, batches and choices.
         source: in words, where scores come from that nobody computes.
-        dataset: data that is trained and scored on; None where nothing is trained.
-        selection: what is held out or left out of it.
-        proxy: geometry that is trained and scored at.
-        device: torch device, such as "cpu"; None where nothing is trained.
+        setting: proxy geometry, data and device of what is trained; None where nothing is.
         preset: name of the recipe of `train`.
         recipes: of everything that is trained, by what it is.
         teachers: how many there are.
@@ -43,19 +38,16 @@ class MadeWith:
     evaluator: str
     seed: int
     source: str | None = None
-    dataset: str | None = None
-    selection: Selection = USUAL
-    proxy: RcnetSpace | None = None
-    device: str | None = None
+    setting: Setting | None = None
     preset: str | None = None
     recipes: Mapping[str, Recipe] = field(default_factory=dict)
     teachers: int = 0
 
     def __str__(self) -> str:
         parts = [f"by {self.source or self.evaluator}{self._how}"]
-        if self.proxy is not None:
-            size = f"width {self.proxy.width:g} and {self.proxy.resolution} px"
-            parts.append(f"on {self.dataset} at {size} on {self.device}")
+        if (setting := self.setting) is not None:
+            size = f"width {setting.space.width:g} and {setting.space.resolution} px"
+            parts.append(f"on {setting.dataset} at {size} on {setting.device}")
         return " ".join(parts)
 
     @property
@@ -74,13 +66,16 @@ class MadeWith:
             here: whether this process and its children train; else what device others have is
                 not known.
         """
+        setting = self.setting
+        device = None if setting is None else setting.device
+        selection = {} if setting is None else setting.selection.to_json()
         return {
             "evaluator": self.evaluator,
-            "dataset": self.dataset,
-            **({"selection": chosen} if (chosen := self.selection.to_json()) else {}),
-            "proxy": None if self.proxy is None else asdict(self.proxy),
-            "device": self.device,
-            **_software(self.device, here=here),
+            "dataset": None if setting is None else setting.dataset,
+            **({"selection": selection} if selection else {}),
+            "proxy": None if setting is None else asdict(setting.space),
+            "device": device,
+            **_software(device, here=here),
             **({"unit_precision": "fp32"} if UNITS in self.recipes else {}),
             "preset": self.preset,
             "recipes": {name: asdict(recipe) for name, recipe in self.recipes.items()},

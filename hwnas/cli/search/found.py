@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwnas.cli.console import stdout
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from hwnas.workflows.search.request import SearchRequest
+    from hwnas.workflows.search.search import SearchRequest
 
 
-def show_search(request: SearchRequest, result: dict[str, Any]) -> None:
+def show_search(result: dict[str, Any]) -> None:
     """Print what a search found."""
-    from pathlib import Path
+    from hwnas.runs import Run
 
-    out, start = stdout(), result["start"]
+    out, start, run = stdout(), result["start"], Run(Path(result["run"]))
+    request = _request(result)
     out.print(f"winner: {request.describe(result['arch'])}", markup=False)
     out.print(
         f"{_score(result)} (start network {start['score']:.4f}{_accuracy(start)}; "
@@ -31,7 +31,7 @@ def show_search(request: SearchRequest, result: dict[str, Any]) -> None:
     _show_audit(result["audit"])
     if result["failed"]:
         out.print(f"{len(result['failed'])} networks could not be scored; see search.json")
-    out.print(f"next: {_after_search(request, Path(result['run']))}", markup=False)
+    out.print(f"next: {request.after_search(run)}", markup=False)
 
 
 def _show_better_start(result: dict[str, Any]) -> None:
@@ -60,9 +60,9 @@ def _show_audit(audit: dict[str, Any]) -> None:
         )
 
 
-def show_pick(request: SearchRequest, result: dict[str, Any]) -> None:
+def show_pick(result: dict[str, Any]) -> None:
     """Print what was picked."""
-    out = stdout()
+    out, request = stdout(), _request(result)
     out.print(f"best: {request.describe(result['arch'])}", markup=False)
     out.print(f"{_score(result)} ({result['score_source']})")
     _show_costs(result)
@@ -73,10 +73,11 @@ def show_pick(request: SearchRequest, result: dict[str, Any]) -> None:
     out.print(f"next: {request.after_pick(result['arch'])}", markup=False)
 
 
-def _after_search(request: SearchRequest, folder: Path) -> str:
+def _request(result: dict[str, Any]) -> SearchRequest:
     from hwnas.runs import Run
+    from hwnas.workflows.search.search import request_of
 
-    return request.after_search(Run(folder))
+    return request_of(Run(Path(result["run"])))
 
 
 def _score(result: dict[str, Any]) -> str:

@@ -1,4 +1,8 @@
-"""Scores through the store: what has been evaluated once is never evaluated again."""
+"""Scores through the store: what has been evaluated once is never evaluated again.
+
+Where scores are composed of those of parts, each part is scored once for all networks that share
+it.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +13,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hwnas.evaluate.evaluation import Evaluation
 from hwnas.evaluate.workers.pool import open_pool
 from hwnas.files import fingerprint
+from hwnas.progress import Silent
 from hwnas.store import EvaluationStore, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from hwnas.evaluate.evaluation import Evaluator
+    from hwnas.evaluate.evaluation import Composed, Evaluator
     from hwnas.evaluate.workers.job import Job
     from hwnas.evaluate.workers.pool import Pool
     from hwnas.progress import Advance
@@ -115,6 +120,47 @@ class _Batch:
         if self.results:
             self.store.put_all(self.results)
         self.results, self.seconds = [], 0.0
+
+
+@dataclass(slots=True)
+class ComposedScorer:
+    """Answers like a `Scorer`; the store and the workers below it see parts alone.
+
+    Attributes:
+        composed: knows the parts of a network.
+        scorer: of parts.
+        parts: what is known of parts.
+    """
+
+    composed: Composed
+    scorer: Scorer
+    parts: dict[Job, Evaluation] = field(default_factory=dict)
+
+    @property
+    def ahead(self) -> Ahead:
+        """How many parts were scored ahead of need, and what it was good for."""
+        return self.scorer.ahead
+
+    def score(
+        self, needed: Sequence[Job], advance: Advance, ahead: Iterable[Job] = ()
+    ) -> dict[Job, Evaluation]:
+        """Return the evaluation of every needed network."""
+        wanted = {job: list(self._parts_of(job)) for job in needed}
+        missing = dict.fromkeys(
+            part for parts in wanted.values() for part in parts if part not in self.parts
+        )
+        later = (part for job in ahead for part in self._parts_of(job) if part not in self.parts)
+        with Silent().task("parts", len(missing)) as uncounted:
+            self.parts |= self.scorer.score(list(missing), uncounted, dict.fromkeys(later))
+        found = {}
+        for job, parts in wanted.items():
+            found[job] = self.composed.compose(job[0], [self.parts[part] for part in parts])
+            advance(1, str(found[job]))
+        return found
+
+    def _parts_of(self, job: Job) -> Iterator[Job]:
+        arch, replicate = job
+        return ((part, replicate) for part in self.composed.parts(arch))
 
 
 @contextmanager
