@@ -92,7 +92,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
     samples = {"seen": asdict(SEEN), "unseen": asdict(UNSEEN)}
-    results = Results.opened(options, samples=samples, recipe=RECIPE.as_dict())
+    results = Results.opened(options, samples=samples, recipe=asdict(RECIPE))
     if results is None:
         return
     torch.set_num_threads(1)

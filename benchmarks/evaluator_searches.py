@@ -15,7 +15,7 @@ the script goes on where it stopped.
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,7 +104,7 @@ def main() -> None:
     parser.add_argument("--searches", type=int, default=1, help="seeds per evaluator")
     parser.add_argument("--seeds", type=int, default=3, help="of the long trainings")
     options = parser.parse_args()
-    results = Results.opened(options, space=SPACE, budgets=BUDGETS, recipe=LONG.as_dict())
+    results = Results.opened(options, space=SPACE, budgets=BUDGETS, recipe=asdict(LONG))
     if results is None:
         return
     torch.set_num_threads(1)

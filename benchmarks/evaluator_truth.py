@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -181,7 +181,7 @@ def main() -> None:
         "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
         "torch": torch.__version__,
         "precision": "bfloat16 autocast" if device == "cuda" else "float32",
-        "recipe": recipe.as_dict(),
+        "recipe": asdict(recipe),
     }
     done = {(t["dataset"], t["arch"], t["group"]) for t in results["trainings"]}
     began = written = time.monotonic()

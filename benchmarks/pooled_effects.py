@@ -16,6 +16,7 @@ import argparse
 import json
 import math
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -162,7 +163,7 @@ def main() -> None:
     options = parser.parse_args()
     file = options.out or RESULT
     content = json.loads(file.read_text()) if file.exists() else {"pool": []}
-    content |= {"hwnas": __version__, "dataset": "cluttered-digits", "recipe": RECIPE.as_dict()}
+    content |= {"hwnas": __version__, "dataset": "cluttered-digits", "recipe": asdict(RECIPE)}
     torch.set_num_threads(1)
     end = time.monotonic() + 60 * options.minutes
     known = {network["arch"] for network in content["pool"]}

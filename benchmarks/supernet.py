@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -72,8 +72,8 @@ class SupernetEvaluator:
             "evaluator": "supernet",
             "version": VERSION,
             **self.setting.identity(),
-            "recipe": self.recipe.as_dict(),
-            "tuning": self.tuning.as_dict(),
+            "recipe": asdict(self.recipe),
+            "tuning": asdict(self.tuning),
             "warm": self.warm,
             "blocks": self.blocks,
             "seed": self.seed,

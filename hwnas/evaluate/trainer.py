@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from hwnas.errors import TimedOut
@@ -60,7 +60,7 @@ class TrainEvaluator:
             "evaluator": "train",
             "version": VERSION,
             **self.setting.identity(),
-            "recipe": self.recipe.as_dict(),
+            "recipe": asdict(self.recipe),
             "seed": self.seed,
             "split": self.split,
             # Whether a network fails hangs on it; without one, older scores stay what they are.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, TypeAlias
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 Schedule: TypeAlias = Literal["one-cycle", "multi-step"]
 
@@ -75,19 +75,6 @@ class Recipe:
         falling = (progress - self.warmup) / (1 - self.warmup)
         return self.peak_lr * 0.5 * (1 + math.cos(math.pi * falling))
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return all numbers as JSON, for fingerprints.
-
-        What came later than the first recipes is left out where it changes nothing, so that
-        fingerprints stay what they were.
-        """
-        values = {**asdict(self), "milestones": list(self.milestones)}
-        usual = {field.name: field.default for field in fields(self) if field.name in ADDED}
-        return {name: value for name, value in values.items() if value != usual.get(name, ...)}
-
-
-ADDED = frozenset({"mixup", "cutmix", "erasing", "decay_norms"})
-"""Fields that recipes of earlier versions did not have."""
 
 QUICK = Recipe("quick", images=6_000, batch_size=32, peak_lr=0.1, ema=0.98, validation=2_000)
 """Scores candidates on one CPU thread in a few seconds."""

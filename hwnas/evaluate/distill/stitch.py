@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -60,7 +60,7 @@ class StitchEvaluator:
             "evaluator": "stitch",
             "version": VERSION,
             "part": self.part.identity(),
-            "recipe": self.recipe.as_dict(),
+            "recipe": asdict(self.recipe),
         }
 
     @property

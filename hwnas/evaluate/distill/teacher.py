@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +65,7 @@ class Teacher:
         """Return what decides its weights."""
         return {
             "arch": list(TEACHER),
-            "recipe": self.recipe.as_dict(),
+            "recipe": asdict(self.recipe),
             "seed": self.seed,
             **self.setting.identity(),
         }

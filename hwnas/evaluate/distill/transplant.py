@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -80,7 +80,7 @@ class TransplantEvaluator:
             "evaluator": "transplant",
             "version": VERSION,
             "teacher": self.teacher.identity(),
-            "recipe": self.recipe.as_dict(),
+            "recipe": asdict(self.recipe),
             "seed": self.seed,
             "split": self.split,
             "inherit": self.inherit,

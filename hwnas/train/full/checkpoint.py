@@ -59,7 +59,7 @@ class Job:
         return {
             "network": network_id(self.graph),
             "data set": fingerprint(self.dataset.fingerprint),
-            "recipe": fingerprint(self.recipe.as_dict()),
+            "recipe": fingerprint(asdict(self.recipe)),
             "seed": str(self.seed),
             "format": FORMAT,
         }

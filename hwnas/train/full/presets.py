@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hwnas.errors import UserError, one_of
@@ -26,14 +27,9 @@ MODERN_WARMUP_EPOCHS = 5
 LONGEST_WARMUP = 0.2
 
 
-def _cifar(train_size: int, epochs: int, batch_size: int | None) -> Recipe:
-    size = batch_size or PAPER_CIFAR.batch_size
-    return replace(PAPER_CIFAR, images=epochs * train_size, batch_size=size)
-
-
-def _imagenet(train_size: int, epochs: int, batch_size: int | None) -> Recipe:
-    size = batch_size or PAPER_IMAGENET.batch_size
-    return replace(PAPER_IMAGENET, images=epochs * train_size, batch_size=size)
+def _stretched(recipe: Recipe, train_size: int, epochs: int, batch_size: int | None) -> Recipe:
+    size = batch_size or recipe.batch_size
+    return replace(recipe, images=epochs * train_size, batch_size=size)
 
 
 def _modern(train_size: int, epochs: int, batch_size: int | None) -> Recipe:
@@ -68,8 +64,8 @@ class Preset:
 
 PRESETS = {
     "one-cycle": Preset(final_recipe),
-    "cifar": Preset(_cifar, 200),
-    "imagenet": Preset(_imagenet, 400),
+    "cifar": Preset(partial(_stretched, PAPER_CIFAR), 200),
+    "imagenet": Preset(partial(_stretched, PAPER_IMAGENET), 400),
     "modern": Preset(_modern, 300),
 }
 DEFAULT = "one-cycle"
