@@ -22,9 +22,9 @@ import time
 from pathlib import Path
 
 from hwnas.device import describe_host, find_target
-from hwnas.profiler.bundled import sized_plan
 from hwnas.profiler.clock import LocalClock
-from hwnas.profiler.measured import Profiler
+from hwnas.profiler.plan import sized_plan
+from hwnas.profiler.protocol import Profiler
 from hwnas.progress import Silent
 from hwnas.resources import shipped
 from hwnas.spaces import SPACES

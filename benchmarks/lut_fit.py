@@ -21,9 +21,8 @@ import numpy as np
 from hwnas.device import describe_host
 from hwnas.lut.accuracy import compare
 from hwnas.lut.additive import fit_parts
-from hwnas.lut.correction import count_matrix
+from hwnas.lut.correction import count_matrix, part_structure
 from hwnas.lut.grid import Grid, explained, fit_elements
-from hwnas.lut.part_structure import part_structure
 from hwnas.lut.timings import read_grid
 from hwnas.spaces import find_space
 

@@ -27,7 +27,7 @@ Run: TypeAlias = "Callable[[], None]"
 Timer: TypeAlias = "Callable[[], float]"
 """Runs something and returns how long one run took, in milliseconds; see `elapsed_ms`."""
 
-Round: TypeAlias = "list[tuple[str, float]]"
+Round: TypeAlias = list[tuple[str, float]]
 """(name, milliseconds) in the order of execution."""
 
 REFERENCE = "reference"

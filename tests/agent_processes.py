@@ -26,7 +26,7 @@ import numpy as np
 from hwnas.agent.address import Listen
 from hwnas.agent.host import Files, Host
 from hwnas.agent.models import ModelFiles
-from hwnas.profiler.recording import Recording, open_recording
+from hwnas.profiler.recording import Recording, TimedRound, open_rounds, rounds_done
 from hwnas.progress import Silent
 from hwnas.resources import shipped
 
@@ -58,9 +58,9 @@ class FakeRuntime:
         return lambda: time.sleep(PACE_S), lambda: np.array(agents.output(model))
 
 
-def read_recording(folder: Path) -> Recording:
+def read_recording(folder: Path) -> Recording[TimedRound]:
     """Return what is on record."""
-    return open_recording(folder / "record.jsonl", {"device": "board"}, fresh=False)
+    return open_rounds(folder / "record.jsonl", {"device": "board"}, fresh=False)
 
 
 def host(folder: Path, port: int) -> None:
@@ -73,7 +73,7 @@ def host(folder: Path, port: int) -> None:
     side = Host(files, agents.BRIEF, models, Silent())
     with Listen("127.0.0.1", port).bind() as bound, side.listening(bound, None, agent_server.QUICK):
         side.device()
-        missing = [(job, job.rounds - recording.done(job.number)) for job in JOBS]
+        missing = [(job, job.rounds - rounds_done(recording, job.number)) for job in JOBS]
         due = [job.model_copy(update={"rounds": n}) for job, n in missing if n > 0]
         for job, following in zip(due, [*due[1:], None], strict=True):
             side.ask(agents.work(job))
@@ -81,7 +81,7 @@ def host(folder: Path, port: int) -> None:
                 side.announce(agents.work(following))
             with side.result() as result:
                 for samples in result.rounds:
-                    recording.append(job.number, samples)
+                    recording.append((job.number, samples))
                     time.sleep(PACE_S)
         side.finish()
 

@@ -138,7 +138,7 @@ def test_whatever_is_killed_or_cut_every_sample_is_there_once(
     assert all(kills[role] >= 2 for role in killed)
     assert "Traceback" not in _errors(tmp_path)
     assert wire.cuts >= (5 if cuts else 0)
-    rounds = read_recording(tmp_path).rounds
+    rounds = read_recording(tmp_path).entries
     assert len({json.dumps(samples) for _, samples in rounds}) == len(rounds)
     assert Counter((number, name) for number, samples in rounds for name, _ in samples) == {
         (job.number, name): job.rounds for job in JOBS for name in (*agents.PANEL, *job.networks)

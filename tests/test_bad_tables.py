@@ -18,8 +18,7 @@ from hwnas.cli.app import app
 from hwnas.device import describe_host, find_target
 from hwnas.errors import TableError
 from hwnas.files import sha256
-from hwnas.lut.rows import COLUMNS
-from hwnas.lut.storage import SCHEMA, save
+from hwnas.lut.storage import COLUMNS, SCHEMA, save
 from hwnas.lut.table import Row, Table
 from hwnas.spaces import SPACES
 from hwnas.targets.backend import local_backend

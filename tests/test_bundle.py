@@ -22,7 +22,9 @@ from hwnas.bundle.results import Conditions, Device, JobResult, RanModel, Result
 from hwnas.bundle.write import identity
 from hwnas.errors import UserError
 from hwnas.graph import random_weights
-from hwnas.profiler.bundled import MINIMUM_NETWORKS, plan_of, sized_plan, summary
+from hwnas.lut.accuracy import MINIMUM_NETWORKS
+from hwnas.profiler.bundled import plan_of, summary
+from hwnas.profiler.plan import sized_plan
 from hwnas.progress import Silent
 from hwnas.resources import shipped
 from hwnas.targets.backend import local_backend

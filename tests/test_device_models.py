@@ -20,8 +20,8 @@ from hwnas.bundle.results import Conditions, Device, JobResult, RanModel, Result
 from hwnas.device import find_target
 from hwnas.errors import CheckFailed, TableError, UserError
 from hwnas.graph import Graph, Weights, random_weights
-from hwnas.profiler.bundled import emit_bundle, sized_plan
-from hwnas.profiler.plan import Plan
+from hwnas.profiler.bundled import emit_bundle
+from hwnas.profiler.plan import Plan, sized_plan
 from hwnas.progress import Silent
 from hwnas.targets.apple import require, versions
 from hwnas.targets.coreml import storage as network_storage

@@ -18,10 +18,9 @@ from hwnas.errors import UserError
 from hwnas.lut.correction import count_matrix
 from hwnas.lut.storage import load, save
 from hwnas.profiler.clock import LocalClock
-from hwnas.profiler.measured import Profiler
 from hwnas.profiler.plan import check_plan, make_plan
-from hwnas.profiler.recording import open_recording
-from hwnas.profiler.timing import EXTRA_SHARE
+from hwnas.profiler.protocol import EXTRA_SHARE, Profiler
+from hwnas.profiler.recording import open_rounds, rounds_done
 from hwnas.progress import Advance, Silent
 from hwnas.spaces import SPACES
 from hwnas.targets.backend import local_backend
@@ -120,16 +119,16 @@ def test_a_fresh_check_draws_networks_that_the_table_has_never_seen() -> None:
 def test_whatever_a_power_cut_leaves_whole_rounds_are_kept(length: int, garbage: bytes) -> None:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "p.jsonl"
-        recording = open_recording(path, {"cpu": "a"}, fresh=False)
+        recording = open_rounds(path, {"cpu": "a"}, fresh=False)
         for number in range(4):
-            recording.append(number // 2, [("reference", 1.0 + number), ("part", 0.5)])
+            recording.append((number // 2, [("reference", 1.0 + number), ("part", 0.5)]))
         whole = path.read_bytes()
         path.write_bytes(whole[:length] + garbage)
-        kept = open_recording(path, {"cpu": "a"}, fresh=False)
-        assert kept.rounds == recording.rounds[: len(kept.rounds)]
-        assert len(kept.rounds) >= whole[:length].count(b"\n") - 1
-        kept.append(7, [("reference", 2.0)])
-        assert open_recording(path, {"cpu": "a"}, fresh=False).rounds == kept.rounds
+        kept = open_rounds(path, {"cpu": "a"}, fresh=False)
+        assert kept.entries == recording.entries[: len(kept.entries)]
+        assert len(kept.entries) >= whole[:length].count(b"\n") - 1
+        kept.append((7, [("reference", 2.0)]))
+        assert open_rounds(path, {"cpu": "a"}, fresh=False).entries == kept.entries
 
 
 def test_a_recording_that_cannot_be_written_is_told_before_anything_is_timed(
@@ -142,10 +141,10 @@ def test_a_recording_that_cannot_be_written_is_told_before_anything_is_timed(
 
 def test_rounds_of_another_machine_are_not_reused(tmp_path: Path) -> None:
     path = tmp_path / "p.jsonl"
-    recording = open_recording(path, {"cpu": "a"}, fresh=False)
-    recording.append(0, [("reference", 1.0), ("part", 0.5)])
-    assert open_recording(path, {"cpu": "a"}, fresh=False).done(0) == 1
-    assert open_recording(path, {"cpu": "a"}, fresh=False).rounds == recording.rounds
-    assert open_recording(path, {"cpu": "b"}, fresh=False).done(0) == 0
-    open_recording(path, {"cpu": "b"}, fresh=False).append(0, [("reference", 1.0)])
-    assert open_recording(path, {"cpu": "b"}, fresh=True).done(0) == 0
+    recording = open_rounds(path, {"cpu": "a"}, fresh=False)
+    recording.append((0, [("reference", 1.0), ("part", 0.5)]))
+    assert rounds_done(open_rounds(path, {"cpu": "a"}, fresh=False), 0) == 1
+    assert open_rounds(path, {"cpu": "a"}, fresh=False).entries == recording.entries
+    assert rounds_done(open_rounds(path, {"cpu": "b"}, fresh=False), 0) == 0
+    open_rounds(path, {"cpu": "b"}, fresh=False).append((0, [("reference", 1.0)]))
+    assert rounds_done(open_rounds(path, {"cpu": "b"}, fresh=True), 0) == 0

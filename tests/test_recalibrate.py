@@ -23,10 +23,9 @@ from hwnas.lut.library import Library
 from hwnas.lut.storage import load, save
 from hwnas.profiler.clock import LocalClock
 from hwnas.profiler.estimated import estimate_table
-from hwnas.profiler.measured import Profiler
 from hwnas.profiler.plan import make_plan
-from hwnas.profiler.recalibrate import Later, recalibrated, require_own_timings
-from hwnas.profiler.refit import refit
+from hwnas.profiler.protocol import Profiler
+from hwnas.profiler.refit import Later, recalibrated, refit, require_own_timings
 from hwnas.progress import Silent
 from hwnas.runs import Run
 from hwnas.spaces import SPACES

@@ -18,9 +18,9 @@ from hwnas.lut.table import HeldOut
 from hwnas.profiler import fresh
 from hwnas.profiler.clock import LocalClock
 from hwnas.profiler.fresh import check_fresh
-from hwnas.profiler.measured import Profiler
 from hwnas.profiler.plan import make_plan
-from hwnas.profiler.replace import replace_unstable
+from hwnas.profiler.protocol import Profiler
+from hwnas.profiler.refit import replace_unstable
 from hwnas.progress import Silent
 from hwnas.spaces import SPACES
 from hwnas.targets.backend import Backend, local_backend
@@ -172,7 +172,10 @@ def test_a_machine_that_became_slower_is_told_apart_from_a_wrong_table(
         for key, row in measured.rows.items()
     }
     curve = measured.curve
-    correction = {**measured.meta["correction"], "curve": curve and curve.scaled(0.5).to_json()}
+    correction = {
+        **measured.meta["correction"],
+        "curve": curve and dataclasses.asdict(curve.scaled(0.5)),
+    }
     meta = {**measured.meta, "correction": correction}
     held_out = tuple(
         HeldOut(n.arch, n.predicted_ms / 2, n.predicted_ms / 2) for n in measured.held_out

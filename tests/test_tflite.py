@@ -21,8 +21,8 @@ from xnnpack import runs_whole_on_xnnpack
 from hwnas.device import find_target
 from hwnas.graph import INPUT, Conv, GraphBuilder, Shuffle, random_weights, unnamed
 from hwnas.profiler.clock import LocalClock
-from hwnas.profiler.measured import Profiler
 from hwnas.profiler.plan import make_plan
+from hwnas.profiler.protocol import Profiler
 from hwnas.progress import Silent
 from hwnas.spaces import PUBLISHED, SPACES, find_space, mobilenet_v2
 from hwnas.targets.onnx import emitter as onnx_emitter

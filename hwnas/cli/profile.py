@@ -182,7 +182,7 @@ def _listen(
     fresh: bool,
     json: bool,
 ) -> None:
-    from hwnas.profiler.bundled import sized_plan
+    from hwnas.profiler.plan import sized_plan
     from hwnas.workflows.profile.agent import Door, profile_by_agent
 
     plan, reporter = sized_plan(space, networks), TerminalReporter()

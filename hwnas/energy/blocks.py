@@ -12,8 +12,7 @@ one part.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,8 +29,7 @@ SETTLE = 0.1
 """Share of a block that runs before it counts: the clock and the meter's filter settle."""
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(NamedTuple):
     """What ran, when, and with which power.
 
     Attributes:

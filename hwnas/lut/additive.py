@@ -22,7 +22,7 @@ import numpy as np
 from scipy.special import digamma, gammaln
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -52,6 +52,12 @@ class Structure:
     work: Array
     effects: Array
     groups: tuple[str, ...]
+
+    @classmethod
+    def grouped(cls, work: Array, groups: Mapping[str, Array]) -> Structure:
+        """Return the structure with the effects of these groups, each (parts, its effects)."""
+        names = (name for name, design in groups.items() for _ in range(design.shape[1]))
+        return cls(work, np.hstack(list(groups.values())), tuple(names))
 
 
 @dataclass(frozen=True, slots=True)

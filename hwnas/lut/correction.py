@@ -9,17 +9,17 @@ for networks that are much smaller or larger than the typical one is fitted in t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hwnas.lut.additive import fit_parts
+from hwnas.lut.additive import Structure, fit_parts
+from hwnas.lut.analytical import features
 from hwnas.lut.curve import fit_curve
-from hwnas.lut.part_structure import part_structure
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Hashable, Sequence
 
     from numpy.typing import NDArray
 
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 CURVE_PASSES = 3
 """How often curve and parts are fitted in turn."""
+UNITS = np.array([1.0, 1.0, 1.0, 1.0, 1e-3])
+"""A billion multiply-accumulates, a billion bytes and a thousand operations count as one unit of
+work each: each takes about as long as the others on a CPU, give or take a factor of 50."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +62,37 @@ class Correction:
         """Return how the correction went, without the parts."""
         return {
             "networks": self.networks,
-            "curve": None if self.curve is None else self.curve.to_json(),
+            "curve": None if self.curve is None else asdict(self.curve),
             **self.parts.to_json(),
         }
+
+
+def part_structure(space: RcnetSpace, raw_ms: NDArray[np.float64] | None = None) -> Structure:
+    """Return the structure of the space's keys, in the order of `lookup_keys`.
+
+    The prior mean of a part is its work at unknown rates: its own time, where it was timed alone
+    (`raw_ms`), else MAdds by kind of convolution, bytes and operations. Factors are shared by
+    block, by resolution, and by block with the logarithm of the resolution; each part has one of
+    its own.
+    """
+    keys = space.lookup_keys()
+    size = np.log([key.resolution for key in keys])
+    by_block = _indicators([key.block for key in keys])
+    groups = {
+        "block": by_block,
+        "resolution": _indicators([key.resolution for key in keys]),
+        "block with resolution": by_block * (size - size.mean())[:, None],
+        "part": np.eye(len(keys)),
+    }
+    if raw_ms is not None:
+        return Structure.grouped(raw_ms[:, None], groups)
+    works = np.array([features(space.part_graph(key)) for key in keys])
+    return Structure.grouped(works * UNITS, groups)
+
+
+def _indicators(values: Sequence[Hashable]) -> NDArray[np.float64]:
+    known = list(dict.fromkeys(values))
+    return np.array([[value == each for each in known] for value in values], float)
 
 
 def count_matrix(keys: Sequence[Key], networks: Sequence[Sequence[Key]]) -> NDArray[np.float64]:

@@ -8,14 +8,12 @@ comparing networks, budgets and bounds stay as exact as sums are.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import ArrayLike, NDArray
 
 SMALLEST_SLOPE, LARGEST_SLOPE = 0.5, 2.0
@@ -92,20 +90,6 @@ class Curve:
             low_ms=factor * self.low_ms,
             high_ms=factor * self.high_ms,
         )
-
-    def to_json(self) -> dict[str, float]:
-        """Return the fields as a dictionary."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Curve:
-        """Return the curve that `to_json` wrote.
-
-        Raises:
-            TypeError: a field too many or too few.
-            ValueError: not a monotone, finite curve.
-        """
-        return cls(**values)
 
 
 def fit_curve(sum_ms: ArrayLike, time_ms: ArrayLike) -> Curve | None:

@@ -72,14 +72,10 @@ class Grid:
             "op with depth": by_op * centred[:, None],
             "element": np.eye(len(names)),
         }
-        effects = np.hstack(list(groups.values()))
         work = np.zeros((1 + len(names), 2))
         work[0, 0] = work[1:, 1] = 1
-        return Structure(
-            work,
-            np.vstack([np.zeros(effects.shape[1]), effects]),
-            tuple(name for name, design in groups.items() for _ in range(design.shape[1])),
-        )
+        with_fixed = {name: np.pad(design, ((1, 0), (0, 0))) for name, design in groups.items()}
+        return Structure.grouped(work, with_fixed)
 
 
 @dataclass(frozen=True)

@@ -57,9 +57,7 @@ class Row:
     energy_source: str = "unknown"
 
     def __post_init__(self) -> None:
-        times = (self.latency_ms, self.latency_low_ms, self.latency_high_ms, self.raw_ms)
-        if not all(math.isfinite(value) and value > 0 for value in times):
-            raise ValueError(f"latencies must be finite and above zero, but got {times}")
+        _require_times(self.latency_ms, self.latency_low_ms, self.latency_high_ms, self.raw_ms)
         if not self.latency_low_ms <= self.latency_ms <= self.latency_high_ms:
             raise ValueError(
                 "latency_low_ms <= latency_ms <= latency_high_ms must hold, but got "
@@ -101,6 +99,9 @@ class Timed:
     arch: str
     measured_ms: float
 
+    def __post_init__(self) -> None:
+        _require_times(self.measured_ms)
+
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
@@ -110,10 +111,18 @@ class HeldOut:
     predicted_ms: float
     measured_ms: float
 
+    def __post_init__(self) -> None:
+        _require_times(self.predicted_ms, self.measured_ms)
+
     @property
     def timed(self) -> Timed:
         """The measurement alone."""
         return Timed(self.arch, self.measured_ms)
+
+
+def _require_times(*times_ms: float) -> None:
+    if not all(math.isfinite(ms) and ms > 0 for ms in times_ms):
+        raise ValueError(f"times must be finite and above zero, but got {times_ms}")
 
 
 @dataclass(frozen=True)
@@ -170,8 +179,7 @@ class Table:
     @cached_property
     def curve(self) -> Curve | None:
         """From the sum of the rows to a network's time; None: they are equal."""
-        values = (self.meta.get("correction") or {}).get("curve")
-        return None if values is None else Curve.from_json(values)
+        return curve_of(self.meta)
 
     def margin(self, confidence: float) -> float:
         """Return m so that predicted * (1 + m) is an upper bound at this confidence.
@@ -208,6 +216,17 @@ class Table:
         import pandas as pd
 
         return pd.DataFrame([{**asdict(key), **asdict(row)} for key, row in self.rows.items()])
+
+
+def curve_of(meta: Mapping[str, Any]) -> Curve | None:
+    """Return the curve of a table's meta.json; only corrected tables have one.
+
+    Raises:
+        TypeError: a field too many or too few.
+        ValueError: not a monotone, finite curve.
+    """
+    values = meta.get("correction", {}).get("curve")
+    return None if values is None else Curve(**values)
 
 
 def profile_command(target: str, space: str) -> str:

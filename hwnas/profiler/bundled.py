@@ -8,14 +8,10 @@ from typing import TYPE_CHECKING
 
 from hwnas.bundle.manifest import Job, NetworkPlan, Protocol, Setup
 from hwnas.bundle.write import write_bundle
-from hwnas.energy.blocks import Block
-from hwnas.errors import UserError
-from hwnas.lut.accuracy import MINIMUM_NETWORKS
-from hwnas.profiler.assemble import assemble, evidence
 from hwnas.profiler.clock import Place, network_graphs, panel_graphs
 from hwnas.profiler.energy import Powers, checked, describe, power_order, with_energies
-from hwnas.profiler.measured import warn_if_busy
-from hwnas.profiler.plan import Plan, make_plan
+from hwnas.profiler.measured import measured_table
+from hwnas.profiler.plan import Plan
 from hwnas.profiler.timings import Timings
 
 if TYPE_CHECKING:
@@ -30,34 +26,6 @@ if TYPE_CHECKING:
     from hwnas.measure import Round
     from hwnas.progress import Reporter
     from hwnas.spaces import RcnetSpace
-
-CALIBRATION_SHARE = 0.56
-"""Of the networks of a plan, as in the plans that `plan.EFFORTS` gives."""
-
-
-def sized_plan(space: RcnetSpace, networks: int | None, at_once: int | None = None) -> Plan:
-    """Return a plan for a device.
-
-    Args:
-        space: what is timed.
-        networks: in all, or None for the usual number.
-        at_once: networks in memory at a time, or None for the usual number.
-
-    Raises:
-        UserError: too few for a held-out check.
-    """
-    if at_once is not None:
-        return dataclasses.replace(sized_plan(space, networks), batch=at_once)
-    if networks is None:
-        return make_plan(space)
-    calibration = round(CALIBRATION_SHARE * networks)
-    if networks - calibration < MINIMUM_NETWORKS:
-        fewest = next(n for n in range(200) if n - round(CALIBRATION_SHARE * n) >= MINIMUM_NETWORKS)
-        raise UserError(
-            f"--networks must be at least {fewest}, so that {MINIMUM_NETWORKS} of them can be held "
-            f"out to check the table, but is {networks}."
-        )
-    return make_plan(space, calibration=calibration, validation=networks - calibration)
 
 
 def setup_of(profile: DeviceProfile, space: RcnetSpace, form: str) -> Setup:
@@ -90,7 +58,7 @@ def emit_bundle(
     """
     panel = panel_graphs(space)
     networks = network_graphs(space, plan.networks)
-    held_out = [space.format(arch) for arch in plan.validation]
+    held_out = tuple(map(space.format, plan.validation))
     jobs = (
         Job(number=number, networks=tuple(map(space.format, batch)), rounds=plan.rounds)
         for number, batch in enumerate(plan.batches)
@@ -106,7 +74,7 @@ def emit_bundle(
         protocol=protocol_of(profile),
         plan=NetworkPlan(
             calibration=tuple(map(space.format, plan.calibration)),
-            validation=tuple(held_out),
+            validation=held_out,
             passes=plan.passes,
             batch=plan.batch,
             rounds=plan.rounds,
@@ -158,12 +126,15 @@ def device_table(
 ) -> Table:
     """Return the table that the measurements of a device support."""
     timings = Timings.of(space, plan, found.rounds)
-    warn_if_busy(timings, reporter)
     place = device_place(found.device, found.runtime, found.conditions)
-    table = assemble(profile, space, place, evidence(space, plan, timings))
+    table = measured_table(profile, space, plan, timings, place, reporter)
     meta = {**table.meta, "harness": found.runtime.harness, "conditions": summary(found.conditions)}
     table = dataclasses.replace(table, meta=meta)
-    return _with_power(table, found.power) if found.power else table
+    if (power := found.power) is None:
+        return table
+    blocks = power.blocks
+    measured = Powers.of([block.name for block in blocks], [block.watts for block in blocks])
+    return with_energies(table, measured, describe(measured, power.counter, power.seconds))
 
 
 def device_place(device: Device, runtime: Runtime, conditions: Sequence[Conditions]) -> Place:
@@ -186,9 +157,3 @@ def summary(conditions: Sequence[Conditions]) -> dict[str, float | int | bool | 
         "slowest_mhz": min(known("cpu_mhz"), default=None),
         "lowest_battery_percent": min(known("battery_percent"), default=None),
     }
-
-
-def _with_power(table: Table, power: Power) -> Table:
-    blocks = [Block(b.name, b.start_s, b.end_s, b.watts) for b in power.blocks]
-    measured = Powers.of(blocks, [block.watts for block in power.blocks])
-    return with_energies(table, measured, describe(measured, power.counter, power.seconds))

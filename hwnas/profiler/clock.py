@@ -34,7 +34,7 @@ class Place:
 
     device: Mapping[str, str]
     version: str
-    temperature: str
+    temperature: str = "not readable"
 
 
 def here(backend: Backend) -> Place:
@@ -92,8 +92,7 @@ class LocalClock:
     def running(self) -> Iterator[None]:
         """Load the panel and keep to as many cores as there are threads."""
         with pinned(self.threads):
-            self._panel = {name: self._load(g) for name, g in panel_graphs(self.space).items()}
-            warm_up(self._panel.values())
+            self._panel = self._load(panel_graphs(self.space))
             yield
 
     def announce(self, batches: Sequence[Batch]) -> None:
@@ -101,15 +100,20 @@ class LocalClock:
 
     def rounds(self, batch: Batch) -> Iterator[Round]:
         """Load the networks and time everything."""
-        timers = {self.space.format(a): self._load(self.space.graph(a)) for a in batch.networks}
-        warm_up(timers.values())
+        timers = self._load(network_graphs(self.space, batch.networks))
         rng = np.random.default_rng([batch.number, batch.rounds])
         for _ in range(batch.rounds):
             yield measure_round(self._panel | timers, rng)
 
-    def _load(self, graph: Graph) -> Timer:
-        model = self.backend.emit(graph, random_weights(graph, seed=0))
-        return self.backend.load(model, self.threads).elapsed_ms
+    def _load(self, graphs: Mapping[str, Graph]) -> dict[str, Timer]:
+        timers = {name: timer_of(self.backend, g, self.threads) for name, g in graphs.items()}
+        warm_up(timers.values())
+        return timers
+
+
+def timer_of(backend: Backend, graph: Graph, threads: int) -> Timer:
+    """Load a graph, with random weights, into a runtime of this machine; return what times it."""
+    return backend.load(backend.emit(graph, random_weights(graph, seed=0)), threads).elapsed_ms
 
 
 def panel_graphs(space: RcnetSpace) -> dict[str, Graph]:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hwnas.cost import energy
-from hwnas.device import describe_host
 from hwnas.energy.blocks import IDLE, Block, run_block
 from hwnas.energy.log import read_log
 from hwnas.errors import UserError
-from hwnas.files import write_text
-from hwnas.graph import random_weights
 from hwnas.measure import pinned
+from hwnas.profiler.clock import here, timer_of
+from hwnas.profiler.recording import identity, open_recording
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,6 +25,7 @@ if TYPE_CHECKING:
     from hwnas.energy.counter import Counter
     from hwnas.graph import Graph
     from hwnas.lut.table import Table
+    from hwnas.profiler.recording import Recording
     from hwnas.progress import Reporter
     from hwnas.targets.backend import Backend
 
@@ -100,17 +99,20 @@ class EnergyProfiler:
         """
         graphs = self._graphs(table)
         order = power_order(list(graphs))
-        blocks = _recorded(path, self._identity(table), order, fresh=fresh)
-        if not self._run(graphs, order, blocks, path):
+        what = ["log" if self.power.log else self.power.name, self.power.seconds, order]
+        header = identity(self.profile, table.space, here(self.backend), what)
+        recording = open_recording(path, header, lambda value: Block(*value), fresh=fresh)
+        if not self._run(graphs, order, recording):
+            recording.discard()
             return table
-        measured = Powers.of(blocks, self.power.watts(blocks))
+        measured = Powers.of(order, self.power.watts(recording.entries))
         if self.power.log is not None and not measured.idle < measured.typical:
             raise UserError(
                 f"{self.power.log}: no more power while parts ran ({measured.typical:.3g} W) than "
                 f"in idle pauses ({measured.idle:.3g} W). If the meter's clock differs from this "
                 "machine's, give --power-offset SECONDS with the same command."
             )
-        path.unlink(missing_ok=True)
+        recording.discard()
         offset_s = self.power.offset_s if self.power.log else None
         about = describe(measured, self.power.name, self.power.seconds) | {"offset_s": offset_s}
         return with_energies(table, measured, about)
@@ -121,48 +123,31 @@ class EnergyProfiler:
         chosen = checked([network.arch for network in table.held_out])
         return parts | {arch: space.graph(space.parse(arch)) for arch in chosen}
 
-    def _identity(self, table: Table) -> dict[str, Any]:
-        return {
-            "target": table.target,
-            "space": table.space.name,
-            "threads": self.profile.threads,
-            "runtime": self.backend.version(),
-            "host": describe_host(),
-            "meter": "log" if self.power.log else self.power.name,
-            "seconds": self.power.seconds,
-        }
-
     def _run(
-        self, graphs: Mapping[str, Graph], order: Sequence[str], blocks: list[Block], path: Path
+        self, graphs: Mapping[str, Graph], order: Sequence[str], recording: Recording[Block]
     ) -> bool:
         """Run the blocks that are missing; return whether the counter moves at all."""
-        missing = order[len(blocks) :]
-        if not missing:
+        done, threads = len(recording.entries), self.profile.threads
+        if done == len(order):
             return True
-        works: dict[str, Work | None] = {name: self._load(g) for name, g in graphs.items()}
+        works: dict[str, Work | None] = {
+            name: timer_of(self.backend, graph, threads) for name, graph in graphs.items()
+        }
         works[IDLE] = None
-        with (
-            self.reporter.task(f"power by {self.power.name}", len(order)) as step,
-            pinned(self.profile.threads),
-        ):
-            step(len(blocks))
-            for name in missing:
+        title = f"power by {self.power.name}"
+        with self.reporter.task(title, len(order)) as step, pinned(threads):
+            step(done)
+            for name in order[done:]:
                 block = run_block(name, works[name], self.power.seconds, self.power.counter)
                 if block.watts is not None and not block.watts > 0:
-                    path.unlink(missing_ok=True)
                     self.reporter.warn(
                         f"{self.power.name} does not move: energy is not measured, but "
                         f"{table_energy(self.profile)}."
                     )
                     return False
-                _append(path, block)
-                blocks.append(block)
+                recording.append(block)
                 step(1, name)
         return True
-
-    def _load(self, graph: Graph) -> Work:
-        model = self.backend.emit(graph, random_weights(graph, seed=0))
-        return self.backend.load(model, self.profile.threads).elapsed_ms
 
 
 def checked(held_out: Sequence[str]) -> list[str]:
@@ -199,39 +184,6 @@ def power_order(names: Sequence[str]) -> list[str]:
     return order
 
 
-def _recorded(
-    path: Path, identity: dict[str, Any], order: Sequence[str], *, fresh: bool
-) -> list[Block]:
-    """Return the blocks of an interrupted measurement; start the file anew if there are none."""
-    header = json.dumps(identity, sort_keys=True)
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
-        lines = []
-    blocks: list[Block] = []
-    for line in [] if fresh or lines[:1] != [header] else lines[1:]:
-        try:
-            blocks.append(Block(*json.loads(line)))
-        except (TypeError, ValueError):
-            break
-    if [block.name for block in blocks] != list(order[: len(blocks)]):
-        blocks = []
-    rows = [json.dumps(dataclasses.astuple(block)) for block in blocks]
-    write_text(path, "\n".join([header, *rows]) + "\n")
-    return blocks
-
-
-def _append(path: Path, block: Block) -> None:
-    try:
-        with path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(dataclasses.astuple(block)) + "\n")
-    except OSError as error:
-        raise UserError(
-            f"cannot write {path}: {error.strerror}. Make room or mend permissions; the same "
-            "command then goes on where it stopped."
-        ) from None
-
-
 @dataclass(frozen=True, slots=True)
 class Powers:
     """Mean power by name, in watts.
@@ -249,11 +201,11 @@ class Powers:
     spread: float
 
     @classmethod
-    def of(cls, blocks: Sequence[Block], watts: Sequence[float]) -> Powers:
-        """Reduce the blocks, with the power of each."""
+    def of(cls, names: Sequence[str], watts: Sequence[float]) -> Powers:
+        """Reduce the power of each block to one per name of what ran."""
         found: dict[str, list[float]] = {}
-        for block, power in zip(blocks, watts, strict=True):
-            found.setdefault(block.name, []).append(power)
+        for name, power in zip(names, watts, strict=True):
+            found.setdefault(name, []).append(power)
         idle = float(np.mean(found.pop(IDLE)))
         means = {name: float(np.mean(values)) for name, values in found.items()}
         spread = [(max(v) - min(v)) / means[name] for name, v in found.items() if means[name] > 0]

@@ -10,16 +10,17 @@ from hwnas.device import profile_path
 from hwnas.errors import UserError
 from hwnas.harness import measure_command
 from hwnas.lut.analytical import AnalyticalModel, features, fit, left_out_errors
-from hwnas.lut.table import Table
-from hwnas.profiler.entries import make_row, provenance
+from hwnas.measure import Statistic
+from hwnas.profiler.clock import Place
+from hwnas.profiler.tables import make_table, provenance
 from hwnas.spaces import PUBLISHED, find_space, mobilenet_v2
 
 if TYPE_CHECKING:
     from hwnas.device import Anchor, DeviceProfile
     from hwnas.graph import Graph
     from hwnas.lut.analytical import Vector
-    from hwnas.lut.table import Row
-    from hwnas.spaces import Key, RcnetSpace
+    from hwnas.lut.table import Table
+    from hwnas.spaces import RcnetSpace
 
 NETWORKS = 200
 """Random networks over which the stated uncertainty is taken."""
@@ -49,15 +50,22 @@ def estimate_table(profile: DeviceProfile, space: RcnetSpace) -> Table:
     left_out: list[float] | None = None
     if len(anchors) >= LEAVE_OUT:
         left_out = left_out_errors(profile.estimation, anchors)
-    rows = {key: _row(profile, space, key, model) for key in space.lookup_keys()}
-    about = {
+    place = Place({"title": profile.title}, "none: nothing was run")
+    meta = {
+        **provenance(profile, "estimated", place),
+        "uncertainty_95pct": _uncertainty(space, model),
+        "form_error": model.form_error,
+        "validation": None,
         "anchors": [
             _anchor_json(anchor, model.predict_ms(work))
             for anchor, (work, _) in zip(profile.anchors, anchors, strict=True)
         ],
         "left_out_errors": left_out,
     }
-    return Table(profile.name, space, rows, {**_meta(profile, space, model), **about})
+    works = {key: features(space.part_graph(key)) for key in space.lookup_keys()}
+    return make_table(
+        profile, space, meta, {key: _latency(model, work) for key, work in works.items()}
+    )
 
 
 def _anchor_work(profile: DeviceProfile, anchor: Anchor) -> Vector:
@@ -78,30 +86,16 @@ def _anchor_graph(anchor: Anchor) -> Graph:
     return space.graph(space.parse(PUBLISHED.get(anchor.network, anchor.network)))
 
 
-def _row(profile: DeviceProfile, space: RcnetSpace, key: Key, model: AnalyticalModel) -> Row:
-    graph = space.part_graph(key)
-    work = features(graph)
+def _latency(model: AnalyticalModel, work: Vector) -> Statistic:
     latency_ms, half_width = model.predict_ms(work), 1.96 * model.relative_sd(work)
     low_ms = latency_ms * max(0.01, 1 - half_width)
-    times_ms = (latency_ms, low_ms, latency_ms * (1 + half_width))
-    return make_row(profile, graph, times_ms, raw_ms=latency_ms, samples=0, source="estimated")
+    return Statistic(latency_ms, low_ms, latency_ms * (1 + half_width), samples=0)
 
 
-def _meta(profile: DeviceProfile, space: RcnetSpace, model: AnalyticalModel) -> dict[str, Any]:
+def _uncertainty(space: RcnetSpace, model: AnalyticalModel) -> float:
     rng = np.random.default_rng(0)
     works = [features(space.graph(space.sample(rng))) for _ in range(NETWORKS)]
-    half_widths = [1.96 * model.relative_sd(work) for work in works]
-    return {
-        **provenance(
-            profile,
-            "estimated",
-            device={"title": profile.title},
-            version="none: nothing was run",
-        ),
-        "uncertainty_95pct": float(np.quantile(half_widths, 0.9)),
-        "form_error": model.form_error,
-        "validation": None,
-    }
+    return float(np.quantile([1.96 * model.relative_sd(work) for work in works], 0.9))
 
 
 def _anchor_json(anchor: Anchor, predicted_ms: float) -> dict[str, Any]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hwnas.lut.accuracy import held_out_check
 from hwnas.lut.additive import fit_parts
-from hwnas.lut.correction import count_matrix
-from hwnas.lut.part_structure import part_structure
-from hwnas.lut.table import HeldOut, Table
+from hwnas.lut.correction import count_matrix, part_structure
+from hwnas.lut.table import HeldOut
 from hwnas.lut.timings import rounding_error, split
-from hwnas.profiler.entries import make_row, provenance
+from hwnas.measure import Statistic
+from hwnas.profiler.clock import Place
+from hwnas.profiler.tables import make_table, provenance
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hwnas.device import DeviceProfile
+    from hwnas.lut.table import Table
     from hwnas.lut.timings import Timings
     from hwnas.spaces import RcnetSpace
 
@@ -46,57 +48,35 @@ def fit_table(
     times = fit_parts(part_structure(space), counts[train], measured[train], known[train], on_step)
     predicted = counts[held_out] @ times.parts_ms
     seen = (counts[train] > 0).sum(axis=0)
-    rows = {
-        key: make_row(
-            profile,
-            space.part_graph(key),
-            (value, low, high),
-            raw_ms=value,
-            samples=int(count),
-            source="fitted",
-        )
+    latencies = {
+        key: Statistic(float(value), float(low), float(high), int(count))
         for key, value, low, high, count in zip(
-            keys,
-            times.parts_ms.tolist(),
-            *map(np.ndarray.tolist, times.interval_ms),
-            seen,
-            strict=True,
+            keys, times.parts_ms, *times.interval_ms, seen, strict=True
         )
     }
     checked = tuple(
         HeldOut(space.format(networks[index].arch), float(p), float(measured[index]))
         for index, p in zip(held_out, predicted, strict=True)
     )
-    unseen = [str(key) for key, count in zip(keys, seen, strict=True) if not count]
+    place = Place({"title": profile.title}, "not told by the file of timings")
     meta = {
-        **_provenance(profile, timings),
+        **provenance(profile, "fitted", place),
+        "statistic": f"column latency_ms of {timings.path.name}",
+        "timings": {
+            "file": timings.path.name,
+            "sha256": timings.digest,
+            "networks": len(networks),
+            "runs": sum(network.runs for network in networks),
+            "step_ms": timings.step_ms,
+        },
         "fit": {"networks": len(train), **times.to_json()},
-        "unseen_keys": unseen,
+        "unseen_keys": [str(key) for key, count in zip(keys, seen, strict=True) if not count],
         "validation": held_out_check(predicted, measured[held_out]),
     }
-    return Table(profile.name, space, rows, meta, checked)
+    return make_table(profile, space, meta, latencies, held_out=checked)
 
 
 def _known_error(timings: Timings, measured: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return what is known of each time's relative error: its rounding, and what the file says."""
     stated = np.array([network.standard_error_ms for network in timings.networks]) / measured
     return np.hypot(rounding_error(measured, timings.step_ms), stated)
-
-
-def _provenance(profile: DeviceProfile, timings: Timings) -> dict[str, Any]:
-    return {
-        **provenance(
-            profile,
-            "fitted",
-            device={"title": profile.title},
-            version="not told by the file of timings",
-        ),
-        "statistic": f"column latency_ms of {timings.path.name}",
-        "timings": {
-            "file": timings.path.name,
-            "sha256": timings.digest,
-            "networks": len(timings.networks),
-            "runs": sum(network.runs for network in timings.networks),
-            "step_ms": timings.step_ms,
-        },
-    }

@@ -12,8 +12,8 @@ from hwnas.lut.accuracy import Accuracy, compare
 from hwnas.lut.table import HeldOut
 from hwnas.profiler.clock import LocalClock
 from hwnas.profiler.plan import check_plan
-from hwnas.profiler.recording import open_recording
-from hwnas.profiler.timing import Stopwatch
+from hwnas.profiler.protocol import Profiler
+from hwnas.profiler.recording import open_rounds
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,9 +111,9 @@ def check_fresh(
     plan = dataclasses.replace(
         check_plan(space, networks, seed, frozenset(seen)), calibration=known, passes=PASSES
     )
-    stopwatch = Stopwatch(profile, space, LocalClock(space, backend, profile.threads), reporter)
-    recording = open_recording(partial, stopwatch.identity(plan), fresh=False)
-    timings = stopwatch.time_everything(plan, recording)
+    profiler = Profiler(profile, space, LocalClock(space, backend, profile.threads), reporter)
+    recording = open_rounds(partial, profiler.identity(plan), fresh=False)
+    timings = profiler.time_everything(plan, recording)
     speed = float(np.median(timings.network_ms(known) / [seen[arch] for arch in known]))
     measured = timings.network_ms(plan.validation)
     predicted = np.array([table.latency_ms(arch) for arch in plan.validation])

@@ -13,7 +13,7 @@ import numpy as np
 from hwnas.bundle import probe
 from hwnas.errors import CheckFailed
 from hwnas.measure import measure_round, warm_up
-from hwnas.profiler.clock import Place, panel_graphs
+from hwnas.profiler.clock import Place, network_graphs, panel_graphs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -44,7 +44,7 @@ class PhoneClock:
     @property
     def place(self) -> Place:
         """The phone; it tells no temperature."""
-        return Place(self.phone.facts, self.phone.version, "not readable")
+        return Place(self.phone.facts, self.phone.version)
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -57,9 +57,8 @@ class PhoneClock:
 
     def rounds(self, batch: Batch) -> Iterator[Round]:
         """Load the networks, time everything, and drop them."""
-        networks = self._load({self.space.format(a): self.space.graph(a) for a in batch.networks})
-        models = self._panel | networks
-        timers = {name: model.elapsed_ms for name, model in models.items()}
+        networks = self._load(network_graphs(self.space, batch.networks))
+        timers = {name: model.elapsed_ms for name, model in (self._panel | networks).items()}
         rng = np.random.default_rng([batch.number, batch.rounds])
         for _ in range(batch.rounds):
             yield measure_round(timers, rng)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hwnas.errors import UserError
+from hwnas.lut.accuracy import MINIMUM_NETWORKS
+from hwnas.lut.correction import count_matrix
 from hwnas.measure import require_enough_runs
 
 if TYPE_CHECKING:
@@ -33,6 +36,9 @@ EFFORTS = (
 )
 """Runs of 0.1, 1 and 5 ms on a 2021 CPU: short ones need, and can afford, more of them. From 77
 and 105 networks on, the second and third largest error make a margin that is sure enough."""
+
+CALIBRATION_SHARE = 0.56
+"""Of the networks of a plan of another size, as in these."""
 
 POOL = 12
 """Networks to choose each calibration network from."""
@@ -93,6 +99,32 @@ def make_plan(
     return Plan(_covering(space, pool, count), held_out, rounds=effort.rounds)
 
 
+def sized_plan(space: RcnetSpace, networks: int | None, at_once: int | None = None) -> Plan:
+    """Return a plan for a device.
+
+    Args:
+        space: what is timed.
+        networks: in all, or None for the usual number.
+        at_once: networks in memory at a time, or None for the usual number.
+
+    Raises:
+        UserError: too few for a held-out check.
+    """
+    calibration = validation = None
+    if networks is not None:
+        calibration = round(CALIBRATION_SHARE * networks)
+        validation = networks - calibration
+        if validation < MINIMUM_NETWORKS:
+            counts = range(MINIMUM_NETWORKS, 200)
+            fewest = next(n for n in counts if n - round(CALIBRATION_SHARE * n) >= MINIMUM_NETWORKS)
+            raise UserError(
+                f"--networks must be at least {fewest}, so that {MINIMUM_NETWORKS} of them can be "
+                f"held out to check the table, but is {networks}."
+            )
+    plan = make_plan(space, calibration=calibration, validation=validation)
+    return plan if at_once is None else replace(plan, batch=at_once)
+
+
 def check_plan(space: RcnetSpace, networks: int, seed: int, seen: frozenset[Arch]) -> Plan:
     """Draw networks for a fresh check, none of which the table has seen."""
     fresh = _draw(space, networks, FRESH_SEED + seed, exclude=seen)
@@ -111,12 +143,8 @@ def _covering(space: RcnetSpace, pool: tuple[Arch, ...], count: int) -> tuple[Ar
     network's parts counts the less the more of it the chosen ones already hold. That favours
     small networks, where a key weighs more; the first half keeps the sizes of the space.
     """
-    shares = np.zeros((len(pool), len(space.lookup_keys())))
-    column = {key: index for index, key in enumerate(space.lookup_keys())}
-    for row, arch in enumerate(pool):
-        parts = space.parts(arch)
-        for key in parts:
-            shares[row, column[key]] += 1 / len(parts)
+    counts = count_matrix(space.lookup_keys(), [space.parts(arch) for arch in pool])
+    shares = counts / counts.sum(axis=1, keepdims=True)
     chosen = list(range(count // 2))
     held = FIRST_SHARE + shares[chosen].sum(axis=0)
     for _ in range(count - len(chosen)):

@@ -1,20 +1,33 @@
-"""Fit a measured table again, from its own timings with some of them changed."""
+"""A measured table fitted again: with a network that was timed later, or parts timed anew."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from hwnas.errors import CheckFailed, TableError
+from hwnas.lut.table import Timed
 from hwnas.measure import Statistic
-from hwnas.profiler.assemble import FACTS, Evidence, assemble
-from hwnas.profiler.clock import Place
+from hwnas.profiler.clock import LocalClock
+from hwnas.profiler.measured import corrected_table
+from hwnas.profiler.protocol import Profiler
+from hwnas.profiler.tables import now
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from hwnas.device import DeviceProfile
-    from hwnas.lut.table import Row, Table, Timed
-    from hwnas.spaces import Key
+    from hwnas.lut.table import Row, Table
+    from hwnas.progress import Reporter
+    from hwnas.spaces import Arch, Key
+    from hwnas.targets.backend import Backend
+
+ROUNDS = 200
+"""Of parts that are timed anew."""
 
 RECALIBRATED = "recalibrated"
 """Key of meta.json: networks that `hwnas bench` added to the correction."""
@@ -27,7 +40,9 @@ def refit(
     parts: Mapping[Key, Statistic] | None = None,
     calibration: tuple[Timed, ...] | None = None,
 ) -> Table:
-    """Return the table corrected and checked again; its held-out networks stay what they are.
+    """Return the table corrected and checked again; device, runtime and day stay what they are.
+
+    So do its held-out networks, and the power of each part where it was measured.
 
     Args:
         table: a measured one.
@@ -35,49 +50,194 @@ def refit(
         parts: times of the parts alone, or None for those of the table.
         calibration: whole networks that correct the parts, or None for those of the table.
     """
-    found = Evidence(
-        parts=own_parts(table) if parts is None else parts,
-        calibration=table.calibration if calibration is None else calibration,
-        validation=tuple(network.timed for network in table.held_out),
-        facts={name: table.meta[name] for name in FACTS},
-        split_half_noise=table.meta["validation"]["split_half_noise"],
+    metered = table.meta["energy_source"] == "measured"
+    new = corrected_table(
+        profile,
+        table.space,
+        own_parts(table) if parts is None else parts,
+        table.calibration if calibration is None else calibration,
+        tuple(network.timed for network in table.held_out),
+        table.meta["validation"]["split_half_noise"],
+        table.meta if metered else {**table.meta, "energy_source": profile.energy_source},
     )
-    new = _keep_powers(assemble(profile, table.space, _place(table), found), table)
-    if RECALIBRATED not in table.meta:
+    if not metered:
         return new
-    meta = {**new.meta, RECALIBRATED: table.meta[RECALIBRATED]}
-    return dataclasses.replace(new, meta=meta)
-
-
-def _place(table: Table) -> Place:
-    """Return where a table was measured: fitting it again moves it nowhere."""
-    meta = table.meta
-    return Place(meta["device"], meta["runtime"]["version"], meta["temperature"])
+    rows = {}
+    for key, row in new.rows.items():
+        old = table.rows[key]
+        watts = (old.energy_mj or 0.0) / old.latency_ms
+        rows[key] = dataclasses.replace(
+            row, energy_mj=watts * row.latency_ms, energy_source=old.energy_source
+        )
+    return dataclasses.replace(new, rows=rows)
 
 
 def own_parts(table: Table) -> dict[Key, Statistic]:
     """Return the timings of the parts alone, which a table was made from."""
-    return {key: _raw(row) for key, row in table.rows.items()}
+
+    def raw(row: Row) -> Statistic:
+        factor = row.raw_ms / row.latency_ms
+        low, high = row.latency_low_ms * factor, row.latency_high_ms * factor
+        return Statistic(row.raw_ms, low, high, row.samples)
+
+    return {key: raw(row) for key, row in table.rows.items()}
 
 
-def _raw(row: Row) -> Statistic:
-    factor = row.raw_ms / row.latency_ms
-    return Statistic(
-        row.raw_ms, row.latency_low_ms * factor, row.latency_high_ms * factor, row.samples
-    )
+def replace_unstable(
+    table: Table,
+    profile: DeviceProfile,
+    backend: Backend,
+    reporter: Reporter,
+    partial: Path,
+    *,
+    rounds: int = ROUNDS,
+) -> Table:
+    """Return the table with its unstable parts timed anew, corrected and checked again.
+
+    All parts run, so that the stable ones tell how fast the machine is now; their own entries
+    stay. An unstable part is replaced if it has become more certain. The whole networks are those
+    that the table was made with.
+
+    Args:
+        table: a measured one of this machine, runtime and set-up.
+        profile: its target.
+        backend: runs it.
+        reporter: is shown progress.
+        partial: keeps the rounds until all are timed.
+        rounds: how often each part runs.
+
+    Raises:
+        UserError: `partial` cannot be written.
+    """
+    clock = LocalClock(table.space, backend, profile.threads)
+    timings, recording = Profiler(profile, table.space, clock, reporter).time_parts(rounds, partial)
+    timed = timings.parts
+    stable = [key for key, row in table.rows.items() if not row.unstable] or list(table.rows)
+    speed = float(np.median([timed[key].value / table.rows[key].raw_ms for key in stable]))
+    parts = own_parts(table)
+    for key, row in table.rows.items():
+        again = timed[key].scaled(1 / speed)
+        if row.unstable and again.relative_half_width < row.relative_half_width:
+            parts[key] = again
+    replaced = refit(table, profile, parts=parts)
+    recording.discard()
+    return dataclasses.replace(replaced, meta={**replaced.meta, "created": now()})
 
 
-def _keep_powers(new: Table, old: Table) -> Table:
-    """Keep the measured power of each part: only its time has changed."""
-    if old.meta["energy_source"] != "measured":
-        return new
-    rows = {}
-    for key, row in new.rows.items():
-        watts = (old.rows[key].energy_mj or 0.0) / old.rows[key].latency_ms
-        rows[key] = dataclasses.replace(
-            row,
-            energy_mj=watts * row.latency_ms,
-            energy_source=old.rows[key].energy_source,
+@dataclass(frozen=True, slots=True)
+class Later:
+    """One network that was timed after the profile.
+
+    Attributes:
+        arch: of the table's space.
+        measured_ms: its median.
+        speed: time of the reference network then over its time in the table; 1.02: the machine
+            was 2% slower.
+    """
+
+    arch: Arch
+    measured_ms: float
+    speed: float
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a network changed; an entry of `recalibrated` in meta.json.
+
+    Attributes:
+        arch: as text.
+        measured_ms: its median as timed.
+        speed: see `Later`.
+        before_ms: prediction of the table as it was.
+        after_ms: prediction of the new one.
+        time: when.
+    """
+
+    arch: str
+    measured_ms: float
+    speed: float
+    before_ms: float
+    after_ms: float
+    time: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as a dictionary."""
+        return asdict(self)
+
+
+def require_own_timings(table: Table) -> None:
+    """Check that a table can be fitted again.
+
+    Raises:
+        TableError: it is estimated, fitted to a file, or does not hold what it was made from.
+    """
+    name = f"the table of {table.target} for {table.space.name}"
+    if table.estimated:
+        raise TableError(
+            f"{name} is ESTIMATED, so there is nothing measured to add a timing to. Write the time "
+            f"as one more [[anchors]] into profiles/{table.target}.toml and build it again: "
+            f"{table.remedy}"
         )
-    meta = {**new.meta, "energy_source": "measured", "energy": old.meta.get("energy")}
-    return dataclasses.replace(new, rows=rows, meta=meta)
+    if table.meta["source"] == "fitted":
+        raise TableError(
+            f"{name} is fitted to a file of timings: add the network to that file and fit again: "
+            f"{table.remedy}"
+        )
+    if not table.calibration or "reference" not in table.meta:
+        raise TableError(
+            f"{name} does not hold the timings of whole networks that it was corrected by "
+            f"(calibration.csv), so it cannot be fitted again. Measure it: {table.remedy} --fresh"
+        )
+
+
+def require_not_held_out(table: Table, arch: Arch) -> None:
+    """Check that a network is not one of those that check the table.
+
+    Raises:
+        TableError: it is.
+    """
+    if table.space.format(arch) in {network.arch for network in table.held_out}:
+        raise TableError(
+            f"this network is one of those that check the table of {table.target} for "
+            f"{table.space.name}; a table is never corrected by the networks of its own check."
+        )
+
+
+def recalibrated(table: Table, profile: DeviceProfile, later: Later) -> tuple[Table, Change]:
+    """Return the table with the network among those that correct it, fitted and checked again.
+
+    The same network added twice replaces its own entry. It counts as one network among those of
+    the profile, and less if it does not agree with the others.
+
+    Args:
+        table: see `require_own_timings`.
+        profile: its target.
+        later: a network of the space, not held out.
+
+    Raises:
+        TableError: the table cannot be fitted again, or the network is held out.
+        CheckFailed: with it, the table would fail a check that it passes without.
+    """
+    require_own_timings(table)
+    require_not_held_out(table, later.arch)
+    arch = table.space.format(later.arch)
+    others = tuple(network for network in table.calibration if network.arch != arch)
+    added = Timed(arch, later.measured_ms / later.speed)  # at the speed of the table's day
+    fitted = refit(table, profile, calibration=(*others, added))
+    failures = fitted.meta["validation"]["failures"]
+    if failures and not table.meta["validation"]["failures"]:
+        raise CheckFailed(
+            f"with this timing the table of {table.target} for {table.space.name} would fail its "
+            f"held-out check ({'; '.join(failures)}): it was left as it is."
+        )
+    change = Change(
+        arch=arch,
+        measured_ms=later.measured_ms,
+        speed=later.speed,
+        before_ms=table.latency_ms(later.arch),
+        after_ms=fitted.latency_ms(later.arch),
+        time=now(),
+    )
+    earlier = [entry for entry in table.meta.get(RECALIBRATED, ()) if entry["arch"] != arch]
+    meta = {**fitted.meta, RECALIBRATED: [*earlier, change.to_json()]}
+    return dataclasses.replace(fitted, meta=meta), change

@@ -1,14 +1,10 @@
 """Search spaces: which networks exist, and the parts that they are made of."""
 
-from hwnas.spaces.baselines import BASELINES
+from hwnas.spaces.baselines import BASELINES, mobilenet_v2, mobilenet_v3_small, shufflenet_v2
 from hwnas.spaces.blocks import BLOCK_TYPES
 from hwnas.spaces.catalog import PUBLISHED, SPACES, TABULAR, find_space
-from hwnas.spaces.key import Key
-from hwnas.spaces.mobilenet import mobilenet_v2
-from hwnas.spaces.mobilenet_v3 import mobilenet_v3_small
 from hwnas.spaces.rcnet import RcnetSpace
-from hwnas.spaces.shufflenet import shufflenet_v2
-from hwnas.spaces.space import Arch, Element, Space, neighbours
+from hwnas.spaces.space import Arch, Element, Key, Space, neighbours
 
 __all__ = [
     "BASELINES",

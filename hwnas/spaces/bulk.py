@@ -13,8 +13,8 @@ from hwnas.spaces.fillings import STAGE_POSITIONS, STAGES
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hwnas.spaces.key import Key
     from hwnas.spaces.rcnet import RcnetSpace
+    from hwnas.spaces.space import Key
 
 
 class _Numbers(NamedTuple):

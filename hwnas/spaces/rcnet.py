@@ -18,7 +18,7 @@ from hwnas.errors import UserError
 from hwnas.graph import INPUT, Graph, GraphBuilder
 from hwnas.spaces.blocks import BLOCK_TYPES, BlockType, head, inverted_residual, scaled
 from hwnas.spaces.fillings import STAGES, StageFillings, stage_of
-from hwnas.spaces.key import Key
+from hwnas.spaces.space import Key
 
 if TYPE_CHECKING:
     from hwnas.spaces.space import Arch

@@ -1,7 +1,8 @@
-"""What a search needs to know of a space, whatever its networks are made of."""
+"""What a search needs to know of a space, whatever its networks are made of; keys of parts."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
@@ -14,6 +15,25 @@ Arch: TypeAlias = tuple[int, ...]
 
 Element: TypeAlias = tuple[int, int]
 """(position, type): what a greedy search adds."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Key:
+    """A part: block name, channels in and out, stride, and the resolution it reads.
+
+    For the head, `out_channels` is the number of classes.
+    """
+
+    block: str
+    in_channels: int
+    out_channels: int
+    stride: int
+    resolution: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.block}:{self.in_channels}-{self.out_channels}:s{self.stride}:r{self.resolution}"
+        )
 
 
 class Space(Protocol):

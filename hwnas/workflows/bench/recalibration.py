@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hwnas.lut.table import Table
-    from hwnas.profiler.recalibrate import Change
+    from hwnas.profiler.refit import Change
     from hwnas.workflows.bench.run import Measured, Place, RunBench
     from hwnas.workflows.winner import Winner
 
@@ -57,7 +57,7 @@ def require_recalibratable(winner: Winner, places: Sequence[Place]) -> None:
     Raises:
         TableError: a table is missing, or cannot be fitted again.
     """
-    from hwnas.profiler.recalibrate import require_not_held_out, require_own_timings
+    from hwnas.profiler.refit import require_not_held_out, require_own_timings
 
     timed = [place for place in places if place.backend is not None]
     for place in timed or places:
@@ -92,7 +92,7 @@ def recalibrate(workspace: Path, done: RunBench) -> list[Recalibration]:
 
 
 def _fitted(winner: Winner, measured: Measured) -> tuple[Table, Change]:
-    from hwnas.profiler.recalibrate import Later, recalibrated
+    from hwnas.profiler.refit import Later, recalibrated
 
     place, speed = measured.place, measured.bench.speed
     table = place.table

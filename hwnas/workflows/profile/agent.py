@@ -21,8 +21,8 @@ from hwnas.profiler.bundled import FromDevice, device_table, protocol_of, setup_
 from hwnas.profiler.clock import network_graphs, panel_graphs
 from hwnas.profiler.energy import checked, power_order
 from hwnas.profiler.plan import make_plan
-from hwnas.profiler.recording import open_recording
-from hwnas.profiler.timing import Stopwatch
+from hwnas.profiler.protocol import Profiler
+from hwnas.profiler.recording import open_rounds
 from hwnas.resources import shipped
 from hwnas.workflows.profile.device_clock import DeviceClock
 from hwnas.workflows.profile.here import Profiled
@@ -132,15 +132,15 @@ class _Measuring:
             f"device: {told.model}, {told.cpu}, {told.os}, {runtime.name} {runtime.version}"
         )
         clock = DeviceClock(host, workshop, self.space)
-        stopwatch = Stopwatch(self.profile, self.space, clock, self.reporter)
-        recording = open_recording(self._recording, stopwatch.identity(self.plan), fresh=fresh)
-        if not recording.rounds:
+        profiler = Profiler(self.profile, self.space, clock, self.reporter)
+        recording = open_rounds(self._recording, profiler.identity(self.plan), fresh=fresh)
+        if not recording.entries:
             host.begin_anew()
-        stopwatch.time_everything(self.plan, recording)
+        profiler.time_everything(self.plan, recording)
         found = FromDevice(
             device=told,
             runtime=runtime,
-            rounds=recording.rounds,
+            rounds=recording.entries,
             conditions=host.conditions,
             power=self._power(host, workshop),
         )

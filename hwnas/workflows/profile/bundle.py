@@ -98,7 +98,8 @@ def emit(
         MissingPackage: a package that makes or checks the models is not installed.
     """
     from hwnas.bundle.models import maker_of
-    from hwnas.profiler.bundled import emit_bundle, sized_plan
+    from hwnas.profiler.bundled import emit_bundle
+    from hwnas.profiler.plan import sized_plan
 
     require_writable(folder.absolute().parent)
     plan = sized_plan(space, networks, profile.networks_at_once)

@@ -106,8 +106,8 @@ def _attached(
     if (profile.harness, profile.export_format) != ("ios", "mlprogram"):
         raise UserError(f"{profile.title} is another machine. Measure it: {how}")
     from hwnas.bundle.models import maker_of
-    from hwnas.profiler.measured import Profiler
     from hwnas.profiler.phone_clock import PhoneClock
+    from hwnas.profiler.protocol import Profiler
     from hwnas.targets.apple.benchmarker import attached_phone
 
     maker = maker_of(profile)
@@ -143,7 +143,7 @@ class _Measuring:
                 "is unstable: nothing to do. --fresh measures everything again."
             )
             return finished
-        from hwnas.profiler.replace import replace_unstable
+        from hwnas.profiler.refit import replace_unstable
 
         self.reporter.info(
             f"{unstable} of {len(finished.rows)} parts of {folder} are unstable: only they are "
@@ -178,7 +178,7 @@ class _Measuring:
     def _everything(self, *, fresh: bool, meter_log: MeterLog | None) -> Table:
         from hwnas.profiler.clock import LocalClock
         from hwnas.profiler.energy import EnergyProfiler
-        from hwnas.profiler.measured import Profiler
+        from hwnas.profiler.protocol import Profiler
 
         power = power_source(self.profile, meter_log, self.reporter)
         path = self._partial.with_suffix(".power.jsonl")

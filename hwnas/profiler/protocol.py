@@ -5,15 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hwnas.files import fingerprint
 from hwnas.profiler.clock import Batch
-from hwnas.profiler.plan import Plan
+from hwnas.profiler.measured import measured_table
+from hwnas.profiler.plan import Plan, make_plan
+from hwnas.profiler.recording import identity, open_rounds, rounds_done
 from hwnas.profiler.timings import Timings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from hwnas.device import DeviceProfile
+    from hwnas.lut.table import Table
     from hwnas.profiler.clock import Clock
-    from hwnas.profiler.recording import Recording
+    from hwnas.profiler.recording import Recording, TimedRound
     from hwnas.progress import Advance, Reporter
     from hwnas.spaces import Arch, RcnetSpace
 
@@ -26,7 +31,7 @@ EXTRA_SHARE = 0.15
 
 
 @dataclass(frozen=True, slots=True)
-class Stopwatch:
+class Profiler:
     """Has the parts and networks of a space timed by a clock."""
 
     profile: DeviceProfile
@@ -34,40 +39,51 @@ class Stopwatch:
     clock: Clock
     reporter: Reporter
 
+    def run(
+        self,
+        partial: Path,
+        *,
+        fresh: bool = False,
+        plan: Plan | None = None,
+        finish: Callable[[Table], Table] | None = None,
+    ) -> Table:
+        """Measure and return the table; `partial` keeps the rounds until it is complete.
+
+        Args:
+            partial: JSON lines.
+            fresh: do not go on with an interrupted profile.
+            plan: what to time.
+            finish: what is still to be added to the table (energies); while it fails, the rounds
+                are kept.
+
+        Raises:
+            UserError: `partial` cannot be written, or the runtime is missing.
+        """
+        plan = plan or make_plan(self.space)
+        recording = open_rounds(partial, self.identity(plan), fresh=fresh)
+        timings, place = self.time_everything(plan, recording), self.clock.place
+        table = measured_table(self.profile, self.space, plan, timings, place, self.reporter)
+        if finish is not None:
+            table = finish(table)
+        recording.discard()
+        return table
+
     def identity(self, plan: Plan) -> dict[str, Any]:
         """Return what must be equal for a recording to be gone on with."""
         batches = [[self.space.format(arch) for arch in batch] for batch in plan.batches]
-        return self._identity([batches, plan.rounds])
+        return identity(self.profile, self.space, self.clock.place, [batches, plan.rounds])
 
-    def parts_identity(self, rounds: int) -> dict[str, Any]:
-        """Return the same for parts alone."""
-        return self._identity(["parts", rounds])
-
-    def _identity(self, plan: Any) -> dict[str, Any]:
-        place = self.clock.place
-        return {
-            "target": self.profile.name,
-            "space": self.space.name,
-            "threads": self.profile.threads,
-            "precision": self.profile.precision,
-            "runtime": place.version,
-            "host": dict(place.device),
-            "plan": fingerprint(plan),
-        }
-
-    def time_everything(self, plan: Plan, recording: Recording) -> Timings:
+    def time_everything(self, plan: Plan, recording: Recording[TimedRound]) -> Timings:
         """Time what the plan asks for, then what has not settled; return all timings.
 
         Rounds that the recording already holds are not timed again.
         """
-        total = len(plan.batches) * plan.rounds
-        if recording.rounds:
-            self.reporter.info(
-                f"resuming: {len(recording.rounds)} of {total} rounds were timed before"
-            )
+        total, done = len(plan.batches) * plan.rounds, len(recording.entries)
+        if done:
+            self.reporter.info(f"resuming: {done} of {total} rounds were timed before")
         title = f"timing {self.space.name} on {self.profile.name}"
         with self.reporter.task(title, total) as step, self.clock.running():
-            step(min(len(recording.rounds), total))
+            step(min(done, total))
             missing = missing_batches(plan, recording)
             self.clock.announce(missing)
             for batch in missing:
@@ -75,39 +91,43 @@ class Stopwatch:
                 self._time(batch, recording, step, note)
             return self._settle(plan, recording, step)
 
-    def time_parts(self, rounds: int, recording: Recording) -> Timings:
+    def time_parts(self, rounds: int, partial: Path) -> tuple[Timings, Recording[TimedRound]]:
         """Time every part `rounds` times, and no network but the reference."""
+        header = identity(self.profile, self.space, self.clock.place, ["parts", rounds])
+        recording = open_rounds(partial, header, fresh=False)
         title = f"timing the parts of {self.space.name} on {self.profile.name}"
         with self.reporter.task(title, rounds) as step, self.clock.running():
-            done = recording.done(0)
+            done = rounds_done(recording, 0)
             step(done)
             if done < rounds:
                 self._time(Batch(0, (), rounds - done), recording, step, "parts")
-        return Timings.of(self.space, Plan((), ()), recording.rounds)
+        return Timings.of(self.space, Plan((), ()), recording.entries), recording
 
-    def _settle(self, plan: Plan, recording: Recording, step: Advance) -> Timings:
+    def _settle(self, plan: Plan, recording: Recording[TimedRound], step: Advance) -> Timings:
         """Add batches of the networks with the widest intervals, within bounds."""
         planned = len(plan.batches) * plan.rounds
         while True:
-            timings = Timings.of(self.space, plan, recording.rounds)
+            timings = Timings.of(self.space, plan, recording.entries)
             wide = unsettled(timings)
-            spent = len(recording.rounds) - planned
+            spent = len(recording.entries) - planned
             if not wide or spent >= EXTRA_SHARE * planned:
                 return timings
-            number = recording.rounds[-1][0] + 1
+            number = recording.entries[-1][0] + 1
             batch = Batch(number, tuple(wide[: plan.batch]), plan.rounds)
             self._time(batch, recording, step, f"{len(wide)} networks not settled")
 
-    def _time(self, batch: Batch, recording: Recording, step: Advance, note: str) -> None:
+    def _time(
+        self, batch: Batch, recording: Recording[TimedRound], step: Advance, note: str
+    ) -> None:
         for samples in self.clock.rounds(batch):
-            recording.append(batch.number, samples)
+            recording.append((batch.number, samples))
             step(1, note)
 
 
-def missing_batches(plan: Plan, recording: Recording) -> list[Batch]:
+def missing_batches(plan: Plan, recording: Recording[TimedRound]) -> list[Batch]:
     """Return the batches of a plan with the rounds that are not on record."""
     found = [
-        Batch(number, tuple(networks), plan.rounds - recording.done(number))
+        Batch(number, tuple(networks), plan.rounds - rounds_done(recording, number))
         for number, networks in enumerate(plan.batches)
     ]
     return [batch for batch in found if batch.rounds > 0]
