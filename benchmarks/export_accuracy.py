@@ -12,7 +12,9 @@ from hwnas.targets.formats import find_format
 from hwnas.targets.shared.format import FORMATS, PRECISIONS
 from hwnas.train.full.training import train_final
 from hwnas.train.recipe import final_recipe
-from hwnas.workflows.export.winner_file import Demand, export
+from hwnas.workflows.export.checked_file import hand_over
+from hwnas.workflows.export.from_graph import emitted
+from hwnas.workflows.export.options import ExportOptions
 from hwnas.workflows.winner import Winner
 
 SPACE = find_space("rcnet", input_size="32", classes=10, width=0.25)
@@ -40,9 +42,9 @@ def accuracies(data: Path) -> list[dict]:
         print("|---|---|---:|---:|---:|")
         for form in FORMATS:
             for precision in PRECISIONS[1:]:
-                demand = Demand(precision, images=IMAGES, max_drop=100)
-                about = export(winner, find_format(form), demand, Path(folder), {}, Silent())
-                rows.append(_row(about))
+                draft = emitted(winner, find_format(form), precision, {}, Silent())
+                options = ExportOptions(images=IMAGES, max_drop=100)
+                rows.append(_row(hand_over(draft, options, Path(folder), Silent())))
     return rows
 
 

@@ -13,6 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, get_type_hints
 
+from hwnas.errors import UserError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -86,3 +88,13 @@ def given(record: DataclassInstance) -> dict[str, Any]:
         if not option.argument and value != field.default:
             found[flag_of(field.name, option)] = value
     return found
+
+
+def refuse(record: DataclassInstance, flags: Iterable[str], because: str) -> None:
+    """Refuse options that do not go with others.
+
+    Raises:
+        UserError: somebody asked for one of them.
+    """
+    if not given(record).keys().isdisjoint(flags):
+        raise UserError(because)

@@ -26,8 +26,8 @@ from hwnas.targets.onnx import int8 as onnx_int8
 from hwnas.targets.tflite import emitter as tflite_emitter
 from hwnas.workflows.bench import candidates as bench_candidates
 from hwnas.workflows.bench import timing as benches
-from hwnas.workflows.export import precision_effect
-from hwnas.workflows.export.exported import about_name, find_exported
+from hwnas.workflows.export import calibration
+from hwnas.workflows.export.exported_files import about_name, find_exported
 from hwnas.workflows.winner import of_run
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def test_an_int8_file_that_is_not_there_is_quantised_by_training_images(run: Run
     backend = benches.backend_for(find_target("onnx-cpu-int8"))
     images = bench_candidates.training_images(winner, told)
     assert images is not None
-    assert images.shape == (precision_effect.CALIBRATION_IMAGES, 3, 16, 16)
+    assert images.shape == (calibration.CALIBRATION_IMAGES, 3, 16, 16)
     (found,) = bench_candidates.candidates_of(run, winner, backend, None, None, told)
     graph, weights = winner.space.graph(winner.arch), fold(winner.network())
     assert found.model == onnx_int8.emit(graph, weights, images)

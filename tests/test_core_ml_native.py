@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytest
+from exporting import export_network
 
 from hwnas.errors import CheckFailed, MissingPackage, UserError
 from hwnas.spaces import find_space
 from hwnas.targets.apple import native
 from hwnas.targets.coreml import executor as network_executor
-from hwnas.targets.formats import find_format
 from hwnas.targets.mlprogram import executor as program_executor
 from hwnas.targets.shared.artifact import Artifact
-from hwnas.workflows.export import winner_file as exports
 from hwnas.workflows.winner import Winner
 
 if TYPE_CHECKING:
@@ -102,8 +101,7 @@ def type_of_models() -> type:
 
 
 def exported(form: str, precision: str, folder: Path, reporter: Any = None) -> dict[str, Any]:
-    demand = exports.Demand(precision)
-    return exports.export(WINNER, find_format(form), demand, folder, {}, reporter or Told())
+    return export_network(WINNER, form, precision, folder, reporter or Told())
 
 
 @pytest.mark.parametrize(("form", "precision", "suffix"), [

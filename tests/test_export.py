@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from exporting import export_network
 
 from hwnas.errors import CheckFailed, UserError
 from hwnas.files import sha256
@@ -18,9 +19,9 @@ from hwnas.targets.formats import find_format
 from hwnas.targets.shared.artifact import Artifact
 from hwnas.targets.shared.format import FORMATS, PRECISIONS, Content
 from hwnas.targets.shared.half import half
+from hwnas.workflows.export import checked_file
 from hwnas.workflows.export import parity as parities
-from hwnas.workflows.export import winner_file as exports
-from hwnas.workflows.winner import Winner, by_hand
+from hwnas.workflows.winner import Winner
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,11 +30,6 @@ if TYPE_CHECKING:
 
 SMALL = find_space("rcnet", input_size="16", classes=10, width=0.25)
 ALL = [(form, precision) for form in FORMATS for precision in PRECISIONS]
-
-
-def exported(winner: Winner, form: str, precision: str, folder: Path, **limits: Any) -> Any:
-    demand = exports.Demand(precision, **limits)
-    return exports.export(winner, find_format(form), demand, folder, {"run": "test"}, Silent())
 
 
 def random_winner(space: RcnetSpace, seed: int) -> Winner:
@@ -47,11 +43,11 @@ def test_random_architectures_pass_parity_in_every_format(
     for seed in range(architectures):
         winner = random_winner(SMALL, seed)
         for form in FORMATS:
-            about = exported(winner, form, "fp32", tmp_path)
+            about = export_network(winner, form, "fp32", tmp_path)
             assert about["parity"]["max_rel"] <= 1e-4, (seed, form)
             assert about["parity"]["top1_agreement"] == 1, (seed, form)
             if form != "mlprogram" or seed % 10 == 0:  # two seconds each
-                exported(winner, form, ("fp16", "int8")[seed % 2], tmp_path)
+                export_network(winner, form, ("fp16", "int8")[seed % 2], tmp_path)
 
 
 @pytest.mark.parametrize(("form", "precision"), ALL)
@@ -59,8 +55,8 @@ def test_the_published_imagenet_network_in_every_precision(
     form: str, precision: str, tmp_path: Path
 ) -> None:
     space = find_space("rcnet-imagenet")
-    winner = by_hand(PUBLISHED["rcnet-imagenet"], space, None, 0)
-    about = exported(winner, form, precision, tmp_path)
+    winner = Winner(space, space.canonical(space.parse(PUBLISHED["rcnet-imagenet"])))
+    about = export_network(winner, form, precision, tmp_path)
     whole = space.graph(winner.arch).weight_bytes
     share = about["size_bytes"] / whole
     assert share <= {"fp32": 1.02, "fp16": 0.52, "int8": 0.30}[precision]
@@ -107,9 +103,8 @@ def test_a_wrong_file_is_refused_and_leaves_nothing(
     arch = SMALL.add(SMALL.add(SMALL.start(), (1, 2)), (13, 4))
     winner = Winner(SMALL, SMALL.canonical(arch))
     wrong = Wrong(find_format(form))
-    demand = exports.Demand(precision)
     with pytest.raises(CheckFailed, match="Nothing was written"):
-        exports.export(winner, wrong, demand, tmp_path, {}, Silent())
+        export_network(winner, wrong, precision, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -121,7 +116,7 @@ def test_not_a_number_fails_parity() -> None:
         limit=1.0,
     )  # fmt: skip
     with pytest.raises(CheckFailed, match="differs from ones"):
-        parities.require(parity, "the file")
+        parities.require(parity, "the file", "look again")
 
 
 def test_weights_beyond_float16_are_refused() -> None:
@@ -166,7 +161,7 @@ def test_fewer_bits_report_what_they_cost_in_accuracy(
     form: str, trained: Winner, tmp_path: Path
 ) -> None:
     for precision in ("fp16", "int8"):
-        about = exported(trained, form, precision, tmp_path, images=300, max_drop=5)
+        about = export_network(trained, form, precision, tmp_path, images=300, max_drop=5)
         accuracy = about["precision_effect"]["accuracy"]
         assert accuracy["images"] == 300
         assert 0.2 < accuracy["float_top1"] < 1
@@ -181,14 +176,14 @@ def test_a_file_that_loses_too_much_is_refused(
     def constant(*_: Any) -> Any:
         return dataclasses.replace(real(*_), top1=0.1)
 
-    real = exports.effects.measure_accuracy
-    monkeypatch.setattr(exports.effects, "measure_accuracy", constant)
+    real = checked_file.measure_accuracy
+    monkeypatch.setattr(checked_file, "measure_accuracy", constant)
     with pytest.raises(CheckFailed, match=r"loses .* more than --max-drop 2"):
-        exported(trained, "onnx", "int8", tmp_path, images=100)
+        export_network(trained, "onnx", "int8", tmp_path, images=100)
     assert not list(tmp_path.iterdir())
 
 
 def test_8_bits_of_a_checkpoint_need_its_data(trained: Winner, tmp_path: Path) -> None:
     alone = dataclasses.replace(trained, dataset=None)
     with pytest.raises(UserError, match="calibrated on training images"):
-        exported(alone, "onnx", "int8", tmp_path)
+        export_network(alone, "onnx", "int8", tmp_path)

@@ -13,6 +13,7 @@ import onnx
 import pytest
 import torch
 from ai_edge_litert import schema_py_generated as schema
+from exporting import export_module
 from torch import nn
 
 import hwnas
@@ -21,10 +22,9 @@ from hwnas.errors import CheckFailed, MissingPackage, UserError
 from hwnas.files import sha256
 from hwnas.graph import unnamed
 from hwnas.models.own import load_own
-from hwnas.progress import Silent
-from hwnas.workflows.export import own_model as own_exports
-from hwnas.workflows.export.image_input import Stated, image_input
-from hwnas.workflows.export.own_model import Asked, export_model
+from hwnas.workflows.export import from_module
+from hwnas.workflows.export.labels_and_normalisation import image_input
+from hwnas.workflows.export.options import ExportOptions
 from hwnas.workflows.export.provenance import origin_of_own
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def test_a_module_of_ones_own_is_converted_and_checked(
 ) -> None:
     model = load_own(f"{own}:build", (3, 32, 32))
     assert (model.name, model.classes) == ("my_net", 5)
-    about = export_model(model, Asked(form, precision), tmp_path / "out", Silent())
+    about = export_module(model, tmp_path / "out", format=form, precision=precision)
     assert (tmp_path / about["file"]).exists()
     limit = 1e-4 if precision == "fp32" else 1e-2
     assert about["parity"]["max_rel"] <= limit
@@ -186,15 +186,13 @@ def test_what_litert_torch_does_not_take_is_one_line(own: Path, shell: Shell) ->
 @pytest.mark.skipif(importlib.util.find_spec("litert_torch") is not None, reason="it is installed")
 def test_without_litert_torch_the_package_is_named(own: Path, tmp_path: Path) -> None:
     with pytest.raises(MissingPackage, match=r'pip install "litert-torch'):
-        export_model(load_own(f"{own}:build", (3, 32, 32)), Asked("tflite"), tmp_path, Silent())
+        export_module(load_own(f"{own}:build", (3, 32, 32)), tmp_path, format="tflite")
 
 
 def test_torchvisions_networks_are_converted_and_checked(tmp_path: Path) -> None:
     path = tmp_path / "vision.py"
     path.write_text(VISION)
-    about = export_model(
-        load_own(f"{path}:net", (3, 64, 64)), Asked("onnx"), tmp_path / "out", Silent()
-    )
+    about = export_module(load_own(f"{path}:net", (3, 64, 64)), tmp_path / "out", format="onnx")
     assert about["parity"]["max_rel"] <= 1e-4
 
 
@@ -205,26 +203,23 @@ def test_a_module_that_converts_wrongly_is_refused(
         other = nn.Sequential(model.module, nn.Softplus())
         return real(dataclasses.replace(model, module=other.eval()), *arguments, **options)
 
-    real = own_exports.convert
-    monkeypatch.setattr(own_exports, "convert", of_another)
+    real = from_module.convert
+    monkeypatch.setattr(from_module, "convert", of_another)
     with pytest.raises(CheckFailed, match="the onnx file of my_net differs from torch"):
-        export_model(
-            load_own(f"{own}:build", (3, 32, 32)), Asked("onnx"), tmp_path / "out", Silent()
-        )
+        export_module(load_own(f"{own}:build", (3, 32, 32)), tmp_path / "out", format="onnx")
     assert not (tmp_path / "out").exists()
 
 
 # Metadata ---------------------------------------------------------------------------------------
 
-STATED = Stated(mean="0.5,0.25,0", std="0.5,0.5,1")
+STATED = {"mean": "0.5,0.25,0", "std": "0.5,0.5,1"}
 
 
 def described(own: Path, form: str, folder: Path) -> Path:
     labels = folder / "labels.txt"
     labels.write_text("cat\ndog\nbird\ncar\nship\n")
-    stated = dataclasses.replace(STATED, labels=labels)
-    model = load_own(f"{own}:build", (3, 32, 32))
-    about = export_model(model, Asked(form, "fp32", stated=stated), folder / "out", Silent())
+    asked = {"format": form, "precision": "fp32", "labels": labels, **STATED}
+    about = export_module(load_own(f"{own}:build", (3, 32, 32)), folder / "out", **asked)
     return Path(about["file"])
 
 
@@ -265,15 +260,17 @@ def test_a_converted_ml_program_is_described_like_hwnass_own(own: Path, tmp_path
 
 
 @pytest.mark.parametrize(("stated", "message"), [
-    (Stated(mean="0.5"), "--mean takes one number per channel .* but got '0.5'"),
-    (Stated(mean="a,b,c"), "--mean takes one number per channel"),
-    (Stated(mean="0,nan,0"), "--mean takes one number per channel"),
-    (Stated(std="1,1,0"), "--std must be above zero"),
-    (Stated(labels=Path("missing.txt")), "cannot be read"),
+    ({"mean": "0.5"}, "--mean takes one number per channel .* but got '0.5'"),
+    ({"mean": "a,b,c"}, "--mean takes one number per channel"),
+    ({"mean": "0,nan,0"}, "--mean takes one number per channel"),
+    ({"std": "1,1,0"}, "--std must be above zero"),
+    ({"labels": Path("missing.txt")}, "cannot be read"),
 ])  # fmt: skip
-def test_wrong_statements_about_images_are_told_in_one_line(stated: Stated, message: str) -> None:
+def test_wrong_statements_about_images_are_told_in_one_line(
+    stated: dict[str, Any], message: str
+) -> None:
     with pytest.raises(UserError, match=message) as caught:
-        image_input(5, None, stated)
+        image_input(5, None, ExportOptions(**stated))
     assert "\n" not in str(caught.value)
 
 
@@ -285,15 +282,15 @@ def test_labels_that_do_not_fit_are_told(text: str, message: str, tmp_path: Path
     path = tmp_path / "labels.txt"
     path.write_text(text)
     with pytest.raises(UserError, match=message):
-        image_input(3, None, Stated(labels=path))
+        image_input(3, None, ExportOptions(labels=path))
 
 
 def test_what_is_stated_counts_before_the_data_set_and_that_before_a_guess() -> None:
     data = find_dataset("cluttered-digits")
-    assert image_input(10, data, Stated()) == data.images
-    mixed = image_input(10, data, Stated(mean="0,0,0"))
+    assert image_input(10, data, ExportOptions()) == data.images
+    mixed = image_input(10, data, ExportOptions(mean="0,0,0"))
     assert mixed == dataclasses.replace(data.images, mean=(0.0, 0.0, 0.0))
-    assert image_input(10, None, Stated()) == unnamed(10)
+    assert image_input(10, None, ExportOptions()) == unnamed(10)
 
 
 def test_the_weights_hash_tells_weights_apart(own: Path) -> None:
@@ -308,13 +305,12 @@ def test_accuracy_is_that_of_images_as_the_module_takes_them(tmp_path: Path) -> 
     """A module that answers by brightness: wrong normalisation would change its answers."""
     path = tmp_path / "bright.py"
     path.write_text(BRIGHT)
-    asked = Asked("onnx", dataset="cluttered-digits", stated=Stated(std="1,1,1"), images=100)
+    asked = {"format": "onnx", "dataset": "cluttered-digits", "images": 100}
     model = load_own(f"{path}:build", (3, 16, 16))
-    about = export_model(model, asked, tmp_path / "out", Silent())
+    about = export_module(model, tmp_path / "out", std="1,1,1", **asked)
     assert about["accuracy"]["agreement"] == 1
     accuracy = about["accuracy"]["float_top1"]
-    other = dataclasses.replace(asked, stated=Stated(std="0.1,0.1,0.1"))
-    again = export_model(model, other, tmp_path / "out", Silent())
+    again = export_module(model, tmp_path / "out", std="0.1,0.1,0.1", **asked)
     assert again["accuracy"]["float_top1"] != accuracy
 
 
@@ -336,8 +332,8 @@ def test_mistakes_with_a_module_are_told_in_one_line(own: Path, name: str, messa
 def test_a_format_that_standard_converters_lack_is_told(own: Path, tmp_path: Path) -> None:
     model = load_own(f"{own}:build", (3, 32, 32))
     with pytest.raises(UserError, match="--format mlprogram"):
-        export_model(model, Asked("coreml"), tmp_path, Silent())
+        export_module(model, tmp_path, format="coreml")
     with pytest.raises(UserError, match="unknown precision"):
-        export_model(model, Asked("onnx", "fp16"), tmp_path, Silent())
+        export_module(model, tmp_path, format="onnx", precision="fp16")
     with pytest.raises(UserError, match="10 classes, but my_net returns 5"):
-        export_model(model, Asked("onnx", dataset="cluttered-digits"), tmp_path, Silent())
+        export_module(model, tmp_path, format="onnx", dataset="cluttered-digits")

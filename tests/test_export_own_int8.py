@@ -11,13 +11,13 @@ import onnx
 import pytest
 import torch
 from ai_edge_litert.compiled_model import CompiledModel
+from exporting import export_module
 from torch import nn
 
 from hwnas.data.catalog import find_dataset
 from hwnas.errors import CheckFailed, MissingPackage, UserError
 from hwnas.graph import random_weights
 from hwnas.models.own import load_own
-from hwnas.progress import Silent
 from hwnas.spaces import find_space
 from hwnas.targets.convert import int8_onnx, int8_tflite
 from hwnas.targets.onnx import emitter as onnx_emitter
@@ -25,11 +25,11 @@ from hwnas.targets.onnx.runtime import OnnxRuntime
 from hwnas.targets.shared import compute
 from hwnas.targets.tflite import emitter as tflite_emitter
 from hwnas.targets.tflite.runtime import LiteRt
-from hwnas.workflows.export import own_model as own_exports
-from hwnas.workflows.export.image_input import Stated
-from hwnas.workflows.export.own_model import Asked, export_model
+from hwnas.workflows.export import from_module
+from hwnas.workflows.export.calibration import calibration_images
+from hwnas.workflows.export.labels_and_normalisation import image_input
+from hwnas.workflows.export.options import ExportOptions
 from hwnas.workflows.export.parity import difference
-from hwnas.workflows.export.precision_effect import calibration_images
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 DATA = "cluttered-digits"
 RESOLUTION = 16
 TRAINED_IMAGES = 8000
+ONNX_INT8 = {"format": "onnx", "precision": "int8"}
 
 MODULE = """
 from pathlib import Path
@@ -87,8 +88,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> OwnModel:
 def test_fewer_bits_report_what_they_cost_in_accuracy(
     form: str, trained: OwnModel, tmp_path: Path
 ) -> None:
-    asked = Asked(form, "int8", dataset=DATA, images=200)
-    about = export_model(trained, asked, tmp_path, Silent())
+    asked = {"format": form, "precision": "int8", "dataset": DATA, "images": 200}
+    about = export_module(trained, tmp_path, **asked)
     assert about["file"].endswith({"onnx": "digits-int8.onnx"}.get(form, "digits-int8.mlpackage"))
     effect, accuracy = about["precision_effect"], about["precision_effect"]["accuracy"]
     assert 0.3 < accuracy["float_top1"] < 1
@@ -105,7 +106,7 @@ def test_fewer_bits_report_what_they_cost_in_accuracy(
 def test_an_8_bit_onnx_file_computes_on_integers_and_keeps_its_metadata(
     trained: OwnModel, tmp_path: Path
 ) -> None:
-    about = export_model(trained, Asked("onnx", "int8", dataset=DATA, images=0), tmp_path, Silent())
+    about = export_module(trained, tmp_path, **ONNX_INT8, dataset=DATA, images=0)
     model = onnx.load(about["file"])
     onnx.checker.check_model(model)
     found = {entry.key: entry.value for entry in model.metadata_props}
@@ -119,14 +120,14 @@ def test_an_8_bit_onnx_file_computes_on_integers_and_keeps_its_metadata(
 
 
 def test_an_8_bit_ml_program_is_for_ios_16(trained: OwnModel, tmp_path: Path) -> None:
-    about = export_model(trained, Asked("mlprogram", "int8"), tmp_path, Silent())
+    about = export_module(trained, tmp_path, format="mlprogram", precision="int8")
     assert about["target_os"] == "iOS 16 and later"  # and no data set is needed for weights alone
 
 
 def test_what_calibrates_is_normalised_as_the_module_takes_it() -> None:
     data = find_dataset(DATA)
     usual = calibration_images(data, RESOLUTION)
-    stated = own_exports.image_input(10, data, Stated(mean="0,0,0", std="0.5,0.5,0.5"))
+    stated = image_input(10, data, ExportOptions(mean="0,0,0", std="0.5,0.5,0.5"))
     other = calibration_images(data, RESOLUTION, stated)
     mean, std = (np.array(each).reshape(3, 1, 1) for each in (data.images.mean, data.images.std))
     assert np.allclose(other, (usual * std + mean) / 0.5, atol=1e-6)
@@ -134,7 +135,7 @@ def test_what_calibrates_is_normalised_as_the_module_takes_it() -> None:
 
 def test_8_bits_without_images_say_what_is_needed(trained: OwnModel, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="name them with --dataset"):
-        export_model(trained, Asked("onnx", "int8"), tmp_path, Silent())
+        export_module(trained, tmp_path, **ONNX_INT8)
     assert not list(tmp_path.iterdir())
 
 
@@ -144,10 +145,10 @@ def test_a_file_that_loses_too_much_is_refused(
     def of_another(form: str, artifact: Artifact, calibration: Any, **options: Any) -> Artifact:
         return real(form, artifact, calibration / 50, **options)
 
-    real = own_exports.quantise
-    monkeypatch.setattr(own_exports, "quantise", of_another)
+    real = from_module.quantise
+    monkeypatch.setattr(from_module, "quantise", of_another)
     with pytest.raises(CheckFailed, match="these bits are too few"):
-        export_model(trained, Asked("onnx", "int8", dataset=DATA), tmp_path, Silent())
+        export_module(trained, tmp_path, **ONNX_INT8, dataset=DATA)
     assert not list(tmp_path.iterdir())
 
 
@@ -161,9 +162,9 @@ def test_a_quantiser_that_is_missing_is_named_before_any_work(
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == package else name)
-    monkeypatch.setattr(own_exports, "convert", None)
+    monkeypatch.setattr(from_module, "convert", None)
     with pytest.raises(MissingPackage, match=r'pip install "hwnas\[convert\]"'):
-        export_model(trained, Asked(form, "int8", dataset=DATA), tmp_path, Silent())
+        export_module(trained, tmp_path, format=form, precision="int8", dataset=DATA)
 
 
 # The quantisers, on files whose arithmetic is known ----------------------------------------------

@@ -14,6 +14,7 @@ from hwnas.progress import Silent
 from hwnas.runs import Run, find_run, run_for
 from hwnas.train.recipe import Recipe, final_recipe
 from hwnas.workflows.train import train
+from hwnas.workflows.train.options import TrainOptions
 from hwnas.workflows.winner import of_run
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     }
     made = run_for(tmp_path, "n", request, None)
     made.write("search.json", {"arch": WINNERS[0]})
-    train.train_winner(made, Silent())
+    train.train(TrainOptions(run=made.path), Silent())
     made.write("search.json", {"arch": WINNERS[1]})
     return made
 
@@ -118,7 +119,7 @@ def test_training_another_winner_keeps_the_training_of_the_one_before(trained: R
     weights = _weights(trained)
 
     trained.write("search.json", {"arch": WINNERS[1]})
-    assert train.train_winner(trained, Silent())["arch"] == WINNERS[1]
+    assert train.train(TrainOptions(run=trained.path), Silent())["arch"] == WINNERS[1]
     assert of_run(trained).trained
     assert _weights(trained) != weights
     (earlier,) = trained.trainings()[1:]
@@ -134,7 +135,7 @@ def test_training_another_winner_keeps_the_training_of_the_one_before(trained: R
     trained.write("search.json", {"arch": WINNERS[0]})
     assert _weights(trained) == weights  # found among the earlier ones
     before = trained.read("train.json", "")
-    again = train.train_winner(trained, Silent())
+    again = train.train(TrainOptions(run=trained.path), Silent())
     assert again["arch"] == WINNERS[0] != before["arch"]
     assert _weights(trained) == weights
     assert len(trained.trainings()) == 3
@@ -143,7 +144,7 @@ def test_training_another_winner_keeps_the_training_of_the_one_before(trained: R
 def test_an_unfinished_training_of_another_winner_is_kept_too(trained: Run) -> None:
     kept = trained.checkpoint.read_bytes()
     (trained.path / "train.json").unlink()
-    train.train_winner(trained, Silent())
+    train.train(TrainOptions(run=trained.path), Silent())
     (earlier,) = trained.trainings()[1:]
     assert (earlier / "checkpoint.pt").read_bytes() == kept
 

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from exporting import export_network
 
-from hwnas.progress import Silent
 from hwnas.spaces import find_space
 from hwnas.targets.formats import find_format
 from hwnas.targets.shared.artifact import Artifact
-from hwnas.workflows.export import winner_file as exports
 from hwnas.workflows.winner import Winner
 
 READERS = Path(__file__).parent / "readers"
@@ -62,7 +61,7 @@ def test_a_file_for_mediapipe_gives_the_same_scores_there(
     reader: list[str], precision: str, image: Path, tmp_path: Path
 ) -> None:
     form = find_format("tflite", pixels=True)
-    about = exports.export(WINNER, form, exports.Demand(precision), tmp_path, {}, Silent())
+    about = export_network(WINNER, form, precision, tmp_path)
     images = WINNER.image_input()
     (ours,) = form.execute(Artifact.read(Path(about["file"])), np.load(image)[None], images)
     done = _classified(reader, about["file"], image)
@@ -82,8 +81,7 @@ def test_mediapipe_refuses_the_ordinary_files(
     reader: list[str], precision: str, reason: str, image: Path, tmp_path: Path
 ) -> None:
     """Why there is an option; the day this fails, it may go."""
-    form = find_format("tflite")
-    about = exports.export(WINNER, form, exports.Demand(precision), tmp_path, {}, Silent())
+    about = export_network(WINNER, "tflite", precision, tmp_path)
     done = _classified(reader, about["file"], image)
     assert done.returncode != 0
     assert reason in done.stderr

@@ -9,17 +9,16 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.compiled_model import CompiledModel
+from exporting import export_network
 
 from hwnas.errors import UserError
 from hwnas.graph import GraphBuilder, ImageInput, random_weights
-from hwnas.progress import Silent
 from hwnas.spaces import find_space
 from hwnas.targets.formats import find_format
 from hwnas.targets.shared import compute
 from hwnas.targets.shared.format import normalised
 from hwnas.targets.tflite import emitter, half, int8, pixels
 from hwnas.targets.tflite.runtime import LiteRt
-from hwnas.workflows.export import winner_file as exports
 from hwnas.workflows.winner import Winner
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ def test_8_bit_files_take_bytes_and_give_floats_and_lose_no_more(tmp_path: Path)
     found = {}
     for own in (False, True):
         form = find_format("tflite", pixels=own)
-        about = exports.export(winner, form, exports.Demand("int8"), tmp_path, {}, Silent())
+        about = export_network(winner, form, "int8", tmp_path)
         found[own] = about["precision_effect"]["rms_rel"]
     assert about["mediapipe"] is True
     assert found[True] < 1.3 * found[False]

@@ -10,6 +10,9 @@ import typer
 from hwnas.cli import bench, export, options, train
 from hwnas.cli.console import TerminalReporter
 from hwnas.cli.search import found
+from hwnas.workflows.export.options import ExportOptions
+from hwnas.workflows.search.options import SearchOptions
+from hwnas.workflows.train.options import TrainOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,13 +33,11 @@ def quickstart(
     from hwnas.runs import find_run
     from hwnas.spaces import find_space
     from hwnas.units import LATENCY
-    from hwnas.workflows import winner as winners
-    from hwnas.workflows.export.provenance import origin_of
+    from hwnas.workflows.export.export import export as run_export
     from hwnas.workflows.profile.here import profile_target
     from hwnas.workflows.quickstart import SPACE, TARGET, TEACHERS, budget_ms
-    from hwnas.workflows.search.options import SearchOptions
     from hwnas.workflows.search.search import search
-    from hwnas.workflows.train.train import train_winner
+    from hwnas.workflows.train.train import train as run_train
 
     def show(present: Callable[[Any], None], found: Any) -> None:
         if not json:
@@ -57,12 +58,12 @@ def quickstart(
         workspace=workspace,
     )
     show(found.show_search, search(asked, reporter))
-    run = find_run(workspace, None)
     reporter.info("3/5  hwnas train")
-    show(train.show, train_winner(run, reporter))
+    show(train.show_trained, run_train(TrainOptions(workspace=workspace), reporter))
     reporter.info("4/5  hwnas export --format onnx")
-    winner = winners.of_run(run)
-    origin = origin_of(workspace, run, winner)
-    show(export.show_export, export.export_winner(winner, "onnx", run.path / "export", origin))
+    show(
+        export.show_exported,
+        run_export(ExportOptions(format="onnx", workspace=workspace), reporter),
+    )
     reporter.info("5/5  hwnas bench")
-    bench.bench_run(workspace, run, [TARGET], json=json)
+    bench.bench_run(workspace, find_run(workspace, None), [TARGET], json=json)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hwnas.data.selection import USUAL, Selection
-from hwnas.errors import UserError
 from hwnas.files import read_json
 from hwnas.graph import ImageInput, unnamed
 from hwnas.spaces import Arch, RcnetSpace, find_space
@@ -52,10 +51,10 @@ class Winner:
         """Whether there are trained weights."""
         return self.checkpoint is not None
 
-    def trainable(self) -> bool:
-        """Return whether the run's own data set has the classes of the deployed network."""
+    def fitting_data(self) -> Dataset | None:
+        """Return the data set if there is one whose classes are the network's; raises UserError."""
         data = self.data()
-        return data is not None and len(data.labels) == self.space.classes
+        return data if data is not None and len(data.labels) == self.space.classes else None
 
     def data(self) -> Dataset | None:
         """Return the run's own data set, if it has one.
@@ -83,10 +82,8 @@ class Winner:
 
     def image_input(self) -> ImageInput:
         """Return labels and normalisation of the data set, where its classes are the network's."""
-        data = self.data()
-        if data is not None and len(data.labels) == self.space.classes:
-            return data.images
-        return unnamed(self.space.classes)
+        data = self.fitting_data()
+        return unnamed(self.space.classes) if data is None else data.images
 
 
 def of_run(run: Run) -> Winner:
@@ -127,37 +124,3 @@ def _training_of(run: Run, arch: str) -> tuple[Path | None, dict[str, Any] | Non
             if trained["arch"] == arch:
                 return folder / run.checkpoint.name, trained
     return None, None
-
-
-def by_hand(
-    arch: str,
-    space: RcnetSpace,
-    checkpoint: Path | None,
-    seed: int,
-    data: tuple[str | None, Path | None, Selection] = (None, None, USUAL),
-) -> Winner:
-    """Return a network given by its architecture.
-
-    Args:
-        arch: as people write it.
-        space: its geometry.
-        checkpoint: of a trained run, or None for random weights.
-        seed: of random weights.
-        data: name and place of the data set it was trained on, and what was left out of it.
-
-    Raises:
-        UserError: the architecture is not one of the space, or the checkpoint is missing.
-    """
-    if checkpoint is not None and not checkpoint.is_file():
-        raise UserError(f"{checkpoint} is missing: give the checkpoint.pt of a trained run.")
-    parsed = space.canonical(space.parse(arch))
-    dataset, data_dir, selection = data
-    return Winner(
-        space,
-        parsed,
-        dataset=dataset,
-        data_dir=data_dir,
-        selection=selection,
-        checkpoint=checkpoint,
-        seed=seed,
-    )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from hwnas.errors import UserError, one_of
+from hwnas.options import Option
 from hwnas.train.recipe import PAPER_CIFAR, Recipe, average_decay, final_recipe
 
 if TYPE_CHECKING:
@@ -82,35 +83,33 @@ def find_preset(name: str) -> Preset:
     return PRESETS[name]
 
 
-@dataclass(frozen=True, slots=True)
+def _of_recipe(what: str) -> Option:
+    return Option(what, "Recipe", default="the recipe's")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Changes:
-    """What a user wants otherwise than in a preset; None leaves it.
+    """What a user wants otherwise than in a preset, as options of a command; None leaves it."""
 
-    Attributes:
-        epochs: passes over the training images.
-        lr: the highest learning rate.
-        batch_size: images per step, of all processes together.
-        weight_decay: on the parameters that the preset decays.
-        momentum: Nesterov.
-        warmup_epochs: in which the learning rate rises.
-        ema: decay per step of averaged weights; 0 for none.
-        label_smoothing: share of the target given to all classes alike.
-        mixup: parameter of the beta distribution of its shares; 0 for none.
-        cutmix: the same for CutMix.
-        erasing: probability that a rectangle of an image is erased.
-    """
-
-    epochs: int | None = None
-    lr: float | None = None
-    batch_size: int | None = None
-    weight_decay: float | None = None
-    momentum: float | None = None
-    warmup_epochs: float | None = None
-    ema: float | None = None
-    label_smoothing: float | None = None
-    mixup: float | None = None
-    cutmix: float | None = None
-    erasing: float | None = None
+    epochs: Annotated[
+        int | None, Option("Passes over the training data.", default="the recipe's or data's")
+    ] = None
+    lr: Annotated[float | None, _of_recipe("Highest learning rate.")] = None
+    batch_size: Annotated[
+        int | None, _of_recipe("Images per step, those of all GPUs together.")
+    ] = None
+    weight_decay: Annotated[float | None, _of_recipe("Weight decay.")] = None
+    momentum: Annotated[float | None, _of_recipe("Nesterov momentum.")] = None
+    warmup_epochs: Annotated[
+        float | None, _of_recipe("Epochs in which the learning rate rises.")
+    ] = None
+    ema: Annotated[
+        float | None, _of_recipe("Decay per step of the averaged weights; 0 for none.")
+    ] = None
+    label_smoothing: Annotated[float | None, _of_recipe("Share given to all classes alike.")] = None
+    mixup: Annotated[float | None, _of_recipe("Parameter of mixup's shares; 0 for none.")] = None
+    cutmix: Annotated[float | None, _of_recipe("Parameter of CutMix's areas; 0 for none.")] = None
+    erasing: Annotated[float | None, _of_recipe("Probability of random erasing.")] = None
 
     def __post_init__(self) -> None:
         _require("--epochs", self.epochs, "at least 1", lambda value: value >= 1)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from hwnas.errors import UserError
 from hwnas.workflows.bench.timing import Candidate
-from hwnas.workflows.export.exported import find_exported
-from hwnas.workflows.export.precision_effect import calibration_images
+from hwnas.workflows.export.calibration import calibration_images
+from hwnas.workflows.export.exported_files import find_exported
 
 if TYPE_CHECKING:
     import numpy as np

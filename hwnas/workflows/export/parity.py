@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,10 +18,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from hwnas.data.selection import Selection
-    from hwnas.graph import ImageInput
-    from hwnas.progress import Reporter
-    from hwnas.targets.shared.artifact import Artifact
-    from hwnas.targets.shared.format import Format
 
 PARITY_LIMIT = 1e-4
 """Of a file whose values are float32: only the runtime's own rounding is left then."""
@@ -35,14 +31,27 @@ DEFAULT_DATA = "cluttered-digits"
 
 
 @dataclass(frozen=True, slots=True)
-class Parity:
-    """Differences between what a file computes and what it should, on the same images.
+class Difference:
+    """Of two arrays of outputs (n, classes).
 
     Attributes:
         max_abs: largest absolute difference of an output.
         max_rel: largest difference relative to the largest output of the same image.
         rms_rel: root mean square of the differences over that of the outputs.
         top1_agreement: share of images with the same class on top.
+    """
+
+    max_abs: float
+    max_rel: float
+    rms_rel: float
+    top1_agreement: float
+
+
+@dataclass(frozen=True, slots=True)
+class Parity(Difference):
+    """Differences between what a file computes and what it should, on the same images.
+
+    Attributes:
         images: how many images were compared.
         outputs: what was compared, "logits" or "probabilities".
         executor: who ran the file.
@@ -51,10 +60,6 @@ class Parity:
         limit: the limit.
     """
 
-    max_abs: float
-    max_rel: float
-    rms_rel: float
-    top1_agreement: float
     images: int
     outputs: str
     executor: str
@@ -69,13 +74,27 @@ class Parity:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
-    """Of two arrays of outputs (n, classes)."""
+class Reference:
+    """What a file should compute.
 
-    max_abs: float
-    max_rel: float
-    rms_rel: float
-    top1_agreement: float
+    Attributes:
+        outputs: (n, classes).
+        name: for people.
+        rounding: what the rounding of values changes (`rms_rel`), or None where they are not
+            rounded. A runtime may round some values to the other side, and later ones follow; two
+            such computations differ by up to the root of two times that.
+    """
+
+    outputs: NDArray[Any]
+    name: str
+    rounding: float | None = None
+
+    @property
+    def limit(self) -> float:
+        """Of the difference between a file and this."""
+        if self.rounding is None:
+            return PARITY_LIMIT
+        return max(PARITY_LIMIT, min(2 * self.rounding, ROUNDING_LIMIT))
 
 
 def difference(found: NDArray[Any], expected: NDArray[Any]) -> Difference:
@@ -87,38 +106,6 @@ def difference(found: NDArray[Any], expected: NDArray[Any]) -> Difference:
         max_rel=float((apart.max(axis=1) / largest).max()),
         rms_rel=float(np.sqrt((apart**2).mean() / (expected.astype(float) ** 2).mean())),
         top1_agreement=float((found.argmax(axis=1) == expected.argmax(axis=1)).mean()),
-    )
-
-
-def compared(
-    form: Format,
-    found: NDArray[Any],
-    expected: NDArray[Any],
-    reference: str,
-    rounding: float | None = None,
-) -> Parity:
-    """Return the parity of a file's outputs (n, classes).
-
-    Args:
-        form: the format.
-        found: by the file.
-        expected: by the reference.
-        reference: what that is.
-        rounding: what the rounding of values changes (`rms_rel`), or None where they are not
-            rounded. A runtime may round some values to the other side, and later ones follow; two
-            such computations differ by up to the root of two times that.
-    """
-    limit = PARITY_LIMIT
-    if rounding is not None:
-        limit = max(limit, min(2 * rounding, ROUNDING_LIMIT))
-    return Parity(
-        **asdict(difference(found, expected)),
-        images=len(expected),
-        outputs=form.outputs,
-        executor=form.executor,
-        reference=reference,
-        measure="max_rel" if rounding is None else "rms_rel",
-        limit=limit,
     )
 
 
@@ -147,25 +134,7 @@ def as_outputs(logits: NDArray[np.float64], outputs: str) -> NDArray[np.float64]
     return result
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """What a file should compute.
-
-    Attributes:
-        outputs: (n, classes).
-        name: for people.
-        rounding: what rounding values changes (`rms_rel`), or None; see `compared`.
-    """
-
-    outputs: NDArray[Any]
-    name: str
-    rounding: float | None = None
-
-
-REPORT = "please report this with the architecture"
-
-
-def require(parity: Parity, what: str, remedy: str = REPORT) -> None:
+def require(parity: Parity, what: str, remedy: str) -> None:
     """Check that the limit was kept.
 
     Args:
@@ -182,64 +151,6 @@ def require(parity: Parity, what: str, remedy: str = REPORT) -> None:
             f"(limit {parity.limit:.0e}, {parity.measure}), run by {parity.executor}. Nothing was "
             f"written; {remedy}."
         )
-
-
-def checked(
-    form: Format,
-    artifact: Artifact,
-    pixels: NDArray[np.uint8],
-    images: ImageInput,
-    reference: Reference,
-    reporter: Reporter,
-    *,
-    what: str,
-    remedy: str = REPORT,
-) -> dict[str, Any]:
-    """Run a file, on the platform's own runtime too where this machine has it, and hold both.
-
-    Args:
-        form: the format.
-        artifact: the file.
-        pixels: RGB images (n, H, W, 3).
-        images: normalisation and labels.
-        reference: what the file should compute of them.
-        reporter: is told when the platform's runtime does not run the file.
-        what: names the file, "the onnx file".
-        remedy: what a user can do.
-
-    Returns:
-        "parity", and "native_parity" where there is one.
-
-    Raises:
-        CheckFailed: the file computes something else.
-    """
-    expected, name, rounding = reference.outputs, reference.name, reference.rounding
-    found = form.execute(artifact, pixels, images)
-    parity = compared(form, found, expected, name, rounding)
-    require(parity, what, remedy)
-    result = {"parity": asdict(parity)}
-    native = _native(form, artifact, pixels, images, reporter)
-    if native is not None:
-        runtime, outputs = native
-        again = replace(parity, **asdict(difference(outputs, expected)), executor=runtime)
-        require(again, what, remedy)
-        result["native_parity"] = asdict(again)
-    return result
-
-
-def _native(
-    form: Format,
-    artifact: Artifact,
-    pixels: NDArray[np.uint8],
-    images: ImageInput,
-    reporter: Reporter,
-) -> tuple[str, NDArray[Any]] | None:
-    """Return the platform's runtime and its outputs, or None where it is not here or fails."""
-    try:
-        return form.native(artifact, pixels, images)
-    except UserError as error:
-        reporter.warn(f"{error} The file was checked by {form.executor} alone.")
-        return None
 
 
 def parity_images(

@@ -203,7 +203,7 @@ class NetworkRequest(Request):
     def after_search(self, run: Run) -> str:
         """Return the command that trains the winner, or exports it where that cannot be."""
         winner = of_run(run)
-        if winner.trainable():
+        if winner.fitting_data() is not None:
             return f"hwnas train, then hwnas export --format {self._form}"
         return (
             f"hwnas export --format {self._form} (untrained), or hwnas train --dataset with the "

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from hwnas.data.catalog import find_dataset
-from hwnas.data.selection import USUAL, Selection
 from hwnas.errors import Interrupted, UserError
-from hwnas.files import require_writable
-from hwnas.runs import Run
+from hwnas.files import fingerprint, require_writable
+from hwnas.options import refuse
+from hwnas.runs import Run, find_run
+from hwnas.spaces import find_space
 from hwnas.train.full.checkpoint import network_id
 from hwnas.train.full.listeners import Board, require_tensorboard
-from hwnas.train.full.presets import DEFAULT, Changes, find_preset, full_recipe
+from hwnas.train.full.presets import find_preset, full_recipe
 from hwnas.train.full.training import default_device, train_final
 from hwnas.train.world import ALONE
-from hwnas.workflows.train.folder import (
+from hwnas.workflows.shared_options import geometry_of, selection_of
+from hwnas.workflows.train.training_folder import (
     ABOUT,
     BOARD,
     course_files,
@@ -24,19 +26,16 @@ from hwnas.workflows.train.folder import (
     make_room,
     put_aside,
 )
-from hwnas.workflows.winner import by_hand, of_run
+from hwnas.workflows.winner import Winner, of_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from hwnas.data.dataset import Dataset
     from hwnas.progress import Reporter
-    from hwnas.spaces import RcnetSpace
     from hwnas.train.full.listeners import Listener
     from hwnas.train.world import World
-    from hwnas.workflows.winner import Winner
-
+    from hwnas.workflows.train.options import TrainOptions
 
 EMBEDDED_EPOCHS, CPU_EPOCHS, GPU_EPOCHS = 6, 30, 200
 
@@ -48,106 +47,36 @@ def default_epochs(dataset: str) -> int:
     return GPU_EPOCHS if default_device().type == "cuda" else CPU_EPOCHS
 
 
-@dataclass(frozen=True, slots=True)
-class How:
-    """How a network is to be trained.
-
-    Attributes:
-        recipe: name of a preset.
-        changes: what is wanted otherwise than in the preset.
-        seed: of weights and batches, or None for the run's own.
-        fresh: put a training that is there aside and begin anew.
-        tensorboard: write event files, too.
-        world: the processes that train it together.
-    """
-
-    recipe: str = DEFAULT
-    changes: Changes = field(default_factory=Changes)
-    seed: int | None = None
-    fresh: bool = False
-    tensorboard: bool = False
-    world: World = ALONE
-
-    def __post_init__(self) -> None:
-        find_preset(self.recipe)
-        if self.tensorboard:
-            require_tensorboard()
-
-
-def train_winner(
-    run: Run,
-    reporter: Reporter,
-    *,
-    dataset: str | None = None,
-    data_dir: Path | None = None,
-    selection: Selection | None = None,
-    how: How | None = None,
-) -> dict[str, Any]:
+def train(options: TrainOptions, reporter: Reporter, world: World = ALONE) -> dict[str, Any]:
     """Train, write train.json, and return its content.
 
     Args:
-        run: a run whose search has finished.
+        options: name a run whose search has finished, or an architecture with its data.
         reporter: told the progress.
-        dataset: another data set than the run's.
-        data_dir: where it lies.
-        selection: what is held out or left out of it; None: as in the run, if it is its data set.
-        how: recipe and surroundings.
+        world: the processes that train it together.
 
     Raises:
-        UserError: the search has not finished, or the data set has other classes than the space.
+        UserError: options that do not go together, something that they name is not there, or the
+            data set has other classes than the space.
+        Interrupted: Ctrl-C or SIGTERM; the state is saved.
     """
-    winner = of_run(run)
-    request = run.read("request.json", "")
-    name = dataset or winner.dataset or request["dataset"]
-    if selection is None:
-        selection = winner.selection if name == winner.dataset else USUAL
-    winner = replace(
-        winner, dataset=name, data_dir=data_dir or winner.data_dir, selection=selection
-    )
-    return _train(run, winner, how or How(), reporter, searched=True)
-
-
-def train_by_hand(
-    arch: str,
-    space: RcnetSpace,
-    folder: Path,
-    reporter: Reporter,
-    data: tuple[str, Path | None, Selection],
-    how: How | None = None,
-) -> dict[str, Any]:
-    """Train a network that no search has found; otherwise like `train_winner`.
-
-    Args:
-        arch: as people write it.
-        space: its geometry.
-        folder: made when missing; gets the same files as a run.
-        reporter: told the progress.
-        data: name of a data set with as many classes as the space, where it lies, and what is left
-            out of it.
-        how: recipe and surroundings.
-
-    Raises:
-        UserError: the architecture is not one of the space, or the data set has other classes.
-    """
-    winner = by_hand(arch, space, None, 0, data)
-    return _train(Run(folder), winner, how or How(), reporter, searched=False)
-
-
-def _train(
-    folder: Run, winner: Winner, how: How, reporter: Reporter, *, searched: bool
-) -> dict[str, Any]:
+    find_preset(options.recipe)
+    if options.tensorboard:
+        require_tensorboard()
+    searched = options.arch is None
+    folder, winner = _of_run(options) if searched else _named(options)
     data = _data(winner, reporter)
     usual = default_epochs(str(winner.dataset))
-    recipe = full_recipe(how.recipe, data.train_size, usual, how.changes)
+    recipe = full_recipe(options.recipe, data.train_size, usual, options)
     graph = winner.space.graph(winner.arch)
-    seed = winner.seed if how.seed is None else how.seed
-    with _alone_in(folder, how.world):
-        if how.world.first and how.fresh:
+    seed = winner.seed if options.seed is None else options.seed
+    with _alone_in(folder, world):
+        if world.first and options.fresh:
             put_aside(folder, reporter)
-        elif how.world.first and searched:
+        elif world.first and searched:
             make_room(folder, network_id(graph), reporter)
-        how.world.wait()
-        with _going_on(how):
+        world.wait()
+        with _going_on(fresh=options.fresh):
             result = train_final(
                 graph,
                 data,
@@ -155,8 +84,8 @@ def _train(
                 seed,
                 folder.checkpoint,
                 reporter,
-                world=how.world,
-                listeners=_listeners(folder, how),
+                world=world,
+                listeners=_listeners(folder, world, tensorboard=options.tensorboard),
             )
         content = {
             "run": str(folder.path) if searched else None,
@@ -165,15 +94,51 @@ def _train(
             "dataset": winner.dataset,
             "data_dir": None if winner.data_dir is None else str(winner.data_dir),
             **({"selection": chosen} if (chosen := winner.selection.to_json()) else {}),
-            "preset": how.recipe,
+            "preset": options.recipe,
             "recipe": asdict(recipe),
             "seed": seed,
             **result.to_json(),
             "files": files_of(folder),
         }
-        if how.world.first:
+        if world.first:
             folder.write(ABOUT, content)
     return content
+
+
+def _of_run(options: TrainOptions) -> tuple[Run, Winner]:
+    """Return a run and its winner, with the data that it is to be trained on."""
+    refuse(
+        options,
+        ("--space", "--input", "--classes", "--width", "--out"),
+        "--space, --input, --classes, --width and --out go with --arch: a run knows its own.",
+    )
+    run = find_run(options.workspace, options.run)
+    winner = of_run(run)
+    dataset, selection = options.dataset or winner.dataset, selection_of(options)
+    if not selection.to_json() and dataset == winner.dataset:
+        selection = winner.selection
+    data_dir = options.data_dir or winner.data_dir
+    return run, replace(winner, dataset=dataset, data_dir=data_dir, selection=selection)
+
+
+def _named(options: TrainOptions) -> tuple[Run, Winner]:
+    """Return a network that no search has found, and the folder that gets the files of a run."""
+    refuse(options, ("--run",), "give either --arch or --run.")
+    if options.dataset is None or options.space is None:
+        raise UserError(
+            "--arch needs its geometry and its data: for instance --space rcnet-cifar10 "
+            "--dataset cifar10 --data-dir DIR."
+        )
+    space = find_space(options.space, **geometry_of(options))
+    arch = space.canonical(space.parse(str(options.arch)))
+    name = f"{space.name}-{fingerprint(space.format(arch))[:6]}"
+    return Run(options.out or options.workspace / "trained" / name), Winner(
+        space,
+        arch,
+        dataset=options.dataset,
+        data_dir=options.data_dir,
+        selection=selection_of(options),
+    )
 
 
 def _data(winner: Winner, reporter: Reporter) -> Dataset:
@@ -207,18 +172,18 @@ def _alone_in(folder: Run, world: World) -> Iterator[None]:
         yield
 
 
-def _listeners(folder: Run, how: How) -> list[Listener]:
-    if not how.world.first:
+def _listeners(folder: Run, world: World, *, tensorboard: bool) -> list[Listener]:
+    if not world.first:
         return []
-    board: list[Listener] = [Board(folder.path / BOARD)] if how.tensorboard else []
+    board: list[Listener] = [Board(folder.path / BOARD)] if tensorboard else []
     return [course_files(folder), *board]
 
 
 @contextmanager
-def _going_on(how: How) -> Iterator[None]:
+def _going_on(*, fresh: bool) -> Iterator[None]:
     try:
         yield
     except Interrupted as stopped:
-        if not how.fresh:
+        if not fresh:
             raise
         raise Interrupted(f"{stopped} Leave --fresh out then: it would begin anew.") from None

@@ -1,4 +1,4 @@
-"""What fewer bits change: the outputs, and the accuracy on images that nobody trained on."""
+"""What fewer bits cost: the accuracy on images that nobody trained on."""
 
 from __future__ import annotations
 
@@ -19,10 +19,6 @@ if TYPE_CHECKING:
     from hwnas.data.dataset import Batch, Dataset
     from hwnas.graph import ImageInput
 
-CALIBRATION_IMAGES = 128
-ACCURACY_IMAGES = 1000
-MAX_DROP = 2.0
-"""Percentage points of top-1 that fewer bits may cost, unless told otherwise."""
 BATCH = 100
 
 Execute: TypeAlias = "Callable[[NDArray[np.uint8]], NDArray[Any]]"
@@ -57,42 +53,13 @@ class Accuracy:
         return {**asdict(self), "drop_points": self.drop_points}
 
 
-def calibration_images(
-    dataset: Dataset, resolution: int, taken: ImageInput | None = None
-) -> NDArray[np.float32]:
-    """Return normalised training images (n, 3, H, W), augmented as in training.
-
-    Args:
-        dataset: whose they are.
-        resolution: height and width.
-        taken: how the network takes its images; as the data set's are normalised by default.
-    """
-    count = CALIBRATION_IMAGES
-    ((values, _),) = dataset.train_batches(count, count, resolution, seed=0)
-    images: NDArray[np.float32] = values.contiguous().numpy()
-    usual = dataset.images
-    if taken is None or (taken.mean, taken.std) == (usual.mean, usual.std):
-        return images
-    return _renormalised(images, usual, taken)
-
-
-def _renormalised(
-    values: NDArray[np.float32], before: ImageInput, after: ImageInput
-) -> NDArray[np.float32]:
-    """Return images (n, 3, H, W) of one normalisation in another."""
-    columns = (before.mean, before.std, after.mean, after.std)
-    mean, std, new_mean, new_std = (np.array(each).reshape(3, 1, 1) for each in columns)
-    result: NDArray[np.float32] = ((values * std + mean - new_mean) / new_std).astype(np.float32)
-    return result
-
-
 def measure_accuracy(
     network: nn.Module,
     execute: Execute,
     dataset: Dataset,
     resolution: int,
-    images: int,
-    taken: ImageInput | None = None,
+    count: int,
+    taken: ImageInput,
 ) -> Accuracy:
     """Return the accuracy of a file beside that of its network.
 
@@ -101,20 +68,19 @@ def measure_accuracy(
         execute: runs the file on RGB images (n, H, W, 3).
         dataset: whose final split is used.
         resolution: height and width.
-        images: how many at most.
-        taken: how the network takes its images; as the data set's are normalised by default.
+        count: how many images at most.
+        taken: how the network takes its images.
     """
-    taken = taken or dataset.images
-    right, float_right, same, count = 0, 0, 0, 0
-    for batch in dataset.held_out("final", resolution, images):
+    right, float_right, same, seen = 0, 0, 0, 0
+    for batch in dataset.held_out("final", resolution, count):
         for pixels, labels in _as_pixels(batch, dataset.images):
             found = execute(pixels).argmax(axis=1)
             expected = _classes(network, normalised(pixels, taken))
             right += int((found == labels).sum())
             float_right += int((expected == labels).sum())
             same += int((found == expected).sum())
-            count += len(labels)
-    return Accuracy(right / count, float_right / count, same / count, count, dataset.name)
+            seen += len(labels)
+    return Accuracy(right / seen, float_right / seen, same / seen, seen, dataset.name)
 
 
 def require_accuracy(accuracy: Accuracy, max_drop: float, what: str) -> None:

@@ -1,7 +1,8 @@
-"""A user's own torch module as a file: by the standard converter, in 8 bits by a quantiser."""
+"""The standard converters: a torch module as a file, and its 8 bits by a quantiser."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,27 +19,43 @@ if TYPE_CHECKING:
     from hwnas.graph import ImageInput
     from hwnas.models.own import OwnModel
 
-PRECISIONS = {
-    "onnx": ("fp32", "int8"),
-    "tflite": ("fp32", "int8"),
-    "mlprogram": ("fp16", "fp32", "int8"),
+
+@dataclass(frozen=True, slots=True)
+class Converter:
+    """What writes files of a format.
+
+    Attributes:
+        name: for people.
+        precisions: that it takes, the default first.
+        packages: that it is in, by the names that pip knows.
+        quantiser: makes 8 bits of a float32 file, by calibration images; None where the converter
+            does so itself, without.
+    """
+
+    name: str
+    precisions: tuple[str, ...]
+    packages: tuple[str, ...]
+    quantiser: str | None = None
+
+    def packages_of(self, precision: str) -> tuple[str, ...]:
+        """Return the packages that write a file, by the names that pip knows."""
+        if precision != "int8" or self.quantiser is None:
+            return self.packages
+        return (*self.packages, self.quantiser.partition(".")[0])
+
+
+CONVERTERS = {
+    "onnx": Converter(
+        "torch.onnx.export",
+        ("fp32", "int8"),
+        ("torch", "onnxscript"),
+        quantiser="onnxruntime.quantization",
+    ),
+    "tflite": Converter(
+        "litert-torch", ("fp32", "int8"), ("torch", "litert-torch"), quantiser="litert-quantizer"
+    ),
+    "mlprogram": Converter("coremltools", ("fp16", "fp32", "int8"), ("torch", "coremltools")),
 }
-"""What there is of each format, the default first."""
-
-CONVERTERS = {"onnx": "torch.onnx.export", "tflite": "litert-torch", "mlprogram": "coremltools"}
-
-QUANTISERS = {"onnx": "onnxruntime.quantization", "tflite": "litert-quantizer"}
-"""What makes 8 bits of a float32 file, by calibration images."""
-
-PACKAGES = {
-    ("onnx", "fp32"): ("torch", "onnxscript"),
-    ("onnx", "int8"): ("torch", "onnxscript", "onnxruntime"),
-    ("tflite", "fp32"): ("torch", "litert-torch"),
-    ("tflite", "int8"): ("torch", "litert-torch", "litert-quantizer"),
-}
-"""What writes a file, by the names that pip knows."""
-
-ML_PROGRAM_PACKAGES = ("torch", "coremltools")
 
 
 def convert(
@@ -77,20 +94,15 @@ def require_quantiser(form: str) -> None:
     Raises:
         MissingPackage: it is not.
     """
-    if form == "onnx":
-        from hwnas.targets.convert import int8_onnx
+    from hwnas.targets.convert import int8_onnx, int8_tflite
 
-        int8_onnx.require()
-    else:
-        from hwnas.targets.convert import int8_tflite
-
-        int8_tflite.require()
+    int8_onnx.require() if form == "onnx" else int8_tflite.require()
 
 
 def quantise(
     form: str, artifact: Artifact, calibration: NDArray[np.float32], *, pixels: bool = False
 ) -> Artifact:
-    """Return a float32 file of `QUANTISERS` in 8 bits.
+    """Return a float32 file of a format with a quantiser in 8 bits.
 
     Args:
         form: its format.
@@ -102,12 +114,10 @@ def quantise(
         MissingPackage: the quantiser is not installed.
         UserError: it does not take the file.
     """
+    from hwnas.targets.convert import int8_onnx, int8_tflite
+
     if form == "onnx":
-        from hwnas.targets.convert import int8_onnx
-
         return Artifact.single(int8_onnx.quantised(artifact.content, calibration))
-    from hwnas.targets.convert import int8_tflite
-
     made = int8_tflite.quantised(artifact.content, calibration, float_ends=pixels)
     return Artifact.single(made)
 
@@ -129,8 +139,7 @@ def describe(
 
 
 def _about(model: OwnModel, form: str, precision: str) -> dict[str, str]:
-    packages = PACKAGES.get((form, precision), ML_PROGRAM_PACKAGES)
-    origin = origin_of_own(model, packages)
+    origin = origin_of_own(model, CONVERTERS[form].packages_of(precision))
     return {
         "hwnas.version": __version__,
         "hwnas.precision": precision,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hwnas.errors import UserError
@@ -14,33 +13,17 @@ if TYPE_CHECKING:
 
     from hwnas.data.dataset import Dataset
     from hwnas.graph.inputs import Triple
+    from hwnas.workflows.export.options import ExportOptions
 
 
-@dataclass(frozen=True, slots=True)
-class Stated:
-    """What a user says of the images; None is the data set's, else ImageNet's and "class 0".
-
-    Attributes:
-        labels: a text file, one class per line.
-        mean: of the channels on the scale 0 to 1, "0.485,0.456,0.406".
-        std: the same.
-    """
-
-    labels: Path | None = None
-    mean: str | None = None
-    std: str | None = None
-
-
-NOTHING_STATED = Stated()
-
-
-def image_input(classes: int, data: Dataset | None, stated: Stated) -> ImageInput:
+def image_input(classes: int, data: Dataset | None, stated: ExportOptions) -> ImageInput:
     """Return normalisation and labels of a module.
 
     Args:
         classes: number of its scores.
         data: whose classes it tells apart, if that is known.
-        stated: what counts before the data set.
+        stated: its labels, mean and std count before the data set's; those before ImageNet's and
+            "class 0".
 
     Raises:
         UserError: a text is no three numbers, or a file no list of as many labels.
