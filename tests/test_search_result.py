@@ -10,10 +10,11 @@ from hwnas import cost
 from hwnas.cli.search import found as shown
 from hwnas.cost import Budget, Problem
 from hwnas.evaluate.evaluation import Evaluation
+from hwnas.evaluate.fake import FakeEvaluator
 from hwnas.search.ledger import Ledger, Score
 from hwnas.spaces import find_space
+from hwnas.workflows.search.evaluators import Scoring
 from hwnas.workflows.search.result import JUDGED, SearchResult
-from hwnas.workflows.search.scores import Ahead
 
 if TYPE_CHECKING:
     from hwnas.spaces import Arch
@@ -33,7 +34,7 @@ def _result(finalists: list[Arch], judged: dict[Arch, float | Evaluation]) -> Se
     return SearchResult(
         problem,
         (params,),
-        "rcas",
+        Scoring(FakeEvaluator()),
         ledger,
         {(arch, 0): Evaluation.known(score) for arch, score in scores.items()},
         finalists=finalists,
@@ -41,9 +42,6 @@ def _result(finalists: list[Arch], judged: dict[Arch, float | Evaluation]) -> Se
             arch: one if isinstance(one, Evaluation) else Evaluation(one, 0.5, 1.0, 0.01, 10, 1.0)
             for arch, one in judged.items()
         },
-        score_source="candidate score",
-        ahead=Ahead(),
-        made_with={"dataset": "cifar10"},
     )
 
 
@@ -61,7 +59,7 @@ def _result(finalists: list[Arch], judged: dict[Arch, float | Evaluation]) -> Se
 def test_the_finalist_that_the_judge_puts_first_wins(
     finalists: list[Arch], judged: dict[Arch, Any], winner: Arch, source: str
 ) -> None:
-    found = _result(finalists, judged).to_json("runs/x")
+    found = _result(finalists, judged).to_json()
     assert found["arch"] == SPACE.format(winner)
     assert found["score_source"] == source
 
@@ -80,7 +78,8 @@ class _Request:
 def test_a_start_network_that_did_better_is_told(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, start: float, told: bool
 ) -> None:
-    found = _result([LARGEST], {LARGEST: 0.2, START: start}).to_json("runs/x")
+    found = _result([LARGEST], {LARGEST: 0.2, START: start}).to_json()
+    found |= {"run": "runs/x", "made_with": {"dataset": "cifar10"}}
     monkeypatch.setattr(shown, "_request", lambda _: _Request())
     shown.show_search(found)
     out = " ".join(capsys.readouterr().out.split())

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hwnas.runs import Run
 
 SEARCH_FIRST = "Search first: hwnas search --budget-latency 190ms"
+UNFINISHED = "The search has not finished: the same `hwnas search` command goes on with it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +96,7 @@ def of_run(run: Run) -> Winner:
     from pathlib import Path
 
     request: dict[str, Any] = run.read("request.json", SEARCH_FIRST)
-    remedy = "The search has not finished: the same `hwnas search` command goes on with it."
-    search: dict[str, Any] = run.read("search.json", remedy)
+    search: dict[str, Any] = run.read("search.json", UNFINISHED)
     with run.as_written("request.json"):
         space, target, seed = find_space(request["space"]), request["target"], request["seed"]
     with run.as_written("search.json"):

@@ -64,12 +64,19 @@ def parse_limits(quantities: Mapping[str, Sequence[str]]) -> tuple[Limit, ...]:
 
 
 def find_tables(
-    library: Library, limits: list[Limit], target: str | None, space: RcnetSpace
+    library: Library,
+    limits: Sequence[Limit],
+    target: str | None,
+    space: RcnetSpace,
+    reporter: Reporter,
+    *,
+    force: bool,
 ) -> dict[str, Table]:
-    """Return the tables that the budgets need, the run's own target first.
+    """Return the tables that the budgets need, the run's own target first; tell what weakens them.
 
     Raises:
         UserError: a table is missing or damaged, or no target is known for a latency.
+        TableError: one was made for another set-up; or failed its validation, unless `force`.
     """
     needed = dict.fromkeys([target] if target else [])
     needed |= dict.fromkeys(limit.target for limit in limits if limit.target)
@@ -78,15 +85,7 @@ def find_tables(
             "no target is known for the latency or energy budget: there is no lookup table in "
             "this workspace. Build one first, for instance: hwnas profile --target onnx-cpu"
         )
-    return {name: library.find(name, space.name) for name in needed}
-
-
-def check_tables(tables: Mapping[str, Table], reporter: Reporter, *, force: bool) -> None:
-    """Say what weakens a table, and refuse one that failed its validation.
-
-    Raises:
-        TableError: made for another set-up; or a failed validation gate, unless `force`.
-    """
+    tables = {name: library.find(name, space.name) for name in needed}
     for table in tables.values():
         if table.estimated:
             reporter.warn(
@@ -95,11 +94,12 @@ def check_tables(tables: Mapping[str, Table], reporter: Reporter, *, force: bool
                 "measured."
             )
         check_table(table, reporter, strict=not force)
+    return tables
 
 
 def make_problem(
     space: RcnetSpace,
-    limits: list[Limit],
+    limits: Sequence[Limit],
     tables: Mapping[str, Table],
     confidence: float | None,
 ) -> Problem:
@@ -140,7 +140,8 @@ def _cost(
     name = limit.resource if len(tables) == 1 else f"{limit.resource}@{target}"
     if limit.resource == "energy":
         return cost.energy(table, name=name)
-    return cost.latency(table, table_confidence(table, confidence), name=name)
+    level = CONFIDENCE if confidence is None and not table.estimated else confidence
+    return cost.latency(table, level, name=name)
 
 
 def exact_cost(name: str, space: RcnetSpace, target: str | None) -> Cost:
@@ -169,13 +170,6 @@ def deployment(target: str | None) -> tuple[str, Precision]:
         return "onnx", FP32
     profile = find_target(target)
     return profile.export_format, find_precision(profile.precision)
-
-
-def table_confidence(table: Table, asked: float | None) -> float | None:
-    """Return the confidence of a table's bound: what was asked, else 95% if it was measured."""
-    if asked is not None:
-        return asked
-    return None if table.estimated else CONFIDENCE
 
 
 def all_costs(space: RcnetSpace, problem: Problem, tables: Mapping[str, Table]) -> list[Cost]:

@@ -119,19 +119,22 @@ class Search:
             found = SearchResult(
                 self.problem,
                 self.costs,
-                self.strategy,
+                scoring,
                 ledger,
                 progress.seen,
-                finalists=finalists,
-                judged=judged,
-                score_source=scoring.source,
-                ahead=ahead,
-                parts=progress.parts,
-                teacher_images=sum(teacher.recipe.images for teacher in scoring.teachers),
-                together=together,
-                made_with={} if made_with is None else made_with.to_json(here=self.ray is None),
+                finalists,
+                judged,
+                together,
+                progress.parts,
             )
-            result = found.to_json(str(run.path))
+            result = {
+                "run": str(run.path),
+                "strategy": self.strategy,
+                **found.to_json(),
+                "made_with": made_with.to_json(here=self.ray is None) if made_with else {},
+                # Of all content this alone depends on the number of workers.
+                "ahead": ahead._asdict(),
+            }
             run.write("search.json", result)
         return result
 
@@ -173,11 +176,10 @@ class Search:
         ledger.learn(best)
 
     def _scorer(self, evaluator: Evaluator, path: Path) -> AbstractContextManager[Scorer]:
-        space, on_ray = self.problem.space, self.ray is not None
-        if isinstance(evaluator, ZeroCostEvaluator):
-            # It answers sooner than a worker could be asked.
-            return open_scorer(space, evaluator, 0, path)
-        return open_scorer(space, evaluator, self.workers, path, ray=on_ray)
+        # Zero-cost answers sooner than a worker could be asked.
+        here = isinstance(evaluator, ZeroCostEvaluator)
+        workers, ray = (0, False) if here else (self.workers, self.ray is not None)
+        return open_scorer(self.problem.space, evaluator, workers, path, ray=ray)
 
     def _again(
         self,

@@ -75,10 +75,10 @@ def scoring(request: NetworkRequest | TableRequest, reporter: Reporter) -> Scori
     """
     if isinstance(request, TableRequest):
         source = f"column {request.score}"
-        made = MadeWith("tabular", request.seed, f"{source} of {request.file.name}")
+        made = MadeWith(request, source=f"{source} of {request.file.name}")
         return Scoring(request.scores(), made, source=source)
     if request.evaluator == "fake":
-        return Scoring(FakeEvaluator(request.seed), MadeWith("fake", request.seed))
+        return Scoring(FakeEvaluator(request.seed), MadeWith(request))
     if request.device == CUDA:
         request.torch_device  # noqa: B018 - it has to be there before anything is downloaded
     from hwnas.data.catalog import find_dataset
@@ -110,11 +110,11 @@ def scoring(request: NetworkRequest | TableRequest, reporter: Reporter) -> Scori
         candidates, recipe=longer, split="judge", lanes=_lanes(setting.device), time_limit_s=None
     )
     if request.evaluator == "zero-cost":
-        made = _made_with(request, setting, {FINALISTS: longer})
+        made = MadeWith(request, setting, {FINALISTS: longer})
         return Scoring(ZeroCostEvaluator(proxy), made, judge)
     if request.evaluator == "distill":
         return _distill(request, setting, judge)
-    made = _made_with(request, setting, {CANDIDATES: short, FINALISTS: longer})
+    made = MadeWith(request, setting, {CANDIDATES: short, FINALISTS: longer})
     return Scoring(candidates, made, judge)
 
 
@@ -133,17 +133,6 @@ def _short_recipe(request: NetworkRequest, data: Dataset) -> Recipe:
         # All trainings become longer or shorter alike.
         images = max(1, round(QUICK.images * images / UNIT.images))
     return replace(QUICK, images=images or QUICK.images)
-
-
-def _made_with(request: NetworkRequest, setting: Setting, recipes: dict[str, Recipe]) -> MadeWith:
-    return MadeWith(
-        request.evaluator,
-        request.seed,
-        setting=setting,
-        preset=request.recipe if CANDIDATES in recipes else None,
-        recipes=recipes,
-        teachers=request.teachers if TEACHERS in recipes else 0,
-    )
 
 
 def _lanes(device: str, time_limit_s: float | None = None) -> int:
@@ -177,5 +166,5 @@ def _distill(request: NetworkRequest, setting: Setting, judge: TrainEvaluator) -
     )
     few = Committee(committee.members[:SCREENING_TEACHERS])
     screen = StitchEvaluator(few, recipes[TOGETHER])
-    made = _made_with(request, setting, recipes)
+    made = MadeWith(request, setting, recipes)
     return Scoring(DistillEvaluator(committee), made, judge, committee.teachers, screen)

@@ -23,7 +23,6 @@ from hwnas.workflows.search import options as search_options
 from hwnas.workflows.search.budgets import (
     Limit,
     all_costs,
-    check_tables,
     find_tables,
     make_problem,
     parse_limits,
@@ -166,10 +165,9 @@ class NetworkRequest(Request):
         Raises:
             UserError: a table is missing, damaged or failed its check, or a budget is not right.
         """
-        space, limits = find_space(self.space), list(self.limits)
-        tables = find_tables(Library(self.workspace), limits, self.target, space)
-        problem = make_problem(space, limits, tables, self.confidence)
-        check_tables(tables, reporter, force=self.force)
+        space, library = find_space(self.space), Library(self.workspace)
+        tables = find_tables(library, self.limits, self.target, space, reporter, force=self.force)
+        problem = make_problem(space, self.limits, tables, self.confidence)
         files = {
             name: fingerprint([table.meta.get("created"), table.meta.get("table_sha256")])
             for name, table in tables.items()

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from hwnas.errors import InfeasibleError, UserError
 from hwnas.runs import find_run
-from hwnas.workflows.search.result import JUDGED, budget_uses
+from hwnas.workflows.search.result import JUDGED, told_costs
 from hwnas.workflows.search.search import request_of
 from hwnas.workflows.shared_options import budgets_of
-from hwnas.workflows.winner import SEARCH_FIRST
+from hwnas.workflows.winner import SEARCH_FIRST, UNFINISHED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from hwnas.spaces import Arch
     from hwnas.workflows.search.options import PickOptions
     from hwnas.workflows.search.request import Opened
-
-UNFINISHED = "The search has not finished: the same `hwnas search` command goes on with it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +72,7 @@ def pick(options: PickOptions, reporter: Reporter) -> dict[str, Any]:
         "score_source": best.source,
         "networks": len(candidates),
         "within_budgets": len(fitting),
-        "costs": {cost.name: cost.of(best.arch) for cost in opened.costs},
-        "cost_labels": {cost.name: cost.label for cost in opened.costs},
-        "cost_units": {cost.name: cost.dimension.base for cost in opened.costs},
-        "budgets": budget_uses(problem, best.arch),
+        **told_costs(problem, opened.costs, best.arch),
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hwnas.search.bound import bound_on_optimum
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hwnas.evaluate.evaluation import Evaluation
     from hwnas.search.ledger import Job, Ledger, Step
     from hwnas.spaces import Arch
-    from hwnas.workflows.search.scores import Ahead
+    from hwnas.workflows.search.evaluators import Scoring
 
 JUDGED = "finalists scored again with more training"
 
@@ -26,45 +26,31 @@ class SearchResult:
     Attributes:
         problem: space and budgets.
         costs: what is reported of every network.
-        strategy: its name.
+        scoring: who scored.
         ledger: scores, paths and audit.
         seen: candidate evaluations.
         finalists: the networks with the best scores, best first, one of which wins.
         judged: scores of the finalists and the start network by the judge, failed ones included;
             may be empty.
-        score_source: what scores are, where no judge gave them.
-        ahead: what idle workers evaluated before it was needed. Of all content this alone depends
-            on the number of workers.
-        parts: evaluations that candidates' scores are composed of, where they are.
-        teacher_images: images that teachers were trained on.
         together: scores that the finalists were chosen by, where they are others than candidates',
             failed ones included.
-        made_with: evaluator, data, geometry, device, recipes and versions, as JSON.
+        parts: evaluations that candidates' scores are composed of, where they are.
     """
 
     problem: Problem
     costs: Sequence[Cost]
-    strategy: str
+    scoring: Scoring
     ledger: Ledger
     seen: Mapping[Job, Evaluation]
     finalists: Sequence[Arch]
     judged: Mapping[Arch, Evaluation]
-    score_source: str
-    ahead: Ahead
-    parts: Mapping[Job, Evaluation] = field(default_factory=dict)
-    teacher_images: int = 0
     together: Mapping[Arch, Evaluation] = field(default_factory=dict)
-    made_with: Mapping[str, Any] = field(default_factory=dict)
+    parts: Mapping[Job, Evaluation] = field(default_factory=dict)
 
     @property
     def final(self) -> dict[Arch, Evaluation]:
         """Whom the judge could score."""
         return unfailed(self.judged)
-
-    @property
-    def screened(self) -> dict[Arch, Evaluation]:
-        """Whom the screen could score."""
-        return unfailed(self.together)
 
     @property
     def winner(self) -> Arch:
@@ -77,30 +63,23 @@ class SearchResult:
         found = [arch for arch in self.finalists if arch in judged]
         return max(found, key=lambda arch: judged[arch].score) if found else self.finalists[0]
 
-    def to_json(self, run: str) -> dict[str, Any]:
-        """Return the content of search.json."""
+    def to_json(self) -> dict[str, Any]:
+        """Return what search.json says of networks and their scores."""
         space, winner = self.problem.space, self.winner
         start = space.canonical(self.problem.start())
         return {
-            "run": run,
-            "strategy": self.strategy,
             "space": space.name,
             "arch": space.format(winner),
             **_scores(self._evaluation(winner)),
-            "score_source": JUDGED if winner in self.final else self.score_source,
+            "score_source": JUDGED if winner in self.final else self.scoring.source,
             "evaluations": self.ledger.evaluations,
             "trained": self._trained(),
-            "made_with": dict(self.made_with),
             "complete": self.ledger.complete,
-            "ahead": self.ahead._asdict(),
-            "costs": self._costs(winner),
-            "cost_labels": {cost.name: cost.label for cost in self.costs},
-            "cost_units": {cost.name: cost.dimension.base for cost in self.costs},
-            "budgets": budget_uses(self.problem, winner),
-            "start": self._network(start) | _scores(self._evaluation(start)),
+            **told_costs(self.problem, self.costs, winner),
+            "start": self._network(start, self._evaluation(start)),
             "rules": self._rules(),
-            "screened": [self._network(a) | _scores(e) for a, e in self.screened.items()],
-            "finalists": [self._network(a) | _scores(e) for a, e in self.final.items()],
+            "screened": [self._network(*one) for one in unfailed(self.together).items()],
+            "finalists": [self._network(*one) for one in self.final.items()],
             "path": self._path(),
             "audit": self._audit(),
             "networks": self._networks(),
@@ -121,7 +100,7 @@ class SearchResult:
         return {
             "networks": len(images),
             "images": sum(images),
-            "teacher_images": self.teacher_images,
+            "teacher_images": sum(teacher.recipe.images for teacher in self.scoring.teachers),
             "judge_images": sum(evaluation.images for evaluation in self.judged.values()),
         }
 
@@ -130,11 +109,8 @@ class SearchResult:
 
     def _audit(self) -> dict[str, Any]:
         """Return how far the assumptions held and what can be said of the optimum."""
-        audit = self.ledger.audit
         return {
-            "stale_bounds": audit.stale_bounds,
-            "violated": audit.violated,
-            "raced": audit.raced,
+            **asdict(self.ledger.audit),
             "optimum_at_most": bound_on_optimum(self.problem, self.ledger),
             "gains": {
                 rule: [step.gain for step in path[1:]] for rule, path in self.ledger.paths.items()
@@ -149,23 +125,21 @@ class SearchResult:
             for arch, score in self.ledger.scored.items()
         ]
 
-    def _network(self, arch: Arch) -> dict[str, Any]:
-        return {"arch": self.problem.space.format(arch), "costs": self._costs(arch)}
-
-    def _costs(self, arch: Arch) -> dict[str, float]:
-        return {cost.name: cost.of(arch) for cost in self.costs}
+    def _network(self, arch: Arch, evaluation: Evaluation) -> dict[str, Any]:
+        return {
+            "arch": self.problem.space.format(arch),
+            "costs": {cost.name: cost.of(arch) for cost in self.costs},
+            **_scores(evaluation),
+        }
 
     def _rules(self) -> dict[str, dict[str, Any]]:
-        space = self.problem.space
-        best = {
-            rule: max(path, key=lambda step: step.score)
-            for rule, path in self.ledger.paths.items()
-            if path
-        }
-        return {
-            rule: {"arch": space.format(space.canonical(step.arch)), "score": step.score}
-            for rule, step in best.items()
-        }
+        space, found = self.problem.space, {}
+        for rule, path in self.ledger.paths.items():
+            if path:
+                best = max(path, key=lambda step: step.score)
+                arch = space.format(space.canonical(best.arch))
+                found[rule] = {"arch": arch, "score": best.score}
+        return found
 
     def _path(self) -> list[dict[str, Any]]:
         return [
@@ -182,8 +156,7 @@ class SearchResult:
             "step": index,
             "added": None if step.element is None else space.describe(step.element),
             "gain": step.gain,
-            **self._network(network),
-            **_scores(self.seen[network, 0]),
+            **self._network(network, self.seen[network, 0]),
         }
 
 
@@ -192,18 +165,23 @@ def unfailed(found: Mapping[Arch, Evaluation]) -> dict[Arch, Evaluation]:
     return {arch: evaluation for arch, evaluation in found.items() if evaluation.failed is None}
 
 
-def budget_uses(problem: Problem, arch: Arch) -> dict[str, dict[str, Any]]:
-    """Return each budget, and what a network uses of it."""
+def told_costs(problem: Problem, costs: Sequence[Cost], arch: Arch) -> dict[str, Any]:
+    """Return costs of a network with their labels and units, and what it uses of each budget."""
     return {
-        budget.cost.name: {
-            "limit": budget.limit,
-            "unit": budget.cost.dimension.base,
-            "bound": budget.cost.upper(arch),
-            "use": budget.use(arch),
-            "margin": budget.cost.margin,
-            "label": budget.cost.label,
-        }
-        for budget in problem.budgets
+        "costs": {cost.name: cost.of(arch) for cost in costs},
+        "cost_labels": {cost.name: cost.label for cost in costs},
+        "cost_units": {cost.name: cost.dimension.base for cost in costs},
+        "budgets": {
+            budget.cost.name: {
+                "limit": budget.limit,
+                "unit": budget.cost.dimension.base,
+                "bound": budget.cost.upper(arch),
+                "use": budget.use(arch),
+                "margin": budget.cost.margin,
+                "label": budget.cost.label,
+            }
+            for budget in problem.budgets
+        },
     }
 
 

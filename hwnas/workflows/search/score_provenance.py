@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from hwnas.evaluate.setting import Setting
     from hwnas.train.recipe import Recipe
+    from hwnas.workflows.search.request import Request
 
 CANDIDATES, FINALISTS, TEACHERS, UNITS, TOGETHER = (
     "candidates",
@@ -26,37 +27,36 @@ class MadeWith:
     """Everything that scores hang on apart from networks.
 
     Attributes:
-        evaluator: its name.
-        seed: of weights, batches and choices.
-        source: in words, where scores come from that nobody computes.
+        request: what was asked.
         setting: proxy geometry, data and device of what is trained; None where nothing is.
-        preset: name of the recipe of `train`.
         recipes: of everything that is trained, by what it is.
-        teachers: how many there are.
+        source: in words, where scores come from that nobody computes.
     """
 
-    evaluator: str
-    seed: int
-    source: str | None = None
+    request: Request
     setting: Setting | None = None
-    preset: str | None = None
     recipes: Mapping[str, Recipe] = field(default_factory=dict)
-    teachers: int = 0
+    source: str | None = None
 
     def __str__(self) -> str:
-        parts = [f"by {self.source or self.evaluator}{self._how}"]
+        parts = [f"by {self.source or self.request.evaluator}{self._how}"]
         if (setting := self.setting) is not None:
             size = f"width {setting.space.width:g} and {setting.space.resolution} px"
             parts.append(f"on {setting.dataset} at {size} on {setting.device}")
         return " ".join(parts)
 
     @property
+    def _preset(self) -> str | None:
+        return self.request.recipe if CANDIDATES in self.recipes else None
+
+    @property
     def _how(self) -> str:
         images = {name: f"{recipe.images:,} images" for name, recipe in self.recipes.items()}
         if CANDIDATES in images:
-            return f" (recipe {self.preset}: {images[CANDIDATES]} each)"
+            return f" (recipe {self._preset}: {images[CANDIDATES]} each)"
         if TEACHERS in images:
-            return f" ({self.teachers} teachers of {images[TEACHERS]}, units of {images[UNITS]})"
+            count = self.request.teachers
+            return f" ({count} teachers of {images[TEACHERS]}, units of {images[UNITS]})"
         return f" (finalists by training on {images[FINALISTS]})" if FINALISTS in images else ""
 
     def to_json(self, *, here: bool = True) -> dict[str, Any]:
@@ -66,34 +66,26 @@ class MadeWith:
             here: whether this process and its children train; else what device others have is
                 not known.
         """
-        setting = self.setting
-        device = None if setting is None else setting.device
-        selection = {} if setting is None else setting.selection.to_json()
-        return {
-            "evaluator": self.evaluator,
-            "dataset": None if setting is None else setting.dataset,
-            **({"selection": selection} if selection else {}),
-            "proxy": None if setting is None else asdict(setting.space),
-            "device": device,
-            **_software(device, here=here),
-            **({"unit_precision": "fp32"} if UNITS in self.recipes else {}),
-            "preset": self.preset,
+        from hwnas.train.environment import device_name, precision, versions
+
+        made: dict[str, Any] = {
+            "evaluator": self.request.evaluator,
+            "preset": self._preset,
             "recipes": {name: asdict(recipe) for name, recipe in self.recipes.items()},
-            "seed": self.seed,
+            "seed": self.request.seed,
+            "versions": versions(),
+            **dict.fromkeys(("dataset", "proxy", "device", "device_name", "precision")),
         }
-
-
-def _software(device: str | None, *, here: bool) -> dict[str, Any]:
-    """Return name and precision of a device, and the versions of what trains there."""
-    from hwnas.train import environment
-
-    if device is None:
-        return {"device_name": None, "precision": None, "versions": environment.versions()}
-    import torch
-
-    where = torch.device(device)
-    return {
-        "device_name": environment.device_name(where) if here else None,
-        "precision": environment.precision(where),
-        "versions": environment.versions(where),
-    }
+        if (setting := self.setting) is None:
+            return made
+        where, selection = setting.torch_device, setting.selection.to_json()
+        return made | {
+            "dataset": setting.dataset,
+            **({"selection": selection} if selection else {}),
+            "proxy": asdict(setting.space),
+            "device": setting.device,
+            "device_name": device_name(where) if here else None,
+            "precision": precision(where),
+            "versions": versions(where),
+            **({"unit_precision": "fp32"} if UNITS in self.recipes else {}),
+        }

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hwnas.evaluate.evaluation import Evaluation
 from hwnas.evaluate.workers.pool import open_pool
 from hwnas.files import fingerprint
-from hwnas.progress import Silent
 from hwnas.store import EvaluationStore, open_store
 
 if TYPE_CHECKING:
@@ -150,8 +149,7 @@ class ComposedScorer:
             part for parts in wanted.values() for part in parts if part not in self.parts
         )
         later = (part for job in ahead for part in self._parts_of(job) if part not in self.parts)
-        with Silent().task("parts", len(missing)) as uncounted:
-            self.parts |= self.scorer.score(list(missing), uncounted, dict.fromkeys(later))
+        self.parts |= self.scorer.score(list(missing), lambda *_: None, dict.fromkeys(later))
         found = {}
         for job, parts in wanted.items():
             found[job] = self.composed.compose(job[0], [self.parts[part] for part in parts])
