@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -65,48 +65,4 @@ SkipDamaged = Annotated[
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of weights, batches and networks.")]
 
-
-def _quantity(flag: str, what: str) -> Any:
-    """Return a budget option, which may be repeated."""
-    return typer.Option(flag, metavar="QUANTITY", help=what)
-
-
-Latency = Annotated[
-    list[str] | None,
-    _quantity("--budget-latency", '"190ms", or "iphone5s=190ms"; may be repeated.'),
-]
-Params = Annotated[list[str] | None, _quantity("--budget-params", 'Such as "3.4M".')]
-Madds = Annotated[list[str] | None, _quantity("--budget-madds", 'Such as "300M".')]
-Energy = Annotated[list[str] | None, _quantity("--budget-energy", 'Such as "50mJ".')]
-Memory = Annotated[list[str] | None, _quantity("--budget-memory", 'Peak activations, "4MB".')]
-Size = Annotated[list[str] | None, _quantity("--budget-size", 'Exported file, "15MB".')]
-Budget = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--budget",
-        metavar="NAME=VALUE",
-        help="With a table: limit on a cost, a plain number; may be repeated.",
-    ),
-]
-
 HERE = Path()
-
-
-def by_resource(
-    latency: list[str] | None,
-    params: list[str] | None,
-    madds: list[str] | None,
-    energy: list[str] | None,
-    memory: list[str] | None,
-    size: list[str] | None,
-) -> dict[str, list[str]]:
-    """Return the texts of the `--budget-...` options that were given, by resource."""
-    given = {
-        "latency": latency,
-        "params": params,
-        "madds": madds,
-        "energy": energy,
-        "memory": memory,
-        "size": size,
-    }
-    return {resource: texts for resource, texts in given.items() if texts}
