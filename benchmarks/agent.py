@@ -30,6 +30,7 @@ from hwnas.resources import shipped
 from hwnas.spaces import SPACES
 from hwnas.targets.backend import local_backend
 from hwnas.workflows.profile.agent import Door, profile_by_agent
+from hwnas.workflows.profile.profiled import Profiling
 
 HARNESS = shipped("export") / "linux" / "hwnas_bench.py"
 
@@ -98,7 +99,9 @@ def _agent(profile, space, plan) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         board = Board(Path(folder) / "cache")
         start = time.perf_counter()
-        done = profile_by_agent(profile, space, Path(folder), board, Door("0"), plan=plan)
+        done = profile_by_agent(
+            Profiling(profile, space, Path(folder), board), Door("0"), plan=plan
+        )
         facts = _facts(done.table, time.perf_counter() - start)
         board.harness.wait(timeout=60)
         return facts

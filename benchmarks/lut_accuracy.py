@@ -24,8 +24,10 @@ from hwnas.lut.accuracy import compare
 from hwnas.lut.correction import affine_ms, count_matrix
 from hwnas.progress import Silent
 from hwnas.spaces import find_space
-from hwnas.workflows.lut.validate import validate_table
-from hwnas.workflows.profile.here import profile_target
+from hwnas.workflows.lut.options import LutValidateOptions
+from hwnas.workflows.lut.validate import validate
+from hwnas.workflows.profile.profiled import Profiling
+from hwnas.workflows.profile.this_machine import profile_here
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -64,9 +66,13 @@ def measure(target: str, space: str, networks: int, *, twice: bool) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         workspace = Path(folder)
         start = time.monotonic()
-        table = profile_target(find_target(target), find_space(space), workspace, Silent()).table
+        asked = Profiling(find_target(target), find_space(space), workspace, Silent())
+        table = profile_here(asked).table
         seconds = time.monotonic() - start
-        checked = validate_table(workspace, target, space, Silent(), fresh=True, networks=networks)
+        again = LutValidateOptions(
+            target=target, space=space, fresh=True, networks=networks, workspace=workspace
+        )
+        checked = validate(again, Silent())
     archs = [network.arch for network in checked.networks]
     measured = [network.measured_ms for network in checked.networks]
     predictions = predict(table, archs)
@@ -121,7 +127,7 @@ def repeat(table: Table) -> dict[str, float]:
     """Build the table again and return how far its keys moved."""
     with tempfile.TemporaryDirectory() as folder:
         profile = find_target(table.target)
-        again = profile_target(profile, table.space, Path(folder), Silent()).table
+        again = profile_here(Profiling(profile, table.space, Path(folder), Silent())).table
     ratios = np.array(
         [again.rows[key].latency_ms / table.rows[key].latency_ms for key in again.rows]
     )

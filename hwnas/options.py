@@ -98,3 +98,8 @@ def refuse(record: DataclassInstance, flags: Iterable[str], because: str) -> Non
     """
     if not given(record).keys().isdisjoint(flags):
         raise UserError(because)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoOptions:
+    """Of a command that has none."""

@@ -21,6 +21,7 @@ from hwnas.device import describe_host, find_target
 from hwnas.errors import UserError
 from hwnas.lut.storage import load
 from hwnas.workflows.profile.agent import Door, profile_by_agent
+from hwnas.workflows.profile.profiled import Profiling
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,7 +57,7 @@ def test_what_is_shown_is_run_on_the_device_and_the_table_is_written(
     target: str, tmp_path: Path
 ) -> None:
     profile, plan, board = find_target(target), small_plan(), Board(tmp_path / "cache")
-    done = profile_by_agent(profile, SPACE, tmp_path, board, Door("0"), plan=plan)
+    done = profile_by_agent(Profiling(profile, SPACE, tmp_path, board), Door("0"), plan=plan)
     said = board.ended()
     assert "done: " in said
     table = load(done.folder)
@@ -84,13 +85,15 @@ from agent_server import Told
 from bundles import SPACE, small_plan
 from hwnas.device import find_target
 from hwnas.workflows.profile.agent import Door, profile_by_agent
+from hwnas.workflows.profile.profiled import Profiling
 
 class Shown(Told):
     def info(self, message):
         print(message, flush=True)
 
 plan = replace(small_plan(), batch=11)
-profile_by_agent(find_target("tflite"), SPACE, Path(), Shown(), Door(sys.argv[1]), plan=plan)
+profiling = Profiling(find_target("tflite"), SPACE, Path(), Shown())
+profile_by_agent(profiling, Door(sys.argv[1]), plan=plan)
 """
 
 
@@ -172,7 +175,8 @@ def test_options_that_cannot_be_are_one_line(shell: Shell, tmp_path: Path) -> No
 
 def test_what_stands_in_the_way_is_told_before_anything_is_made(tmp_path: Path) -> None:
     def start(target: str, door: Door) -> None:
-        profile_by_agent(find_target(target), SPACE, tmp_path, Told(), door, plan=small_plan())
+        profiling = Profiling(find_target(target), SPACE, tmp_path, Told())
+        profile_by_agent(profiling, door, plan=small_plan())
 
     with (
         socket.create_server(("127.0.0.1", 0)) as taken,

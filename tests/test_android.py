@@ -17,7 +17,8 @@ from hwnas.bundle import probe
 from hwnas.bundle.results import RESULTS_FILE
 from hwnas.progress import Silent
 from hwnas.workflows.profile.bundle import ingest
-from hwnas.workflows.targets import list_targets
+from hwnas.workflows.targets.options import TargetsOptions
+from hwnas.workflows.targets.targets import targets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -250,5 +251,6 @@ def test_a_bundle_becomes_a_table(tmp_path_factory: pytest.TempPathFactory) -> N
     assert table.meta["harness"] == "android 1, cores 8, 3 runs without the slowest"
     assert table.meta["conditions"]["hottest_c"] == 40.0
     assert len(table.held_out) == 30
-    (row,) = [row for row in list_targets(folder) if row["target"] == "android"]
+    listed = targets(TargetsOptions(workspace=folder))
+    (row,) = [row for row in listed if row["target"] == "android"]
     assert row["tables"][0]["device"] == "Google Pixel 8"

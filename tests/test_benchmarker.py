@@ -26,7 +26,8 @@ from hwnas.progress import Silent
 from hwnas.targets.apple import benchmarker, require
 from hwnas.targets.mlprogram import executor
 from hwnas.targets.shared.artifact import Artifact
-from hwnas.workflows.profile.here import profile_target
+from hwnas.workflows.profile.profiled import Profiling
+from hwnas.workflows.profile.this_machine import profile_here
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -261,14 +262,15 @@ def test_a_phone_that_tells_no_time_is_refused(tools: Tools) -> None:
 def test_without_a_mac_the_bundle_is_named(tmp_path: Path) -> None:
     told = "is timed from a Mac, and this is Linux. Elsewhere: hwnas profile --target iphone --emit"
     with pytest.raises(UserError, match=told):
-        profile_target(PHONE, SPACE, tmp_path, Silent(), require_device=True)
+        profile_here(Profiling(PHONE, SPACE, tmp_path, Silent()), require_device=True)
 
 
 def test_a_phone_that_coremltools_does_not_reach_is_not_taken_for_the_one_that_is(
     tools: Tools, tmp_path: Path
 ) -> None:
+    other = Profiling(find_target("iphone5s"), SPACE, tmp_path, Silent())
     with pytest.raises(UserError, match=r"iPhone 5s.* is another machine. Measure it: .*--emit"):
-        profile_target(find_target("iphone5s"), SPACE, tmp_path, Silent(), require_device=True)
+        profile_here(other, require_device=True)
     assert tools.calls == []
 
 

@@ -30,6 +30,7 @@ from hwnas.resources import shipped
 from hwnas.targets.backend import local_backend
 from hwnas.targets.shared.artifact import Artifact
 from hwnas.workflows.profile.bundle import emit, ingest
+from hwnas.workflows.profile.profiled import Profiling
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -371,14 +372,14 @@ def test_a_place_with_something_in_it_is_not_touched(tmp_path: Path) -> None:
 
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("keep")
-    target = find_target("onnx-cpu")
+    profiling = Profiling(find_target("onnx-cpu"), SPACE, tmp_path, Silent())
     with pytest.raises(UserError, match="is no bundle"):
-        emit(target, SPACE, tmp_path / "mine", tmp_path, Silent(), networks=68)
+        emit(profiling, tmp_path / "mine", networks=68)
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
     emitted(tmp_path / "b", "onnx-cpu")
     (tmp_path / "b" / "results.partial.jsonl").write_text("{}")
     with pytest.raises(UserError, match="holds results"):
-        emit(target, SPACE, tmp_path / "b", tmp_path, Silent(), networks=68)
+        emit(profiling, tmp_path / "b", networks=68)
 
 
 def test_fewer_networks_than_a_check_needs_are_refused() -> None:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from hwnas.cli.command import GroupedHelp, command
 from hwnas.errors import UserError
-from hwnas.options import BUDGETS, MACHINE, Option, given, options_of
+from hwnas.options import BUDGETS, MACHINE, NoOptions, Option, given, options_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +23,7 @@ class CakeOptions:
     budget: Annotated[tuple[str, ...], Option("May be repeated.", BUDGETS, metavar="EUR")] = ()
     input_size: Annotated[str | None, Option("Size.", flag="--input")] = None
     layers: Annotated[int, Option("Layers.", at_least=1)] = 3
+    candles: Annotated[int, Option("Candles.")] = 0
     fresh: Annotated[bool, Option("Begin anew.", flag="--fresh/--resume")] = False
     folder: Annotated[Path, Option("Where.", MACHINE, default="the current folder")] = Path()
 
@@ -76,11 +77,26 @@ def test_help_groups_options_in_the_order_of_the_record(bake):
     assert "One of a, b." in text
     assert "the current folder" in text
     assert "--budget EUR" in text
+    assert "[default: 0]" in text
 
 
 def test_given_names_what_differs_from_the_defaults():
     options = CakeOptions(kind="a", budget=("1",), input_size="3x8x8")
     assert given(options) == {"--budget": ("1",), "--input": "3x8x8"}
+
+
+def test_a_command_may_have_no_options_of_its_own():
+    seen: list[bool] = []
+
+    @command(NoOptions)
+    def rest(_options: NoOptions, *, json: bool) -> None:
+        """Do nothing."""
+        seen.append(json)
+
+    app = typer.Typer(rich_markup_mode=None)
+    app.command("rest", cls=GroupedHelp)(rest)
+    assert CliRunner().invoke(app, ["--json"]).exit_code == 0
+    assert seen == [True]
 
 
 def test_every_field_needs_an_option():

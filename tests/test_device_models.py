@@ -33,6 +33,7 @@ from hwnas.targets.shared.artifact import Artifact
 from hwnas.targets.shared.half import halved
 from hwnas.targets.shared.half import rounded as half_rounded
 from hwnas.workflows.profile.bundle import emit, ingest
+from hwnas.workflows.profile.profiled import Profiling
 from hwnas.workflows.table_check import check_table
 
 if TYPE_CHECKING:
@@ -279,7 +280,7 @@ def test_a_phone_with_little_memory_gets_few_networks_at_a_time() -> None:
 
 def test_results_of_an_iphone_become_a_table_that_knows_its_compute_units(tmp_path: Path) -> None:
     profile = find_target("iphone5s")
-    emitted = emit(profile, SPACE, tmp_path / "b", tmp_path, Silent(), networks=70)
+    emitted = emit(Profiling(profile, SPACE, tmp_path, Silent()), tmp_path / "b", networks=70)
     manifest = emitted.manifest
     assert "ios" in emitted.hint
     assert max(len(job.networks) for job in manifest.jobs) == 4

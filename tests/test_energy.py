@@ -25,7 +25,7 @@ from hwnas.lut.storage import load, save
 from hwnas.profiler.energy import EnergyProfiler, PowerSource
 from hwnas.progress import Silent
 from hwnas.workflows.doctor import energy_counters
-from hwnas.workflows.profile.here import MeterLog, power_source
+from hwnas.workflows.profile.this_machine import MeterLog, power_source
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,7 @@ from tables import DIGITS, table
 from typer.testing import CliRunner
 
 from hwnas.cli.app import app
-from hwnas.cli.heat_map import LEVELS, Scale
+from hwnas.cli.lut.heat_map import LEVELS, Scale
 from hwnas.lut.stages import ends, places
 from hwnas.lut.storage import save
 from hwnas.spaces import SPACES, find_space

@@ -24,8 +24,10 @@ from hwnas.profiler.refit import replace_unstable
 from hwnas.progress import Silent
 from hwnas.spaces import SPACES
 from hwnas.targets.backend import Backend, local_backend
-from hwnas.workflows.lut.validate import validate_table
-from hwnas.workflows.profile.here import profile_target
+from hwnas.workflows.lut.options import LutValidateOptions
+from hwnas.workflows.lut.validate import validate
+from hwnas.workflows.profile.profiled import Profiling
+from hwnas.workflows.profile.this_machine import profile_here
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -119,11 +121,11 @@ def test_profiling_again_times_nothing_when_all_is_stable_and_only_parts_when_no
     folder = Library(tmp_path).folder("onnx-cpu", SPACE.name)
     save(measured, folder)
     told = Told()
-    again = profile_target(TARGET, SPACE, tmp_path, told)
+    again = profile_here(Profiling(TARGET, SPACE, tmp_path, told))
     assert again.table.meta["created"] == measured.meta["created"]
     assert "nothing to do" in told.lines[0]
     save(spoilt(measured), folder)
-    again = profile_target(TARGET, SPACE, tmp_path, told)
+    again = profile_here(Profiling(TARGET, SPACE, tmp_path, told))
     assert "1 of" in told.lines[1]
     assert load(folder).rows[SPOILT].raw_ms == pytest.approx(again.table.rows[SPOILT].raw_ms)
     assert again.table.rows[SPOILT].raw_ms < 1.4 * measured.rows[SPOILT].raw_ms
@@ -193,14 +195,20 @@ def test_the_stored_check_is_told_without_timing_and_an_estimate_has_none(
     measured: Table, tmp_path: Path
 ) -> None:
     save(measured, Library(tmp_path).folder("onnx-cpu", SPACE.name))
-    told = validate_table(tmp_path, None, None, Silent(), fresh=False).to_json()
+    told = validate(LutValidateOptions(workspace=tmp_path), Silent()).to_json()
     assert told["mape"] == pytest.approx(measured.meta["validation"]["mape"], abs=1e-6)
     assert (told["networks"], told["fresh"], told["precision"]) == (30, False, "fp32")
     with pytest.raises(UserError, match="confidence"):
-        validate_table(tmp_path, None, None, Silent(), fresh=False, confidence=0.999)
-    profile_target(find_target("iphone5s"), SPACES["rcnet-cifar10"], tmp_path, Silent())
+        validate(LutValidateOptions(workspace=tmp_path, confidence=0.999), Silent())
+    phone, space = find_target("iphone5s"), SPACES["rcnet-cifar10"]
+    profile_here(Profiling(phone, space, tmp_path, Silent()))
     with pytest.raises(TableError, match="ESTIMATED"):
-        validate_table(tmp_path, "iphone5s", "rcnet-cifar10", Silent(), fresh=True)
+        validate(
+            LutValidateOptions(
+                workspace=tmp_path, target="iphone5s", space="rcnet-cifar10", fresh=True
+            ),
+            Silent(),
+        )
 
 
 def test_a_table_of_another_machine_is_measured_anew(tmp_path: Path) -> None:
@@ -217,5 +225,5 @@ def test_a_table_of_another_machine_is_measured_anew(tmp_path: Path) -> None:
 
     told.task = stop  # type: ignore[method-assign, assignment]
     with pytest.raises(TimingStartedError):
-        profile_target(TARGET, SPACE, tmp_path, told)
+        profile_here(Profiling(TARGET, SPACE, tmp_path, told))
     assert not told.lines or "nothing to do" not in told.lines[0]

@@ -9,12 +9,13 @@ import typer
 from hwnas.cli import (
     bench,
     data,
+    doctor,
     export,
-    info,
     lut,
     predict,
     profile,
     quickstart,
+    targets,
     train,
 )
 from hwnas.cli.command import GroupedHelp
@@ -60,9 +61,9 @@ for _name, _command in (
     ("train", train.train),
     ("export", export.export),
     ("bench", bench.bench),
-    ("targets", info.targets),
-    ("doctor", info.doctor),
     ("predict", predict.predict),
+    ("targets", targets.targets),
+    ("doctor", doctor.doctor),
 ):
     if hasattr(_command, "options"):
         app.command(_name, cls=GroupedHelp)(_command)

@@ -41,7 +41,7 @@ def command(record: type[Record]) -> Callable[[Callable[..., None]], Callable[..
             taken = {name: _taken(value) for name, value in values.items() if value is not None}
             function(record(**taken), json=json)
 
-        parameters = [*map(_parameter, *zip(*_fields(record), strict=True)), _json_parameter()]
+        parameters = [_parameter(*field) for field in _fields(record)] + [_json_parameter()]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {each.name: each.annotation for each in parameters}
         run.options = options_of(record)  # type: ignore[attr-defined]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
-from hwnas.cli import options
-from hwnas.cli.console import TerminalReporter, guarded, print_json, stdout
+from hwnas.cli.command import GroupedHelp, command
+from hwnas.cli.console import TerminalReporter, print_json, stdout
+from hwnas.workflows.data.options import DataShowOptions
 
 LABELS_SHOWN = 6
 USE = (
@@ -19,41 +20,17 @@ USE = (
 )
 
 
-def show(
-    dataset: Annotated[
-        str,
-        typer.Argument(
-            metavar="NAME",
-            help="cluttered-digits, digits, cifar10, cifar100, fashion-mnist, imagenet, "
-            "folder:PATH or parquet:PATH.",
-        ),
-    ],
-    data_dir: options.DataDir = None,
-    held_out_per_class: options.HeldOutPerClass = None,
-    skip_damaged: options.SkipDamaged = False,
-    input_size: Annotated[
-        str, typer.Option("--input", help="Size that it would be trained at, such as 3x96x96.")
-    ] = "3x224x224",
-    check: Annotated[
-        bool,
-        typer.Option("--check", help="Decode every image now, and tell which ones are damaged."),
-    ] = False,
-    json: options.Json = False,
-) -> None:
+@command(DataShowOptions)
+def show(options: DataShowOptions, *, json: bool) -> None:
     """Tell what a data set was read as: images, classes, splits, size.
 
     folder:PATH is a folder of class folders, or of train/ and val/ with class folders.
 
     Example: hwnas data show folder:flowers --input 3x96x96 --check
     """
-    from hwnas.data.selection import Selection
-    from hwnas.spaces.catalog import parse_resolution
-    from hwnas.workflows.data import show_dataset
+    from hwnas.workflows.data import show as workflow
 
-    selection = Selection(held_out_per_class, skip_damaged)
-    resolution = parse_resolution(input_size)
-    reporter = TerminalReporter()
-    found = show_dataset(dataset, data_dir, selection, resolution, reporter, check=check)
+    found = workflow.show(options, TerminalReporter())
     if json:
         print_json(found)
         return
@@ -104,7 +81,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Look at data sets.\n\nHow a folder or a download was read, and what it is used for.",
 )
-app.command("show")(guarded(show))
+app.command("show", cls=GroupedHelp)(show)
 
 
 @app.callback()

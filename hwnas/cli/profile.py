@@ -2,99 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from hwnas.cli import options, profile_rules
+from hwnas.cli.accuracy import margin, spread
+from hwnas.cli.command import command
 from hwnas.cli.console import TerminalReporter, print_json, stdout
-from hwnas.cli.profiled import tell
-from hwnas.errors import Interrupted, UserError
+from hwnas.workflows.profile.options import ProfileOptions
 
 if TYPE_CHECKING:
-    from hwnas.device import DeviceProfile
-    from hwnas.spaces import RcnetSpace
+    from collections.abc import Mapping
+
+    from hwnas.workflows.profile.bundle import Emitted, Ingested
+    from hwnas.workflows.profile.profiled import Profiled
 
 
-def profile(
-    target: options.Target = None,
-    space: options.Space = None,
-    input_size: options.Input = None,
-    classes: options.Classes = None,
-    width: options.Width = None,
-    threads: Annotated[
-        int | None,
-        typer.Option(
-            "--threads",
-            min=1,
-            help="Threads of the runtime; makes the table of a target of its own, TARGET-tN.",
-            show_default="as the target's profile says",
-        ),
-    ] = None,
-    fresh: Annotated[
-        bool, typer.Option("--fresh/--resume", help="Ignore an interrupted profile, or go on.")
-    ] = False,
-    require_device: Annotated[
-        bool, typer.Option("--require-device", help="Fail rather than estimate.")
-    ] = False,
-    power_log: Annotated[
-        Path | None,
-        typer.Option(
-            "--power-log",
-            metavar="CSV",
-            help="Log of an external power meter: timestamp and watts, or volts and amps.",
-        ),
-    ] = None,
-    power_offset: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Added to the log's timestamps.")
-    ] = 0.0,
-    power_block: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SECONDS",
-            min=0.1,
-            help="How long each part runs for the meter.",
-            show_default="1",
-        ),
-    ] = None,
-    emit: Annotated[
-        Path | None,
-        typer.Option(
-            "--emit", metavar="DIR", help="Write models for a device that is not this machine."
-        ),
-    ] = None,
-    ingest: Annotated[
-        Path | None,
-        typer.Option("--ingest", metavar="FILE", help="Take in the results.json of a device."),
-    ] = None,
-    listen: Annotated[
-        str | None,
-        typer.Option(
-            "--listen",
-            metavar="[HOST:]PORT",
-            help="Let a device pull what it times, over HTTP; PORT alone: from this machine only.",
-        ),
-    ] = None,
-    tls_cert: Annotated[
-        Path | None, typer.Option(metavar="PEM", help="With --listen: certificate, for HTTPS.")
-    ] = None,
-    tls_key: Annotated[
-        Path | None, typer.Option(metavar="PEM", help="With --listen: key of the certificate.")
-    ] = None,
-    new_token: Annotated[
-        bool, typer.Option("--new-token", help="With --listen: a new pairing token.")
-    ] = False,
-    networks: Annotated[
-        int | None,
-        typer.Option(
-            help="With --emit or --listen: whole networks in all; fewer need less room and time.",
-            show_default="as many as here",
-        ),
-    ] = None,
-    workspace: options.Workspace = options.HERE,
-    json: options.Json = False,
-) -> None:
+@command(ProfileOptions)
+def profile(options: ProfileOptions, *, json: bool) -> None:
     """Build a device's lookup table: what each block costs there.
 
     Energy is measured where this machine has a counter that can be read (`hwnas doctor` tells), or
@@ -106,120 +29,21 @@ def profile(
 
     Example: hwnas profile --target onnx-cpu --space rcnet-cifar10
     """
-    from hwnas.device import find_target
-    from hwnas.spaces import find_space
-    from hwnas.workflows.profile.here import MeterLog, profile_target
+    from hwnas.workflows.profile import profile as workflow
+    from hwnas.workflows.profile.bundle import Emitted, Ingested
 
-    profile_rules.check(
-        {
-            "--emit": emit,
-            "--ingest": ingest,
-            "--listen": listen,
-            "--space": space,
-            "--input": input_size,
-            "--classes": classes,
-            "--width": width,
-            "--threads": threads,
-            "--require-device": require_device,
-            "--power-log": power_log,
-            "--power-offset": power_offset,
-            "--power-block": power_block,
-            "--tls-cert": tls_cert,
-            "--tls-key": tls_key,
-            "--new-token": new_token,
-            "--networks": networks,
-        }
-    )
-    if ingest is not None:
-        _ingest(ingest, workspace, target, fresh=fresh, json=json)
-        return
-    if target is None:
-        raise UserError("name a device with --target; `hwnas targets` lists those that are known.")
-    device = find_target(target)
-    if threads is not None and threads != device.threads:
-        device = find_target(f"{target}-t{threads}")
-    chosen = find_space(
-        space or device.default_space, input_size=input_size, classes=classes, width=width
-    )
-    if emit is not None:
-        _emit(device, chosen, emit, workspace, networks, json=json)
-        return
-    if listen is not None:
-        door = (listen, tls_cert, tls_key, new_token)
-        _listen(device, chosen, workspace, door, networks, fresh=fresh, json=json)
-        return
-    reporter = TerminalReporter()
-    meter_log = MeterLog(power_log, power_offset, power_block) if power_log else None
-    try:
-        done = profile_target(
-            device,
-            chosen,
-            workspace,
-            reporter,
-            fresh=fresh,
-            require_device=require_device,
-            meter_log=meter_log,
-        )
-    except KeyboardInterrupt:
-        raise _interrupted(fresh=fresh) from None
-    tell(done, json=json)
-
-
-def _interrupted(*, fresh: bool) -> BaseException:
-    """Return what Ctrl-C becomes: how to go on differs after --fresh."""
-    if not fresh:
-        return KeyboardInterrupt()
-    return Interrupted("interrupted; the same command without --fresh goes on where it stopped.")
-
-
-def _listen(
-    device: DeviceProfile,
-    space: RcnetSpace,
-    workspace: Path,
-    door: tuple[str, Path | None, Path | None, bool],
-    networks: int | None,
-    *,
-    fresh: bool,
-    json: bool,
-) -> None:
-    from hwnas.profiler.plan import sized_plan
-    from hwnas.workflows.profile.agent import Door, profile_by_agent
-
-    plan, reporter = sized_plan(space, networks), TerminalReporter()
-    try:
-        done = profile_by_agent(
-            device, space, workspace, reporter, Door(*door), fresh=fresh, plan=plan
-        )
-    except KeyboardInterrupt:
-        raise _interrupted(fresh=fresh) from None
-    tell(done, json=json)
-
-
-def _emit(
-    device: DeviceProfile,
-    space: RcnetSpace,
-    folder: Path,
-    workspace: Path,
-    networks: int | None,
-    *,
-    json: bool,
-) -> None:
-    from hwnas.workflows.profile.bundle import emit
-
-    done = emit(device, space, folder, workspace, TerminalReporter(), networks=networks)
+    done = workflow.profile(options, TerminalReporter())
     if json:
-        print_json(
-            {
-                "target": device.name,
-                "space": space.name,
-                "folder": str(done.folder),
-                "bundle": done.manifest.bundle,
-                "models": len(done.manifest.models),
-                "jobs": len(done.manifest.jobs),
-                "size_bytes": done.size_bytes,
-            }
-        )
-        return
+        print_json(done.to_json())
+    elif isinstance(done, Emitted):
+        _show_bundle(done)
+    elif isinstance(done, Ingested):
+        _show_ingested(done)
+    else:
+        show_table(done)
+
+
+def _show_bundle(done: Emitted) -> None:
     stdout().print(
         f"{done.folder}: {len(done.manifest.models)} models, {len(done.manifest.jobs)} jobs, "
         f"{done.size_bytes / 1e6:,.0f} MB (bundle {done.manifest.bundle})\n"
@@ -228,20 +52,65 @@ def _emit(
     )
 
 
-def _ingest(file: Path, workspace: Path, target: str | None, *, fresh: bool, json: bool) -> None:
-    from hwnas.workflows.profile.bundle import ingest
-    from hwnas.workflows.profile.here import Profiled
-
-    done = ingest(file, workspace, TerminalReporter(), target=target, fresh=fresh)
-    progress = {"complete": done.table is not None, "jobs_done": done.done, "jobs": done.jobs}
-    if done.table is None:
-        if json:
-            setup = done.manifest.setup
-            print_json({"target": setup.target, "space": setup.space, **progress})
-            return
-        stdout().print(
-            f"{done.done} of {done.jobs} jobs are known: no table yet. Let the harness go on, and "
-            "take in its results again with the same command."
-        )
+def _show_ingested(done: Ingested) -> None:
+    if done.profiled is not None:
+        show_table(done.profiled)
         return
-    tell(Profiled(done.table, done.folder), json=json, **progress)
+    stdout().print(
+        f"{done.done} of {done.jobs} jobs are known: no table yet. Let the harness go on, and "
+        "take in its results again with the same command."
+    )
+
+
+def show_table(done: Profiled) -> None:
+    """Print what is known of a new table."""
+    table, out = done.table, stdout()
+    out.print(f"{done.folder}: {len(table.rows)} blocks of {table.space.name}, {table.label}")
+    if table.estimated:
+        _show_estimate(table.meta)
+    else:
+        check = table.meta["validation"]
+        out.print(
+            f"held-out check on {check['networks']} whole networks: MAPE {check['mape']:.2%} "
+            f"(uncorrected {check['mape_raw']:.1%}), {spread(check)}, split-half noise "
+            f"{check['split_half_noise']:.2%}"
+        )
+        out.print(margin(table))
+        if failures := check["failures"]:
+            out.print(f"GATE FAILED: {'; '.join(failures)}: `search` will refuse this table.")
+    if about := table.meta.get("energy"):
+        _show_energy(about)
+    start_ms = table.latency_ms(table.space.start())
+    example = f"{2 * start_ms:.2g}ms" if not table.estimated else "190ms"
+    out.print(f"start network: {start_ms:.4g} ms ({table.label})")
+    out.print(f"next: hwnas search --budget-latency {example}")
+
+
+def _show_energy(about: dict[str, Any]) -> None:
+    check = about["check"]
+    out = stdout()
+    out.print(
+        f"energy measured by {about['meter']}: {about['running_watts']:.3g} W while parts run "
+        f"(idle {about['idle_watts']:.3g} W, included), passes differ by {about['spread']:.1%}"
+    )
+    if check["networks"]:
+        out.print(
+            f"energy of {check['networks']} held-out networks: MAPE {check['mape']:.1%}, worst "
+            f"{check['worst']:.1%}"
+        )
+
+
+def _show_estimate(meta: Mapping[str, Any]) -> None:
+    out = stdout()
+    out.print(
+        "ESTIMATED: no device was measured. An analytical model was fitted to published times of "
+        f"whole networks; 95% uncertainty +-{meta['uncertainty_95pct']:.0%}, its form included:"
+    )
+    for anchor in meta["anchors"]:
+        out.print(
+            f"  {anchor['network']}: published {anchor['published_ms']:.1f} ms, model "
+            f"{anchor['predicted_ms']:.1f} ms ({anchor['error']:+.1%}; {anchor['source']})"
+        )
+    if errors := meta["left_out_errors"]:
+        told = ", ".join(f"{error:+.1%}" for error in errors)
+        out.print(f"each of them predicted by the others: {told}")

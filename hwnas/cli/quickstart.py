@@ -28,13 +28,14 @@ def quickstart(
 
     Example: hwnas quickstart
     """
-    from hwnas.cli.profiled import show as show_profiled
+    from hwnas.cli.profile import show_table
     from hwnas.device import find_target
     from hwnas.runs import find_run
     from hwnas.spaces import find_space
     from hwnas.units import LATENCY
     from hwnas.workflows.export.export import export as run_export
-    from hwnas.workflows.profile.here import profile_target
+    from hwnas.workflows.profile.options import ProfileOptions
+    from hwnas.workflows.profile.profile import profile
     from hwnas.workflows.quickstart import SPACE, TARGET, TEACHERS, budget_ms
     from hwnas.workflows.search.search import search
     from hwnas.workflows.train.train import train as run_train
@@ -46,8 +47,8 @@ def quickstart(
     reporter = TerminalReporter()
     target, space = find_target(TARGET), find_space(SPACE)
     reporter.info(f"1/5  hwnas profile --target {TARGET} --space {SPACE}")
-    profiled = profile_target(target, space, workspace, reporter)
-    show(show_profiled, profiled)
+    what = ProfileOptions(target=TARGET, space=SPACE, workspace=workspace)
+    show(show_table, profile(what, reporter))
     limit = LATENCY.format(budget_ms(target, space, reporter))
     reporter.info(f"2/5  hwnas search --budget-latency {limit} --teachers {TEACHERS}")
     asked = SearchOptions(

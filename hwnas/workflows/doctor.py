@@ -52,7 +52,7 @@ class Finding:
         return asdict(self)
 
 
-def examine() -> list[Finding]:
+def doctor() -> list[Finding]:
     """Look at versions, runtimes, counters, GPU, cores and disk."""
     host = describe_host()
     return [

@@ -15,6 +15,7 @@ from hwnas.lut.storage import load
 if TYPE_CHECKING:
     from hwnas.lut.table import Table
     from hwnas.spaces import Key
+    from hwnas.workflows.lut.options import LutDiffOptions
 
 CHEAPER = 0.02
 """A block type counts as relatively cheaper or dearer from this share on."""
@@ -97,24 +98,18 @@ class Difference:
         }
 
 
-def compare_tables(workspace: Path, first: str, second: str, space: str | None) -> Difference:
-    """Open two tables.
-
-    Args:
-        workspace: holds lut/.
-        first: folder of a table, or a target.
-        second: the same.
-        space: of targets; by default the newest that both have.
+def diff(options: LutDiffOptions) -> Difference:
+    """Open two tables; without a space, targets are compared on the newest that both have.
 
     Raises:
         UserError: unknown target.
         TableError: a table is missing or damaged, or the two are not of one space.
     """
-    library = Library(workspace)
-    names = (first, second)
+    library = Library(options.workspace)
+    names = first, second = options.a, options.b
     opened = {name: load(Path(name)) for name in names if _is_folder(name)}
     targets = [name for name in names if name not in opened]
-    wanted = space or next((table.space.name for table in opened.values()), None)
+    wanted = options.space or next((table.space.name for table in opened.values()), None)
     for name in targets:
         opened[name] = library.find(name, wanted or _common_space(library, targets))
     a, b = opened[first], opened[second]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hwnas.lut.stages import Place
     from hwnas.lut.table import Row, Table
     from hwnas.spaces import Key
+    from hwnas.workflows.lut.options import LutShowOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +82,15 @@ class Shown:
         }
 
 
-def show_table(workspace: Path, target: str | None, space: str | None) -> Shown:
+def show(options: LutShowOptions) -> Shown:
     """Return a table: the one asked for, else the newest of the workspace.
 
     Raises:
         UserError: unknown target or space.
         TableError: no such table, or a damaged one.
     """
-    library = Library(workspace)
-    wanted, chosen = choose(library, target, space, {})
+    library, space = Library(options.workspace), options.space
+    wanted, chosen = choose(library, options.target, space, {})
     if wanted is None and (newest := library.latest(chosen.name)) is not None:
         wanted = newest[0]
     if wanted is None:

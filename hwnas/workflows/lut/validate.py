@@ -15,12 +15,9 @@ from hwnas.workflows.table_check import check_table
 from hwnas.workflows.target_choice import choose
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from hwnas.lut.table import HeldOut, Table
     from hwnas.progress import Reporter
-
-FRESH_NETWORKS = 100
+    from hwnas.workflows.lut.options import LutValidateOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,34 +56,15 @@ class Validated:
         }
 
 
-def validate_table(
-    workspace: Path,
-    target: str | None,
-    space: str | None,
-    reporter: Reporter,
-    *,
-    fresh: bool,
-    networks: int = FRESH_NETWORKS,
-    seed: int = 0,
-    confidence: float | None = None,
-) -> Validated:
+def validate(options: LutValidateOptions, reporter: Reporter) -> Validated:
     """Return the stored check of a table, or make a fresh one on networks it has never seen.
-
-    Args:
-        workspace: holds lut/.
-        target: of the table, or None for the newest.
-        space: of the table, or None for the newest.
-        reporter: told what happens.
-        fresh: time new networks; else tell what the table says.
-        networks: how many new ones.
-        seed: which new ones.
-        confidence: of the margin whose coverage is told.
 
     Raises:
         UserError: no such table, one that has no check, or a target that does not run here.
     """
-    library, level = Library(workspace), check_confidence(confidence) or CONFIDENCE
-    name, chosen = choose(library, target, space, {})
+    library = Library(options.workspace)
+    confidence = check_confidence(options.confidence) or CONFIDENCE
+    name, chosen = choose(library, options.target, options.space, {})
     if name is None:
         raise UserError("there is no table in this workspace yet: hwnas profile --target onnx-cpu")
     table = library.find(name, chosen.name)
@@ -95,10 +73,10 @@ def validate_table(
             f"the table of {name} for {chosen.name} is ESTIMATED: no network was timed, so there "
             "is no held-out check. `hwnas lut show` tells its uncertainty."
         )
-    if not fresh:
-        return _stored(table, level)
+    if not options.fresh:
+        return _stored(table, confidence)
     check_table(table, reporter)
-    return _fresh(table, workspace, reporter, networks, seed, level)
+    return _fresh(table, options, confidence, reporter)
 
 
 def _stored(table: Table, confidence: float) -> Validated:
@@ -120,7 +98,7 @@ def _stored(table: Table, confidence: float) -> Validated:
 
 
 def _fresh(
-    table: Table, workspace: Path, reporter: Reporter, networks: int, seed: int, confidence: float
+    table: Table, options: LutValidateOptions, confidence: float, reporter: Reporter
 ) -> Validated:
     from hwnas.profiler.fresh import check_fresh
     from hwnas.targets.backend import local_backend
@@ -134,7 +112,8 @@ def _fresh(
             f"{profile.title} does not run on this machine, so nothing can be timed for a fresh "
             "check. Without --fresh, the check that the table was made with is shown."
         )
-    partial = Library(workspace).unfinished(table.target, table.space.name, ".check.jsonl")
+    library = Library(options.workspace)
+    partial = library.unfinished(table.target, table.space.name, ".check.jsonl")
     require_writable(partial.parent)
     checked = check_fresh(
         table,
@@ -142,8 +121,8 @@ def _fresh(
         backend,
         reporter,
         partial,
-        networks=networks,
-        seed=seed,
+        networks=options.networks,
+        seed=options.seed,
         confidence=confidence,
     )
     return Validated(table, True, checked.to_json(), checked.networks)

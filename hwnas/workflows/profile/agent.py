@@ -13,10 +13,7 @@ from hwnas.agent.work import Brief, PowerWork
 from hwnas.agent.workshop import Workshop, require_room
 from hwnas.bundle.models import maker_of
 from hwnas.errors import MissingPackage, UserError
-from hwnas.files import require_writable
 from hwnas.harness import ASKING
-from hwnas.lut.library import Library
-from hwnas.lut.storage import save
 from hwnas.profiler.bundled import FromDevice, device_table, protocol_of, setup_of
 from hwnas.profiler.clock import network_graphs, panel_graphs
 from hwnas.profiler.energy import checked, power_order
@@ -25,7 +22,6 @@ from hwnas.profiler.protocol import Profiler
 from hwnas.profiler.recording import open_rounds
 from hwnas.resources import shipped
 from hwnas.workflows.profile.device_clock import DeviceClock
-from hwnas.workflows.profile.here import Profiled
 
 try:
     from hwnas.agent.host import Files, Host
@@ -37,10 +33,10 @@ if TYPE_CHECKING:
     from hwnas.bundle.models import Maker
     from hwnas.bundle.results import Power
     from hwnas.device import DeviceProfile
-    from hwnas.lut.table import Table
     from hwnas.profiler.plan import Plan
     from hwnas.progress import Reporter
     from hwnas.spaces import RcnetSpace
+    from hwnas.workflows.profile.profiled import Profiled, Profiling
 
 HARNESS = "linux/hwnas_bench.py"
 
@@ -65,22 +61,12 @@ class Door:
 
 
 def profile_by_agent(
-    profile: DeviceProfile,
-    space: RcnetSpace,
-    workspace: Path,
-    reporter: Reporter,
-    door: Door,
-    *,
-    fresh: bool = False,
-    plan: Plan | None = None,
+    profiling: Profiling, door: Door, *, fresh: bool = False, plan: Plan | None = None
 ) -> Profiled:
     """Let a device measure a target, job by job; write the table.
 
     Args:
-        profile: the target.
-        space: the space whose parts are timed.
-        workspace: holds lut/.
-        reporter: told what happens.
+        profiling: what is profiled.
         door: where the device comes to.
         fresh: forget an interrupted profile, and its device.
         plan: what is timed; None: what is usual.
@@ -90,111 +76,92 @@ def profile_by_agent(
             wrong results, ...
         MissingPackage: what serves HTTP, or makes the models, is not installed.
     """
-    maker = _maker(profile)
-    plan = plan or make_plan(space)
-    return _Measuring(profile, space, workspace, reporter, plan, maker).run(door, fresh=fresh)
+    maker = _maker(profiling.profile)
+    plan = plan or make_plan(profiling.space)
+    profiling.require_writable()
+    recording = profiling.unfinished(".agent.jsonl")
+    files = Files(
+        state=recording.with_suffix(".json"),
+        models=recording.with_suffix(".models"),
+        log=profiling.workspace / "lut" / "agent.log",
+    )
+    certificate = _certificate(door)
+    require_room(files.models, network_graphs(profiling.space, plan.networks))
+    models = ModelFiles(files.models)
+    with (
+        closing(Listen.parse(door.address).bind()) as bound,
+        Workshop(maker, models) as workshop,
+    ):
+        brief = _brief(profiling, maker, workshop)
+        host = Host(files, brief, models, profiling.reporter, fresh=fresh, renew=door.new_token)
+        with host.listening(bound, certificate, door.limits):
+            _invite(host, certificate, profiling.reporter)
+            profiled = _measured(profiling, plan, host, workshop, recording, fresh=fresh)
+            host.finish()
+    return profiled
 
 
-@dataclass(frozen=True, slots=True)
-class _Measuring:
-    """A profile by a device, and where its files go."""
+def _brief(profiling: Profiling, maker: Maker, workshop: Workshop) -> Brief:
+    return Brief(
+        setup=setup_of(profiling.profile, profiling.space, maker.form),
+        protocol=protocol_of(profiling.profile),
+        suffix=maker.suffix,
+        panel=workshop.make_all(panel_graphs(profiling.space), profiling.reporter),
+    )
 
-    profile: DeviceProfile
-    space: RcnetSpace
-    workspace: Path
-    reporter: Reporter
-    plan: Plan
-    maker: Maker
 
-    def run(self, door: Door, *, fresh: bool) -> Profiled:
-        """Listen, measure, write the table, and tell the device that it is done."""
-        folder = Library(self.workspace).folder(self.profile.name, self.space.name)
-        require_writable(folder.parent)
-        files, certificate = self._files, _certificate(door)
-        require_room(files.models, network_graphs(self.space, self.plan.networks))
-        models = ModelFiles(files.models)
-        with (
-            closing(Listen.parse(door.address).bind()) as bound,
-            Workshop(self.maker, models) as workshop,
-        ):
-            brief = self._brief(workshop)
-            host = Host(files, brief, models, self.reporter, fresh=fresh, renew=door.new_token)
-            with host.listening(bound, certificate, door.limits):
-                self._invite(host, certificate)
-                table = self._measure(host, workshop, folder, fresh=fresh)
-                host.finish()
-        return Profiled(table, folder)
+def _measured(
+    profiling: Profiling,
+    plan: Plan,
+    host: Host,
+    workshop: Workshop,
+    recording_file: Path,
+    *,
+    fresh: bool,
+) -> Profiled:
+    profile, space, reporter = profiling.profile, profiling.space, profiling.reporter
+    hello = host.device()
+    told, runtime = hello.device, hello.runtime
+    reporter.info(f"device: {told.model}, {told.cpu}, {told.os}, {runtime.name} {runtime.version}")
+    profiler = Profiler(profile, space, DeviceClock(host, workshop, space), reporter)
+    recording = open_rounds(recording_file, profiler.identity(plan), fresh=fresh)
+    if not recording.entries:
+        host.begin_anew()
+    profiler.time_everything(plan, recording)
+    found = FromDevice(
+        device=told,
+        runtime=runtime,
+        rounds=recording.entries,
+        conditions=host.conditions,
+        power=_power(space, plan, host, workshop),
+    )
+    profiled = profiling.save(device_table(profile, space, plan, found, reporter))
+    recording.discard()
+    return profiled
 
-    def _measure(self, host: Host, workshop: Workshop, folder: Path, *, fresh: bool) -> Table:
-        hello = host.device()
-        told, runtime = hello.device, hello.runtime
-        self.reporter.info(
-            f"device: {told.model}, {told.cpu}, {told.os}, {runtime.name} {runtime.version}"
+
+def _power(space: RcnetSpace, plan: Plan, host: Host, workshop: Workshop) -> Power | None:
+    """Ask for the power of what a local profile would measure too."""
+    held_out = checked([space.format(arch) for arch in plan.validation])
+    graphs = network_graphs(space, [space.parse(name) for name in held_out])
+    models = workshop.make_ahead(graphs, lambda made: made).result()
+    parts = [str(key) for key in space.lookup_keys()]
+    return host.power(PowerWork(tuple(power_order([*parts, *models])), models))
+
+
+def _invite(host: Host, certificate: Certificate | None, reporter: Reporter) -> None:
+    """Say how the device is started; the token is shown here, once."""
+    if host.token is None:
+        reporter.info(
+            f"listening on {host.url}, for the device that was paired before or has the token "
+            "that was shown then (--new-token shows a new one)"
         )
-        clock = DeviceClock(host, workshop, self.space)
-        profiler = Profiler(self.profile, self.space, clock, self.reporter)
-        recording = open_rounds(self._recording, profiler.identity(self.plan), fresh=fresh)
-        if not recording.entries:
-            host.begin_anew()
-        profiler.time_everything(self.plan, recording)
-        found = FromDevice(
-            device=told,
-            runtime=runtime,
-            rounds=recording.entries,
-            conditions=host.conditions,
-            power=self._power(host, workshop),
-        )
-        table = device_table(self.profile, self.space, self.plan, found, self.reporter)
-        save(table, folder)
-        recording.discard()
-        return table
-
-    def _power(self, host: Host, workshop: Workshop) -> Power | None:
-        """Ask for the power of what a local profile would measure too."""
-        networks = [self.space.parse(name) for name in checked(self._held_out)]
-        graphs = network_graphs(self.space, networks)
-        models = workshop.make_ahead(graphs, lambda made: made).result()
-        parts = [str(key) for key in self.space.lookup_keys()]
-        return host.power(PowerWork(tuple(power_order([*parts, *models])), models))
-
-    @property
-    def _held_out(self) -> list[str]:
-        return [self.space.format(arch) for arch in self.plan.validation]
-
-    def _brief(self, workshop: Workshop) -> Brief:
-        return Brief(
-            setup=setup_of(self.profile, self.space, self.maker.form),
-            protocol=protocol_of(self.profile),
-            suffix=self.maker.suffix,
-            panel=workshop.make_all(panel_graphs(self.space), self.reporter),
-        )
-
-    @property
-    def _recording(self) -> Path:
-        library = Library(self.workspace)
-        return library.unfinished(self.profile.name, self.space.name, ".agent.jsonl")
-
-    @property
-    def _files(self) -> Files:
-        return Files(
-            state=self._recording.with_suffix(".json"),
-            models=self._recording.with_suffix(".models"),
-            log=self.workspace / "lut" / "agent.log",
-        )
-
-    def _invite(self, host: Host, certificate: Certificate | None) -> None:
-        """Say how the device is started; the token is shown here, once."""
-        if host.token is None:
-            self.reporter.info(
-                f"listening on {host.url}, for the device that was paired before or has the token "
-                "that was shown then (--new-token shows a new one)"
-            )
-            return
-        pin = f" --pin {certificate.fingerprint}" if certificate else ""
-        self.reporter.info(
-            f"listening on {host.url}. Copy {shipped('export') / HARNESS} to the device, and run "
-            f"there:\n  python3 {Path(HARNESS).name} --agent {host.url} --token {host.token}{pin}"
-        )
+        return
+    pin = f" --pin {certificate.fingerprint}" if certificate else ""
+    reporter.info(
+        f"listening on {host.url}. Copy {shipped('export') / HARNESS} to the device, and run "
+        f"there:\n  python3 {Path(HARNESS).name} --agent {host.url} --token {host.token}{pin}"
+    )
 
 
 def _maker(profile: DeviceProfile) -> Maker:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hwnas.bundle.check import read_manifest, read_results
 from hwnas.bundle.manifest import MANIFEST_FILE
@@ -12,10 +12,11 @@ from hwnas.bundle.results import RESULTS_FILE
 from hwnas.device import find_target
 from hwnas.errors import UserError
 from hwnas.files import require_writable, write_text
-from hwnas.lut.library import Library
-from hwnas.lut.storage import save
+from hwnas.profiler.bundled import FromDevice, device_table, emit_bundle, plan_of
+from hwnas.profiler.plan import sized_plan
 from hwnas.resources import shipped
 from hwnas.spaces import RcnetSpace
+from hwnas.workflows.profile.profiled import Profiled, Profiling
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,6 +55,18 @@ class Emitted:
     hint: str
     results: Path
 
+    def to_json(self) -> dict[str, Any]:
+        """Return what is told of it."""
+        return {
+            "target": self.manifest.setup.target,
+            "space": self.manifest.setup.space,
+            "folder": str(self.folder),
+            "bundle": self.manifest.bundle,
+            "models": len(self.manifest.models),
+            "jobs": len(self.manifest.jobs),
+            "size_bytes": self.size_bytes,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
@@ -61,36 +74,46 @@ class Ingested:
 
     Attributes:
         done: jobs that are known now.
-        jobs: of the bundle.
-        table: made of them, once all are known.
-        folder: of the table.
         manifest: of the bundle.
+        folder: of the table.
+        table: made of them, once all jobs are known.
     """
 
     done: int
-    jobs: int
-    table: Table | None
-    folder: Path
     manifest: Manifest
+    folder: Path
+    table: Table | None = None
+
+    @property
+    def jobs(self) -> int:
+        """How many the bundle has."""
+        return len(self.manifest.jobs)
+
+    @property
+    def profiled(self) -> Profiled | None:
+        """The new table and its place."""
+        return None if self.table is None else Profiled(self.table, self.folder)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return how far it is, and the table."""
+        setup, profiled = self.manifest.setup, self.profiled
+        return {
+            "target": setup.target,
+            "space": setup.space,
+            **(profiled.to_json() if profiled else {}),
+            "complete": profiled is not None,
+            "jobs_done": self.done,
+            "jobs": self.jobs,
+        }
 
 
-def emit(
-    profile: DeviceProfile,
-    space: RcnetSpace,
-    folder: Path,
-    workspace: Path,
-    reporter: Reporter,
-    *,
-    networks: int | None = None,
-) -> Emitted:
+def emit(profiling: Profiling, folder: Path, *, networks: int | None = None) -> Emitted:
     """Write a bundle for a device.
 
     Args:
-        profile: the target.
-        space: what is timed.
+        profiling: what is profiled; its workspace keeps a copy of the manifest, which results are
+            checked against.
         folder: to be made.
-        workspace: keeps a copy of the manifest, which results are checked against.
-        reporter: is shown progress.
         networks: whole networks in all, or None for the usual number.
 
     Raises:
@@ -98,13 +121,13 @@ def emit(
         MissingPackage: a package that makes or checks the models is not installed.
     """
     from hwnas.bundle.models import maker_of
-    from hwnas.profiler.bundled import emit_bundle
-    from hwnas.profiler.plan import sized_plan
 
+    profile, space = profiling.profile, profiling.space
     require_writable(folder.absolute().parent)
     plan = sized_plan(space, networks, profile.networks_at_once)
-    manifest = emit_bundle(folder, profile, space, plan, maker_of(profile), reporter)
-    write_text(_kept(workspace, manifest.bundle), manifest.model_dump_json(by_alias=True))
+    manifest = emit_bundle(folder, profile, space, plan, maker_of(profile), profiling.reporter)
+    kept = _kept(profiling.workspace, manifest.bundle)
+    write_text(kept, manifest.model_dump_json(by_alias=True))
     if (program := PROGRAMS.get(profile.harness)) is not None:
         harness = shipped("export") / program
         write_text(folder / harness.name, harness.read_text(encoding="utf-8"))
@@ -142,32 +165,16 @@ def ingest(
     results = read_results(path)
     manifest = _manifest_of(results, path, workspace)
     profile, space = _target_of(manifest, target), _space_of(manifest)
-    library = Library(workspace)
-    store = library.unfinished(profile.name, space.name, ".results.json")
+    profiling = Profiling(profile, space, workspace, reporter)
+    store = profiling.unfinished(".results.json")
     require_writable(store.parent)
     check_results(manifest, results, str(path))
     if not fresh and (earlier := _earlier(store, manifest, reporter)) is not None:
         results = merged(earlier, results, str(path))
-    folder = library.folder(profile.name, space.name)
-    done, jobs = len(results.jobs), len(manifest.jobs)
-    if done < jobs:
+    done = len(results.jobs)
+    if done < len(manifest.jobs):
         write_text(store, results.model_dump_json(by_alias=True))
-        return Ingested(done, jobs, None, folder, manifest)
-    table = _table(profile, space, manifest, results, reporter)
-    save(table, folder)
-    store.unlink(missing_ok=True)
-    return Ingested(done, jobs, table, folder, manifest)
-
-
-def _table(
-    profile: DeviceProfile,
-    space: RcnetSpace,
-    manifest: Manifest,
-    results: Results,
-    reporter: Reporter,
-) -> Table:
-    from hwnas.profiler.bundled import FromDevice, device_table, plan_of
-
+        return Ingested(done, manifest, profiling.folder)
     found = FromDevice(
         device=results.device,
         runtime=results.runtime,
@@ -175,7 +182,10 @@ def _table(
         conditions=[each for job in results.jobs for each in (job.before, job.after)],
         power=results.power,
     )
-    return device_table(profile, space, plan_of(manifest, space), found, reporter)
+    table = device_table(profile, space, plan_of(manifest, space), found, reporter)
+    profiling.save(table)
+    store.unlink(missing_ok=True)
+    return Ingested(done, manifest, profiling.folder, table)
 
 
 def _kept(workspace: Path, bundle: str) -> Path:

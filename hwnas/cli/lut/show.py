@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from hwnas.cli import options
+from hwnas.cli.accuracy import spread
+from hwnas.cli.command import command
 from hwnas.cli.console import print_json, stdout
+from hwnas.workflows.lut.options import LutShowOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,34 +18,24 @@ MICROSECONDS_BELOW = 0.1
 """Tables whose typical key takes less (milliseconds) are shown in microseconds."""
 
 
-def show(
-    target: options.Target = None,
-    space: options.Space = None,
-    effects: Annotated[
-        bool,
-        typer.Option(
-            "--effects", help="Corrected over raw latency: what placement and layout add or save."
-        ),
-    ] = False,
-    workspace: options.Workspace = options.HERE,
-    json: options.Json = False,
-) -> None:
+@command(LutShowOptions)
+def show(options: LutShowOptions, *, json: bool) -> None:
     """Show a table: provenance, check, heat map.
 
     The newest table of the workspace, unless one is named.
 
     Example: hwnas lut show --target onnx-cpu --effects
     """
-    from hwnas.workflows.lut.show import show_table
+    from hwnas.workflows.lut import show as workflow
 
-    shown = show_table(workspace, target, space)
+    shown = workflow.show(options)
     if json:
         print_json(shown.to_json())
         return
     for line in provenance(shown):
         stdout().print(line, markup=False)
     stdout().print()
-    if effects:
+    if options.effects:
         _show_effects(shown)
     else:
         _show_latencies(shown)
@@ -96,11 +86,7 @@ def _check(shown: Shown) -> list[str]:
     sides = ", ".join(f"{name} {check[k]:.2%}" for name, k in mapes.items() if k in check)
     lines = [f"check     {check.get('networks', 0)} held-out networks, MAPE: {sides}"]
     if "within_5pct" in check:
-        lines.append(
-            f"          within 5%: {check['within_5pct']:.0%}, within 10%: "
-            f"{check['within_10pct']:.0%}, Kendall tau {check['kendall_tau']:.3f}, worst "
-            f"{check['worst']:.1%}"
-        )
+        lines.append(f"          {spread(check)}")
     if shown.margin is not None:
         lines.append(
             f"margin    {shown.margin:.1%} covers at least 95% of networks, with "
@@ -149,7 +135,7 @@ def _show_map(
     title: str,
     middle: float | None,
 ) -> None:
-    from hwnas.cli.heat_map import Scale, can_show_bars, heat_map
+    from hwnas.cli.lut.heat_map import Scale, can_show_bars, heat_map
     from hwnas.lut.stages import ends, places
 
     out, at = stdout(), places(shown.table.space)

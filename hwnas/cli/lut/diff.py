@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from hwnas.cli import options
+from hwnas.cli.command import command
 from hwnas.cli.console import print_json, stdout
+from hwnas.workflows.lut.options import LutDiffOptions
 
 if TYPE_CHECKING:
     from hwnas.workflows.lut.diff import Difference
@@ -15,28 +14,20 @@ if TYPE_CHECKING:
 WORST = 5
 
 
-def diff(
-    a: Annotated[str, typer.Argument(help="Folder of a table, or a target.")],
-    b: Annotated[str, typer.Argument(help="The same; its latencies are divided by those of A.")],
-    space: options.Space = None,
-    workspace: options.Workspace = options.HERE,
-    json: options.Json = False,
-) -> None:
+@command(LutDiffOptions)
+def diff(options: LutDiffOptions, *, json: bool) -> None:
     """Compare two tables of one space, key by key.
 
     Example: hwnas lut diff onnx-cpu tflite --space rcnet-imagenet
     """
-    from hwnas.workflows.lut.diff import compare_tables
+    from hwnas.workflows.lut import diff as workflow
 
-    found = compare_tables(workspace, a, b, space)
-    if json:
-        print_json(found.to_json())
-        return
-    _show(found)
+    found = workflow.diff(options)
+    print_json(found.to_json()) if json else _show(found)
 
 
 def _show(found: Difference) -> None:
-    from hwnas.cli.heat_map import Scale, can_show_bars, heat_map
+    from hwnas.cli.lut.heat_map import Scale, can_show_bars, heat_map
     from hwnas.lut.stages import places
 
     out, told = stdout(), found.to_json()

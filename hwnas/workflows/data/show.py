@@ -9,40 +9,27 @@ import numpy as np
 from hwnas.data.catalog import find_dataset
 from hwnas.data.decoding.decoded import decoded_folder
 from hwnas.data.images import LabelledImages
+from hwnas.data.selection import Selection
+from hwnas.spaces.catalog import parse_resolution
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from hwnas.data.decoding.decoded import Decoded
-    from hwnas.data.selection import Selection
     from hwnas.data.sources.source import Source
     from hwnas.progress import Reporter
+    from hwnas.workflows.data.options import DataShowOptions
 
 
-def show_dataset(
-    spec: str,
-    data_dir: Path | None,
-    selection: Selection,
-    resolution: int,
-    reporter: Reporter,
-    *,
-    check: bool = False,
-) -> dict[str, Any]:
+def show(options: DataShowOptions, reporter: Reporter) -> dict[str, Any]:
     """Return what a data set holds and how it would be used, as JSON.
-
-    Args:
-        spec: name of the data set.
-        data_dir: where it lies.
-        selection: what is held out or left out.
-        resolution: that it would be trained at.
-        reporter: is shown progress.
-        check: decode every image now, so that damaged ones are told.
 
     Raises:
         UserError: it cannot be used; tells why.
     """
-    data = find_dataset(spec, data_dir, selection, reporter)
+    spec, resolution = options.dataset, parse_resolution(options.input_size)
+    selection = Selection(options.held_out_per_class, options.skip_damaged)
+    data = find_dataset(spec, options.data_dir, selection, reporter)
     if not isinstance(data, LabelledImages):
         return {
             "dataset": spec,
@@ -50,7 +37,7 @@ def show_dataset(
             "classes": len(data.labels),
             "labels": list(data.labels),
         }
-    if check:
+    if options.check:
         data.prepare(resolution, reporter)
     ready = data.is_decoded(resolution)
     test = data.parts.test

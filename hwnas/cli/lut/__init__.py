@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from hwnas.cli import lut_diff, lut_fit, lut_show, lut_validate
-from hwnas.cli.console import guarded
+from hwnas.cli.command import GroupedHelp
+from hwnas.cli.lut import diff, fit, show, validate
 
 app = typer.Typer(
     name="lut",
@@ -15,9 +15,9 @@ app = typer.Typer(
 )
 
 for _name, _command in (
-    ("show", lut_show.show),
-    ("validate", lut_validate.validate),
-    ("diff", lut_diff.diff),
-    ("fit", lut_fit.fit),
+    ("show", show.show),
+    ("validate", validate.validate),
+    ("diff", diff.diff),
+    ("fit", fit.fit),
 ):
-    app.command(_name)(guarded(_command))
+    app.command(_name, cls=GroupedHelp)(_command)

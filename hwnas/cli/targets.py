@@ -1,24 +1,27 @@
-"""`hwnas targets` and `hwnas doctor`."""
+"""`hwnas targets`."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from hwnas.cli import options
+from hwnas.cli.command import command
 from hwnas.cli.console import print_json, stdout
+from hwnas.workflows.targets.options import TargetsOptions
 
 
-def targets(workspace: options.Workspace = options.HERE, json: options.Json = False) -> None:
+@command(TargetsOptions)
+def targets(options: TargetsOptions, *, json: bool) -> None:
     """List the known devices and their tables.
 
     Example: hwnas targets --json
     """
-    from hwnas.workflows.targets import list_targets
+    from hwnas.workflows.targets import targets as workflow
 
-    rows = list_targets(workspace)
-    if json:
-        print_json(rows)
-        return
+    rows = workflow.targets(options)
+    print_json(rows) if json else _show(rows)
+
+
+def _show(rows: list[dict[str, Any]]) -> None:
     from rich.table import Table
 
     from hwnas.harness import measure_command
@@ -40,21 +43,3 @@ def _table_text(table: dict[str, Any]) -> str:
     when = table["created"].partition("T")[0]
     on = f" on {table['device']}" if table["device"] else ""
     return f"{table['space']}: {table['source']} {when}{on}"
-
-
-def doctor(json: options.Json = False) -> None:
-    """Say what works here and what to install for the rest.
-
-    Example: hwnas doctor
-    """
-    from hwnas.workflows.doctor import examine
-
-    findings = examine()
-    if json:
-        print_json([finding.to_json() for finding in findings])
-        return
-    out = stdout()
-    for finding in findings:
-        mark = {"ok": "ok  ", "missing": "--  ", "note": "note"}[finding.state]
-        remedy = f"  -> {finding.remedy}" if finding.remedy else ""
-        out.print(f"{mark}  {finding.name:<14} {finding.detail}{remedy}", markup=False)

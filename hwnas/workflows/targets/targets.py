@@ -8,15 +8,14 @@ from hwnas.device import find_target, is_target, target_names
 from hwnas.lut.library import Library
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from hwnas.device import DeviceProfile
     from hwnas.lut.table import Table
+    from hwnas.workflows.targets.options import TargetsOptions
 
 
-def list_targets(workspace: Path) -> list[dict[str, Any]]:
-    """Return every known target with its tables."""
-    library = Library(workspace)
+def targets(options: TargetsOptions) -> list[dict[str, Any]]:
+    """Return every known target with its tables, as JSON."""
+    library = Library(options.workspace)
     known = library.names()
     names = {*target_names(), *(target for target, _ in known if is_target(target))}
     return [
@@ -48,12 +47,12 @@ def _table(table: Table) -> dict[str, Any]:
         "space": table.space.name,
         "source": table.label,
         "created": table.meta["created"],
-        "device": None if table.estimated else device_name(table),
+        "device": None if table.estimated else _device_name(table),
         "validation": table.meta["validation"],
     }
 
 
-def device_name(table: Table) -> str:
+def _device_name(table: Table) -> str:
     """Return which device a table was measured on."""
     device = table.meta["device"]
     names = (device.get(name) for name in ("model", "cpu", "title"))

@@ -1,16 +1,17 @@
-"""Which options of `hwnas profile` go together."""
+"""The ways to a table, and which options of `hwnas profile` say something on each of them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from hwnas.errors import UserError
+from hwnas.options import given
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from hwnas.workflows.profile.options import ProfileOptions
 
 HERE, EMIT, INGEST, LISTEN = "", "--emit", "--ingest", "--listen"
-"""Ways to a table: by this machine alone, and those with a device that is not this machine."""
+"""By this machine alone, and those with a device that is not this machine."""
 
 VALUES = {EMIT: "--emit DIR", LISTEN: "--listen PORT", "--power-log": "--power-log CSV"}
 
@@ -30,16 +31,13 @@ NEEDS = {"--power-offset": "--power-log", "--power-block": "--power-log"}
 """Options that say something about another one."""
 
 
-def check(given: Mapping[str, object]) -> None:
+def require_one_way(options: ProfileOptions) -> None:
     """Refuse options that contradict each other, or that would be ignored.
-
-    Args:
-        given: by option; None, False and 0 count as not given.
 
     Raises:
         UserError: the first ones that do not go together.
     """
-    names = [name for name, value in given.items() if value not in (None, False)]
+    names = list(given(options))
     ways = [name for name in names if name in (EMIT, INGEST, LISTEN)]
     if len(ways) > 1:
         raise UserError("--emit, --ingest and --listen are three ways: give one of them.")

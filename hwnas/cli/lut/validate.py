@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from hwnas.cli import options
+from hwnas.cli.accuracy import spread
+from hwnas.cli.command import command
 from hwnas.cli.console import TerminalReporter, print_json, stdout
+from hwnas.workflows.lut.options import LutValidateOptions
 
 if TYPE_CHECKING:
     from hwnas.workflows.lut.validate import Validated
@@ -16,25 +18,8 @@ SLOWER = 0.03
 """Change of the machine's speed from which on it is named."""
 
 
-def validate(
-    target: options.Target = None,
-    space: options.Space = None,
-    fresh: Annotated[
-        bool,
-        typer.Option(
-            "--fresh/--stored",
-            help="Time networks that the table has never seen, or show the check it was made with.",
-        ),
-    ] = False,
-    networks: Annotated[int, typer.Option(min=30, help="How many, with --fresh.")] = 100,
-    seed: Annotated[int, typer.Option(min=0, help="Which networks, with --fresh.")] = 0,
-    confidence: Annotated[
-        float | None,
-        typer.Option("--confidence", help="Of the margin.", show_default="0.95"),
-    ] = None,
-    workspace: options.Workspace = options.HERE,
-    json: options.Json = False,
-) -> None:
+@command(LutValidateOptions)
+def validate(options: LutValidateOptions, *, json: bool) -> None:
     """Tell how well a table predicts whole networks.
 
     All of them are networks that it was not made from.
@@ -43,22 +28,10 @@ def validate(
 
     Example: hwnas lut validate --target onnx-cpu --fresh
     """
-    from hwnas.workflows.lut.validate import validate_table
+    from hwnas.workflows.lut import validate as workflow
 
-    found = validate_table(
-        workspace,
-        target,
-        space,
-        TerminalReporter(),
-        fresh=fresh,
-        networks=networks,
-        seed=seed,
-        confidence=confidence,
-    )
-    if json:
-        print_json(found.to_json())
-    else:
-        _show(found)
+    found = workflow.validate(options, TerminalReporter())
+    print_json(found.to_json()) if json else _show(found)
     if not found.passed:
         raise typer.Exit(1)
 
@@ -69,11 +42,7 @@ def _show(found: Validated) -> None:
     out.print(
         f"{told['target']}, {told['space']} ({told['precision']}), {told['networks']} {kind}:"
     )
-    out.print(
-        f"MAPE {told['mape']:.2%}, within 5%: {told['within_5pct']:.0%}, within 10%: "
-        f"{told['within_10pct']:.0%}, Kendall tau {told['kendall_tau']:.3f}, worst "
-        f"{told['worst']:.1%}"
-    )
+    out.print(f"MAPE {told['mape']:.2%}, {spread(told)}")
     out.print(
         f"upper bound (+{told['margin']:.1%}, for at least {told['confidence']:.0%} with "
         f"{told['margin_certainty']:.0%} certainty) holds for {told['coverage']:.0%}"

@@ -1,0 +1,1 @@
+"""`hwnas data ...`: what a data set was read as."""

@@ -1,0 +1,215 @@
+"""A table of what runs on this machine or at its cable, or an estimate without any device."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hwnas.device import describe_host
+from hwnas.errors import TableError, UserError
+from hwnas.harness import measure_command
+from hwnas.lut.storage import load
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hwnas.device import DeviceProfile
+    from hwnas.lut.table import Table
+    from hwnas.profiler.energy import PowerSource
+    from hwnas.progress import Reporter
+    from hwnas.targets.backend import Backend
+    from hwnas.workflows.profile.profiled import Profiled, Profiling
+
+
+@dataclass(frozen=True, slots=True)
+class MeterLog:
+    """The log of an external power meter.
+
+    Attributes:
+        path: CSV; may appear while the profile runs, or after it.
+        offset_s: added to its timestamps.
+        block_s: seconds that each part runs for the meter, or None for the default.
+    """
+
+    path: Path
+    offset_s: float = 0.0
+    block_s: float | None = None
+
+
+def profile_here(
+    profiling: Profiling,
+    *,
+    fresh: bool = False,
+    require_device: bool = False,
+    meter_log: MeterLog | None = None,
+) -> Profiled:
+    """Measure the target where it can be measured here, else estimate; write the table.
+
+    Args:
+        profiling: what is profiled.
+        fresh: do not go on with an interrupted profile.
+        require_device: fail rather than estimate.
+        meter_log: of an external power meter.
+
+    Raises:
+        UserError: the workspace cannot be written, the runtime is missing, or there is neither
+            a device nor anything to estimate from.
+    """
+    profile = profiling.profile
+    if profile.local:
+        backend = _backend_of(profile)
+        profiling.require_writable()
+        table = _measured(profiling, backend, fresh=fresh, meter_log=meter_log)
+    elif meter_log is not None:
+        raise UserError(
+            f"--power-log needs parts that run on this machine, but {profile.title} is another one."
+        )
+    elif require_device:
+        table = _attached(profiling, fresh=fresh)
+    else:
+        from hwnas.profiler.estimated import estimate_table
+
+        profiling.require_writable()
+        table = estimate_table(profile, profiling.space)
+    return profiling.save(table)
+
+
+def _attached(profiling: Profiling, *, fresh: bool) -> Table:
+    """Measure a device that this machine itself reaches: an iPhone, from a Mac.
+
+    Raises:
+        UserError: there is none, or none of this kind is reached.
+    """
+    profile, space, reporter = profiling.profile, profiling.space, profiling.reporter
+    how = measure_command(profile.name, profile.harness)
+    if (profile.harness, profile.export_format) != ("ios", "mlprogram"):
+        raise UserError(f"{profile.title} is another machine. Measure it: {how}")
+    from hwnas.bundle.models import maker_of
+    from hwnas.profiler.phone_clock import PhoneClock
+    from hwnas.profiler.protocol import Profiler
+    from hwnas.targets.apple.benchmarker import attached_phone
+
+    maker = maker_of(profile)
+    phone = attached_phone(profile.compute_units, how)
+    reporter.warn(
+        "a phone at the cable rests for seconds between two runs, which may make them slower than "
+        f"in an app, and a profile takes many hours. The app does it better: {how}"
+    )
+    with closing(phone):
+        clock = PhoneClock(space, maker, phone)
+        profiler = Profiler(profile, space, clock, reporter)
+        return profiler.run(profiling.unfinished(".jsonl"), fresh=fresh)
+
+
+def _measured(
+    profiling: Profiling, backend: Backend, *, fresh: bool, meter_log: MeterLog | None
+) -> Table:
+    """Measure everything, or only what an earlier profile left unstable."""
+    finished = None if fresh or meter_log else _finished(profiling, backend)
+    if finished is None:
+        return _everything(profiling, backend, fresh=fresh, meter_log=meter_log)
+    folder, reporter = profiling.folder, profiling.reporter
+    unstable = sum(row.unstable for row in finished.rows.values())
+    if not unstable:
+        reporter.info(
+            f"{folder} was measured here on {finished.meta['created']} and none of its parts "
+            "is unstable: nothing to do. --fresh measures everything again."
+        )
+        return finished
+    from hwnas.profiler.refit import replace_unstable
+
+    reporter.info(
+        f"{unstable} of {len(finished.rows)} parts of {folder} are unstable: only they are "
+        "replaced. --fresh measures everything again."
+    )
+    partial = profiling.unfinished(".parts.jsonl")
+    return replace_unstable(finished, profiling.profile, backend, reporter, partial)
+
+
+def _finished(profiling: Profiling, backend: Backend) -> Table | None:
+    """Return the table that an earlier profile of the same set-up made, if there is one."""
+    if profiling.unfinished(".jsonl").exists() or not profiling.folder.is_dir():
+        return None
+    try:
+        table = load(profiling.folder)
+    except TableError:
+        return None
+    made = {
+        "source": "measured",
+        "device": describe_host(),
+        "runtime": {"name": backend.name, "version": backend.version()},
+        "precision": profiling.profile.precision,
+        "threads": profiling.profile.threads,
+    }
+    same = all(table.meta[name] == value for name, value in made.items())
+    return table if same and table.calibration else None
+
+
+def _everything(
+    profiling: Profiling, backend: Backend, *, fresh: bool, meter_log: MeterLog | None
+) -> Table:
+    from hwnas.profiler.clock import LocalClock
+    from hwnas.profiler.energy import EnergyProfiler
+    from hwnas.profiler.protocol import Profiler
+
+    profile, space, reporter = profiling.profile, profiling.space, profiling.reporter
+    power = power_source(profile, meter_log, reporter)
+
+    def with_energies(table: Table) -> Table:
+        if power is None:
+            return table
+        energies = EnergyProfiler(profile, backend, power, reporter)
+        return energies.complete(table, profiling.unfinished(".power.jsonl"), fresh=fresh)
+
+    clock = LocalClock(space, backend, profile.threads)
+    profiler = Profiler(profile, space, clock, reporter)
+    return profiler.run(profiling.unfinished(".jsonl"), fresh=fresh, finish=with_energies)
+
+
+def _backend_of(profile: DeviceProfile) -> Backend:
+    """Return what runs the target here, installed and ready."""
+    from hwnas.targets.backend import local_backend
+
+    backend = local_backend(profile.runtime, profile.precision, profile.python)
+    if backend is None:
+        raise UserError(
+            f"profiles/{profile.name}.toml says local = true, but {profile.runtime!r} in "
+            f"{profile.precision} does not run on this machine."
+        )
+    backend.version()
+    return backend
+
+
+def power_source(
+    profile: DeviceProfile, meter_log: MeterLog | None, reporter: Reporter, root: Path | None = None
+) -> PowerSource | None:
+    """Return what tells the power: the meter's log, else a counter of this machine, else None.
+
+    A counter that is there but cannot be used is told once.
+
+    Args:
+        profile: the target.
+        meter_log: of an external power meter.
+        reporter: told what cannot be used.
+        root: /sys/class, unless in a test.
+
+    Raises:
+        UserError: the log is there and not right, or a sensor that the profile names is missing.
+    """
+    from hwnas.energy.counter import SYSFS, survey
+    from hwnas.energy.log import check_log
+    from hwnas.profiler.energy import PowerSource, table_energy
+
+    if meter_log is not None:
+        power = PowerSource(
+            log=meter_log.path, offset_s=meter_log.offset_s, block_s=meter_log.block_s
+        )
+        check_log(meter_log.path, power.seconds)
+        return power
+    found = survey(root or SYSFS, profile.power_sensors)
+    if found.counters:
+        return PowerSource(found.counters[0])
+    for problem in found.unusable:
+        reporter.info(f"energy is {table_energy(profile)}: {problem}")
+    return None
