@@ -23,9 +23,9 @@ import agent_server
 import agents
 import numpy as np
 
-from hwnas.agent.address import Listen
 from hwnas.agent.host import Files, Host
-from hwnas.agent.models import ModelFiles
+from hwnas.agent.http.address import Listen
+from hwnas.agent.model_files import ModelFiles
 from hwnas.profiler.recording import Recording, TimedRound, open_rounds, rounds_done
 from hwnas.progress import Silent
 from hwnas.resources import shipped
@@ -76,9 +76,9 @@ def host(folder: Path, port: int) -> None:
         missing = [(job, job.rounds - rounds_done(recording, job.number)) for job in JOBS]
         due = [job.model_copy(update={"rounds": n}) for job, n in missing if n > 0]
         for job, following in zip(due, [*due[1:], None], strict=True):
-            side.ask(agents.work(job))
+            side.session.ask(agents.work(job))
             if following is not None:
-                side.announce(agents.work(following))
+                side.session.announce(agents.work(following))
             with side.result() as result:
                 for samples in result.rounds:
                     recording.append((job.number, samples))

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import agents
 
-from hwnas.agent.address import Listen
 from hwnas.agent.host import Files, Host
-from hwnas.agent.limits import Limits
-from hwnas.agent.models import ModelFiles
-from hwnas.agent.state import write_state
+from hwnas.agent.http.address import Listen
+from hwnas.agent.http.limits import Limits
+from hwnas.agent.model_files import ModelFiles
+from hwnas.agent.session.state import write_state
 from hwnas.agent.wire import Offer
 from hwnas.progress import Silent
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from hwnas.agent.address import Certificate
+    from hwnas.agent.http.address import Certificate
 
 QUICK = Limits(
     headers_s=0.6,

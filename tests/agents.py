@@ -8,10 +8,10 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from hwnas.agent.auth import token_hash
-from hwnas.agent.state import State
-from hwnas.agent.wire import VERSION, Ask, Delivery, Hello, Offer
-from hwnas.agent.work import Brief, Work
+from hwnas.agent.http.auth import token_hash
+from hwnas.agent.session.demand import Work
+from hwnas.agent.session.state import State
+from hwnas.agent.wire import VERSION, Ask, Brief, Delivery, Hello, Offer
 from hwnas.bundle.manifest import Job, Protocol, Setup, TensorFacts, TimedModel
 from hwnas.bundle.results import RanModel
 

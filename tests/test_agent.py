@@ -16,7 +16,7 @@ import pytest
 from agent_server import Told
 from bundles import HARNESS, SPACE, WITHOUT_HWNAS, small_plan
 
-from hwnas.agent.address import Certificate, Listen, is_private, url
+from hwnas.agent.http.address import Certificate, Listen, is_private, url
 from hwnas.device import describe_host, find_target
 from hwnas.errors import UserError
 from hwnas.lut.storage import load

@@ -16,10 +16,10 @@ import agents
 import pytest
 from agent_server import BEARER, JSON, QUICK, Served, serving
 
-from hwnas.agent.auth import new_token, require_token, token_hash
-from hwnas.agent.refusal import Refused
-from hwnas.agent.request_log import LARGEST_LOG, Entry, RequestLog
-from hwnas.agent.work import Work
+from hwnas.agent.http.auth import new_token, require_token, token_hash
+from hwnas.agent.http.request_log import LARGEST_LOG, Entry, RequestLog
+from hwnas.agent.session.demand import Work
+from hwnas.agent.wire import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +50,7 @@ def idle(shared: Served) -> Served:
 @pytest.fixture
 def offer(host: Served) -> Offer:
     """A job that the device has in work."""
-    host.host.ask(agents.work(agents.jobs(1)[0]))
+    host.host.session.ask(agents.work(agents.jobs(1)[0]))
     return host.next(host.pair())
 
 
@@ -133,7 +133,7 @@ def test_a_replayed_result_is_a_duplicate_and_counts_once(host: Served, offer: O
 
 
 def _nothing_was_taken(host: Served, offer: Offer) -> None:
-    assert host.host._session.collect(0) is None
+    assert host.host.session.collect(0) is None
     deliver(host, offer)
 
 
@@ -264,7 +264,7 @@ def test_messages_hold_what_they_should_and_nothing_else(
     told = agents.hello().model_dump(mode="json", by_alias=True) | change
     status, answer = idle.call("POST", "/v1/session", told)
     assert (status, answer["error"]) == (400, "document")
-    assert idle.host.known is None
+    assert idle.host.session.state.paired is None
 
 
 def test_another_version_is_told_so(idle: Served) -> None:
@@ -467,5 +467,5 @@ def test_the_log_does_not_grow_without_end(tmp_path: Path) -> None:
 
 def test_a_job_with_no_networks_is_asked_and_answered_too(host: Served) -> None:
     job = agents.jobs(1, networks=0)[0]
-    host.host.ask(Work(job, {}))
+    host.host.session.ask(Work(job, {}))
     deliver(host, host.next(host.pair()))

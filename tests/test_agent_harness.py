@@ -18,7 +18,7 @@ from agent_processes import HARNESS, load_harness
 from agent_server import Served, serving
 from bundles import WITHOUT_HWNAS
 
-from hwnas.agent.address import Certificate
+from hwnas.agent.http.address import Certificate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -183,7 +183,7 @@ def test_a_result_that_was_not_delivered_is_delivered_after_a_restart(
     asked, job = started(host, tmp_path), agents.jobs(1)[0]
     for name in job.networks:
         host.models.add(agents.content(name))
-    host.host.ask(agents.work(job))
+    host.host.session.ask(agents.work(job))
     put_aside = harness.Store.put_aside
 
     def ends(store: Any, path: str, message: Any) -> None:
@@ -214,14 +214,14 @@ def test_a_board_that_has_to_stop_says_why_on_both_sides(
 
     harness.Bench._wait_until_cool = too_warm
     job = agents.jobs(1, networks=0)[0]
-    host.host.ask(agents.work(job))
+    host.host.session.ask(agents.work(job))
     with pytest.raises(harness.Problem, match="does not cool"):
         harness.run_agent(started(host, tmp_path))
     assert "the device has stopped: this board does not cool?[31m down" in host.told.lines[-1]
 
 
 def test_a_result_for_another_host_is_dropped(host: Served, side: Any, store: Any) -> None:
-    host.host.ask(agents.work(agents.jobs(1)[0]))
+    host.host.session.ask(agents.work(agents.jobs(1)[0]))
     offer = host.next(host.pair())
     store.put_aside("/v1/results", agents.delivery_json(offer) | {"lease": "0" * 32})
     store.deliver(side)

@@ -21,7 +21,7 @@ import agents
 import pytest
 from agent_processes import JOBS, read_recording
 
-from hwnas.agent.state import write_state
+from hwnas.agent.session.state import write_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,11 +12,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from hwnas.agent.demand import MOST_REFUSALS
-from hwnas.agent.refusal import Refused
-from hwnas.agent.session import Session
-from hwnas.agent.state import State, read_state, write_state
-from hwnas.agent.work import PowerWork
+from hwnas.agent.session.demand import MOST_REFUSALS, PowerWork
+from hwnas.agent.session.session import Session
+from hwnas.agent.session.state import State, read_state, write_state
+from hwnas.agent.wire import Refused
 from hwnas.bundle.results import Power, PowerBlock
 from hwnas.errors import UserError
 

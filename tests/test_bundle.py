@@ -15,9 +15,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from hwnas.bundle import probe
-from hwnas.bundle.check import parse, read_manifest, read_results
+from hwnas.bundle.check import check_results, merged, parse, read_manifest, read_results
 from hwnas.bundle.manifest import Manifest
-from hwnas.bundle.merge import check_results, merged
 from hwnas.bundle.results import Conditions, Device, JobResult, RanModel, Results, Runtime
 from hwnas.bundle.write import identity
 from hwnas.errors import UserError

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hwnas.agent.address import is_private, url
-from hwnas.agent.auth import new_token, token_hash
-from hwnas.agent.limits import Limits
-from hwnas.agent.request_log import RequestLog
-from hwnas.agent.server import Server
-from hwnas.agent.session import Session
-from hwnas.agent.state import State, read_state, write_state
+from hwnas.agent.http.address import is_private, url
+from hwnas.agent.http.auth import new_token, token_hash
+from hwnas.agent.http.limits import Limits
+from hwnas.agent.http.request_log import RequestLog
+from hwnas.agent.http.server import serving
+from hwnas.agent.session.session import Session
+from hwnas.agent.session.state import State, read_state, write_state
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Iterator
     from pathlib import Path
 
-    from hwnas.agent.address import Certificate
-    from hwnas.agent.models import ModelFiles
-    from hwnas.agent.wire import Hello
-    from hwnas.agent.work import Brief, PowerWork, Work
+    from hwnas.agent.http.address import Certificate
+    from hwnas.agent.model_files import ModelFiles
+    from hwnas.agent.session.demand import PowerWork
+    from hwnas.agent.wire import Brief, Hello
     from hwnas.bundle.results import Conditions, JobResult, Power
     from hwnas.progress import Reporter
 
@@ -77,6 +77,7 @@ class Host:
 
     Attributes:
         token: if it is new, to be shown now and never again.
+        session: told what is asked of the device.
         url: what the device calls, while listening.
     """
 
@@ -106,8 +107,8 @@ class Host:
         state, self.token = open_state(files.state, fresh=fresh, renew=renew)
         self.url = ""
         self._files, self._models, self._reporter = files, models, reporter
-        self._session = Session(brief, state, lambda new: write_state(files.state, new))
-        self._session.on_trouble = self._tell_trouble
+        self.session = Session(brief, state, lambda new: write_state(files.state, new))
+        self.session.on_trouble = self._tell_trouble
         self._told_silent = False
 
     @contextmanager
@@ -134,41 +135,20 @@ class Host:
                 "--tls-cert and --tls-key, or a network of your own."
             )
         log = RequestLog(self._files.log, self._reporter.warn)
-        server = Server(self._session, self._models, log, limits or Limits(), certificate)
-        try:
-            server.start(bound)
+        limits = limits or Limits()
+        with closing(log), serving(bound, self.session, self._models, log, limits, certificate):
             yield
-        finally:
-            server.stop()
-            log.close()
-
-    @property
-    def known(self) -> Hello | None:
-        """The device, if there is one yet."""
-        return self._session.state.paired
 
     @property
     def conditions(self) -> list[Conditions]:
         """How the device was before and after every job that is on record."""
-        return [each for lease in self._session.state.leases for each in lease.conditions]
+        return [each for lease in self.session.state.leases for each in lease.conditions]
 
     def device(self) -> Hello:
         """Return the device, once there is one."""
-        while (hello := self.known) is None:
-            self._session.wait_for(lambda state: state.paired is not None, TICK_S)
+        while (hello := self.session.state.paired) is None:
+            self.session.wait_for(lambda state: state.paired is not None, TICK_S)
         return hello
-
-    def begin_anew(self) -> None:
-        """Forget what the device did: nothing is on record."""
-        self._session.begin_anew()
-
-    def announce(self, work: Work) -> None:
-        """Let the device begin a job before it is asked; it must be the next one that is."""
-        self._session.announce(work)
-
-    def ask(self, work: Work) -> None:
-        """Want a job done; see `result`."""
-        self._session.ask(work)
 
     @contextmanager
     def result(self) -> Iterator[JobResult]:
@@ -179,23 +159,23 @@ class Host:
         Raises:
             UserError: the device keeps giving wrong results.
         """
-        while (result := self._session.collect(TICK_S)) is None:
+        while (result := self.session.collect(TICK_S)) is None:
             self._mind_silence()
         self._told_silent = False
         yield result
-        self._session.confirm()
+        self.session.confirm()
 
     def power(self, work: PowerWork) -> Power | None:
         """Return the power of models, or None where the device has no counter."""
-        self._session.ask_power(work)
-        while not self._session.wait_for(lambda state: state.power_known, TICK_S):
+        self.session.ask_power(work)
+        while not self.session.wait_for(lambda state: state.power_known, TICK_S):
             self._mind_silence()
-        return self._session.state.power
+        return self.session.state.power
 
     def finish(self) -> None:
         """Tell the device that all is done, and forget it."""
-        self._session.finish()
-        self._session.wait_until_told(FAREWELL_S)
+        self.session.finish()
+        self.session.wait_until_told(FAREWELL_S)
         self._models.remove()
         self._files.state.unlink(missing_ok=True)
         with suppress(OSError):  # others are at work there
@@ -205,7 +185,7 @@ class Host:
         self._reporter.warn(f"the device has stopped: {reason}. Start it again there; it goes on.")
 
     def _mind_silence(self) -> None:
-        heard = self._session.last_heard
+        heard = self.session.last_heard
         if heard is None or self._told_silent or time.monotonic() - heard < SILENT_S:
             return
         self._told_silent = True

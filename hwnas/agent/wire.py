@@ -17,10 +17,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
-from hwnas.agent.refusal import LONGEST_REASON, Refused
-from hwnas.bundle.fields import Name
+from hwnas.bundle.fields import Name, Record
 from hwnas.bundle.manifest import Job, Protocol, Setup, TimedModel
 from hwnas.bundle.results import Device, JobResult, Power, RanModel, Runtime
 
@@ -28,18 +27,13 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 VERSION: Literal["hwnas-agent/1"] = "hwnas-agent/1"
+LONGEST_REASON = 400
 
 Id: TypeAlias = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 """128 random bits."""
 
 
-class Message(BaseModel):
-    """Immutable, and with nothing in it that it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
-
-
-class Wanted(Message):
+class Wanted(Record):
     """What a device has to have, before it offers itself.
 
     Attributes:
@@ -51,7 +45,7 @@ class Wanted(Message):
     setup: Setup
 
 
-class Hello(Message):
+class Hello(Record):
     """A device offers itself.
 
     Attributes:
@@ -67,28 +61,36 @@ class Hello(Message):
     runtime: Runtime
 
 
-class Welcome(Message):
-    """The host takes the device.
+class Brief(Record):
+    """What every device is told at the start.
 
     Attributes:
-        schema_version: of this protocol.
-        session: to be told with every question; a later Hello of the same device ends it.
         setup: what decides a time beside the model.
         protocol: how everything is timed.
         suffix: of the model files, such as ".tflite".
         panel: models that are in every round, by name.
     """
 
-    schema_version: Annotated[Literal["hwnas-agent/1"], Field(alias="schema")] = VERSION
-    session: Id
     setup: Setup
     protocol: Protocol
     suffix: str
     panel: dict[Name, TimedModel]
 
 
-class Ask(Message):
-    """What is next?
+class Welcome(Brief):
+    """The host takes the device.
+
+    Attributes:
+        schema_version: of this protocol.
+        session: to be told with every question; a later Hello of the same device ends it.
+    """
+
+    schema_version: Annotated[Literal["hwnas-agent/1"], Field(alias="schema")] = VERSION
+    session: Id
+
+
+class Speaker(Record):
+    """Which device speaks, and which harness of it.
 
     Attributes:
         device_id: as in `Hello`.
@@ -99,7 +101,11 @@ class Ask(Message):
     session: Id
 
 
-class Offer(Message):
+class Ask(Speaker):
+    """What is next?"""
+
+
+class Offer(Record):
     """What is to be done next.
 
     Attributes:
@@ -115,10 +121,10 @@ class Offer(Message):
     lease: Id | None = None
     job: Job | None = None
     order: tuple[Name, ...] = ()
-    models: dict[Name, TimedModel] = {}
+    models: dict[Name, TimedModel] = Field(default_factory=dict)
 
 
-class Delivery(Message):
+class Delivery(Record):
     """A job is done.
 
     Attributes:
@@ -134,35 +140,27 @@ class Delivery(Message):
     models: Annotated[dict[Name, RanModel], Field(max_length=2_000)]
 
 
-class PowerDelivery(Message):
+class PowerDelivery(Speaker):
     """Power was measured, or cannot be on this device.
 
     Attributes:
-        device_id: as in `Hello`.
-        session: as in `Welcome`.
         power: None: there is no counter that moves.
     """
 
-    device_id: Id
-    session: Id
     power: Power | None
 
 
-class Trouble(Message):
+class Trouble(Speaker):
     """The device has to stop, and a person has to see to it.
 
     Attributes:
-        device_id: as in `Hello`.
-        session: as in `Welcome`.
         reason: a line for people.
     """
 
-    device_id: Id
-    session: Id
     reason: Annotated[str, Field(max_length=LONGEST_REASON)]
 
 
-class Receipt(Message):
+class Receipt(Record):
     """The result is on record, and the device may forget it.
 
     Attributes:
@@ -172,7 +170,7 @@ class Receipt(Message):
     status: Literal["accepted", "duplicate"]
 
 
-class Refusal(Message):
+class Refusal(Record):
     """What was wrong.
 
     Attributes:
@@ -184,7 +182,27 @@ class Refusal(Message):
     reason: Annotated[str, Field(max_length=LONGEST_REASON)]
 
 
-Given = TypeVar("Given", bound=Message)
+class Refused(Exception):  # noqa: N818 - an answer rather than an error of this program
+    """An answer with a status from 400 on.
+
+    Attributes:
+        status: of HTTP.
+        code: for programs, such as "superseded".
+        reason: one line for people; what a stranger sent may be part of it, so that it is cut, and
+            whatever could steer a terminal is replaced.
+    """
+
+    def __init__(self, status: int, code: str, reason: str) -> None:
+        self.status, self.code, self.reason = status, code, one_line(reason)
+        super().__init__(self.reason)
+
+
+def one_line(text: str) -> str:
+    """Return a text that is safe to show: one line, not long, nothing but characters."""
+    return "".join(c if c.isprintable() else "?" for c in text[:LONGEST_REASON])
+
+
+Given = TypeVar("Given", bound=Record)
 
 
 def parse(kind: type[Given], body: bytes) -> Given:
@@ -200,12 +218,12 @@ def parse(kind: type[Given], body: bytes) -> Given:
         raise _refused(kind, first) from None
 
 
-def dump(message: Message) -> bytes:
+def dump(message: Record) -> bytes:
     """Return the JSON of a message."""
     return message.model_dump_json(by_alias=True).encode()
 
 
-def _refused(kind: type[Message], first: ErrorDetails) -> Refused:
+def _refused(kind: type[Record], first: ErrorDetails) -> Refused:
     where = ".".join(str(step) for step in first["loc"])
     if where == "schema" and first["type"] == "literal_error":
         spoken = str(first["input"])[:40]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from hwnas.bundle import probe
+from hwnas.bundle.fields import difference
 from hwnas.bundle.manifest import Manifest
 from hwnas.bundle.results import Results
 from hwnas.bundle.write import identity
@@ -126,3 +127,76 @@ def check_job(job: Job, panel: Collection[str], result: JobResult, where: str) -
                 f"{where}: job {job.number} times {name} {found[name]} times in a round, and "
                 f"{wanted[name]} was asked for."
             )
+
+
+def check_results(manifest: Manifest, results: Results, where: str) -> None:
+    """Check results against what was asked.
+
+    Args:
+        manifest: of the bundle.
+        results: of a device, complete or not.
+        where: their file, for messages.
+
+    Raises:
+        UserError: they are of another bundle, another set-up or other models, or a job was not
+            done as asked.
+    """
+    if results.bundle != manifest.bundle:
+        raise UserError(
+            f"{where} is of bundle {results.bundle}, not of {manifest.bundle}: take the manifest "
+            "and the results from the same folder."
+        )
+    if (differs := difference(results.setup, manifest.setup)) is not None:
+        name, ran, asked = differs
+        raise UserError(f"{where}: the device ran with {name} {ran}, and {asked} was asked for.")
+    jobs = {job.number: job for job in manifest.jobs}
+    for result in results.jobs:
+        if result.number not in jobs:
+            raise UserError(f"{where}: there is no job {result.number} in this bundle.")
+        check_job(jobs[result.number], manifest.panel, result, where)
+    done = [jobs[result.number] for result in results.jobs]
+    ran_names = {
+        *(name for job in done for name in job.networks),
+        *(manifest.panel if done else ()),
+    }
+    check_models(manifest.models, results.models, ran_names, where)
+    if results.power and tuple(b.name for b in results.power.blocks) != manifest.power:
+        raise UserError(f"{where}: its power readings are not those that were asked for.")
+
+
+def merged(earlier: Results, later: Results, where: str) -> Results:
+    """Return both together; a job that is in both counts once.
+
+    Args:
+        earlier: checked.
+        later: checked, of the same bundle.
+        where: the file of `later`, for messages.
+
+    Raises:
+        UserError: they are of two devices or runtimes, or differ in a job.
+    """
+    for what in ("device", "runtime"):
+        if (differs := difference(getattr(earlier, what), getattr(later, what))) is not None:
+            name, before, now = differs
+            raise UserError(
+                f"{where}: {what} {name} {now!r}, but the results taken in before say {before!r}: "
+                "one table describes one device. --fresh drops the earlier ones."
+            )
+    known = {job.number: job for job in earlier.jobs}
+    new = []
+    for job in later.jobs:
+        if job.number not in known:
+            known[job.number] = job
+            new.append(job)
+        elif known[job.number].rounds != job.rounds:
+            raise UserError(
+                f"{where}: job {job.number} was taken in before with other times. If the device "
+                "did all jobs again, --fresh drops the earlier ones."
+            )
+    return later.model_copy(
+        update={
+            "models": {**earlier.models, **later.models},
+            "jobs": [*earlier.jobs, *new],
+            "power": later.power or earlier.power,
+        }
+    )

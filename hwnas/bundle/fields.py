@@ -6,7 +6,7 @@ numbers that are not finite or not possible, and lists and texts beyond their li
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -28,3 +28,10 @@ class Record(BaseModel):
     """Immutable, and with nothing in it that it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
+
+
+def difference(before: Record, now: Record) -> tuple[str, Any, Any] | None:
+    """Return the first field in which two records of a kind differ, and both values of it."""
+    old, new = before.model_dump(), now.model_dump()
+    changed = ((name, value, new[name]) for name, value in old.items() if new[name] != value)
+    return next(changed, None)

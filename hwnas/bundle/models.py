@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from functools import partial
+from typing import TYPE_CHECKING
 
 from hwnas.bundle import probe
 from hwnas.bundle.manifest import TensorFacts, TimedModel
@@ -14,6 +16,9 @@ from hwnas.targets.device_models import device_models
 from hwnas.targets.shared.artifact import Artifact
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -24,106 +29,64 @@ if TYPE_CHECKING:
     from hwnas.targets.shared.interface import Interface
 
 
+SPARE = 1.1
+"""Room that is asked for, as a multiple of the weights."""
 HALF_TOLERANCE = 0.2
 """Where Core ML may use the GPU or the Neural Engine. They compute in float16 whatever the file
 says (Apple, "Typed Execution"), each in an order of its own: a change of 5e-4 of every weight, half
 of float16's last place, moves the output of 139 operations with random weights by 0.03."""
 
 
-class Maker(Protocol):
-    """Makes models of one format and precision."""
-
-    @property
-    def form(self) -> str:
-        """The format, as in `--format`."""
-
-    @property
-    def suffix(self) -> str:
-        """Of the files."""
-
-    def make(self, graph: Graph) -> tuple[Artifact, TimedModel]:
-        """Return a model with random weights, and what a device should say of it."""
-
-
 @dataclass(frozen=True, slots=True)
-class RunHere:
-    """Models whose runtime runs on this machine too, which tells what they should give."""
-
-    backend: Backend
-
-    @property
-    def form(self) -> str:
-        """The format, as in `--format`."""
-        return self.backend.form
-
-    @property
-    def suffix(self) -> str:
-        """Of the files."""
-        return f".{self.backend.form}"
-
-    def make(self, graph: Graph) -> tuple[Artifact, TimedModel]:
-        """Return a model with random weights, and what a device should say of it."""
-        model = self.backend.emit(graph, random_weights(graph, seed=0))
-        session = self.backend.load(model, 1)
-        face = session.interface
-        output = session.respond(probe.given(face.input_shape, face.input_dtype))
-        artifact = Artifact.single(model)
-        tolerance = probe.TOLERANCES[self.backend.precision]
-        return artifact, _timed(artifact, face, output, tolerance)
-
-
-@dataclass(frozen=True, slots=True)
-class RunElsewhere:
-    """Models whose runtime runs on devices only; an executor of the format tells their outputs.
+class Maker:
+    """Makes models of one format and precision.
 
     Attributes:
-        models: of the runtime.
-        tolerance: how far a device may be off.
+        form: the format, as in `--format`.
+        suffix: of the files.
+        tolerance: how far the output on a device may be off.
+        answered: a graph to its model with random weights, what that reads and writes, and what it
+            gives for `probe.given`: by its runtime, or an executor of the format where only devices
+            have that.
     """
 
-    models: DeviceModels
+    form: str
+    suffix: str
     tolerance: float
-
-    @property
-    def form(self) -> str:
-        """The format, as in `--format`."""
-        return self.models.form
-
-    @property
-    def suffix(self) -> str:
-        """Of the files."""
-        return self.models.suffix
+    answered: Callable[[Graph], tuple[Artifact, Interface, NDArray[np.generic]]]
 
     def make(self, graph: Graph) -> tuple[Artifact, TimedModel]:
         """Return a model with random weights, and what a device should say of it."""
-        artifact = self.models.emit(graph, random_weights(graph, seed=0))
-        face = self.models.interface(graph)
-        values = probe.given(face.input_shape, face.input_dtype)
-        output = self.models.execute(graph, artifact, values)
-        return artifact, _timed(artifact, face, output, self.tolerance)
+        artifact, face, output = self.answered(graph)
+        return artifact, TimedModel(
+            sha256=artifact.sha256,
+            size_bytes=artifact.size_bytes,
+            input=_tensor(face.input_shape, face.input_dtype),
+            output=_tensor(face.output_shape, face.output_dtype),
+            expected=probe.sampled(output),
+            tolerance=self.tolerance,
+        )
 
 
-def _timed(
-    artifact: Artifact, face: Interface, output: NDArray[np.generic], tolerance: float
-) -> TimedModel:
-    return TimedModel(
-        sha256=artifact.sha256,
-        size_bytes=artifact.size_bytes,
-        input=_tensor(face.input_shape, face.input_dtype),
-        output=_tensor(face.output_shape, face.output_dtype),
-        expected=probe.sampled(output),
-        tolerance=tolerance,
-    )
+def _by_runtime(backend: Backend, graph: Graph) -> tuple[Artifact, Interface, NDArray[np.generic]]:
+    model = backend.emit(graph, random_weights(graph, seed=0))
+    session = backend.load(model, 1)
+    face = session.interface
+    output = session.respond(probe.given(face.input_shape, face.input_dtype))
+    return Artifact.single(model), face, output
+
+
+def _by_executor(
+    models: DeviceModels, graph: Graph
+) -> tuple[Artifact, Interface, NDArray[np.generic]]:
+    artifact = models.emit(graph, random_weights(graph, seed=0))
+    face = models.interface(graph)
+    values = probe.given(face.input_shape, face.input_dtype)
+    return artifact, face, models.execute(graph, artifact, values)
 
 
 def _tensor(shape: tuple[int, ...], dtype: str) -> TensorFacts:
     return TensorFacts.model_validate({"shape": shape, "dtype": dtype})
-
-
-def _tolerance(profile: DeviceProfile) -> float:
-    """Return how far an output may be off on a device."""
-    stored = probe.TOLERANCES[profile.precision]
-    return stored if profile.compute_units == "cpu" else max(stored, HALF_TOLERANCE)
 
 
 def maker_of(profile: DeviceProfile) -> Maker:
@@ -135,14 +98,23 @@ def maker_of(profile: DeviceProfile) -> Maker:
     """
     # tflite-runtime reads the files of its successor, which runs here without a Python of its own.
     runtime = "tflite" if profile.runtime == "tflite-runtime" else profile.runtime
-    backend = local_backend(runtime, profile.precision)
-    if backend is None:
-        elsewhere = device_models(profile.runtime, profile.export_format, profile.precision)
-        if elsewhere is not None:
-            return RunElsewhere(elsewhere, _tolerance(profile))
+    tolerance = probe.TOLERANCES[profile.precision]
+    if (backend := local_backend(runtime, profile.precision)) is not None:
+        backend.version()
+        return Maker(backend.form, f".{backend.form}", tolerance, partial(_by_runtime, backend))
+    models = device_models(profile.runtime, profile.export_format, profile.precision)
+    if models is None:
         raise UserError(
             f"profiles/{profile.name}.toml: nothing here makes models for {profile.runtime} in "
             f"{profile.precision} that can be timed on a device."
         )
-    backend.version()
-    return RunHere(backend)
+    if profile.compute_units != "cpu":
+        tolerance = max(tolerance, HALF_TOLERANCE)
+    return Maker(models.form, models.suffix, tolerance, partial(_by_executor, models))
+
+
+def room(folder: Path, graphs: Iterable[Graph]) -> tuple[float, float]:
+    """Return the GB that the models of graphs need in a folder, and those that are free there."""
+    needed = SPARE * sum(4 * graph.params for graph in graphs)
+    place = next(each for each in folder.absolute().parents if each.exists())
+    return needed / 1e9, shutil.disk_usage(place).free / 1e9

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-import shutil
 from typing import TYPE_CHECKING, Any
 
 from hwnas import __version__
 from hwnas.bundle.manifest import MANIFEST_FILE, Manifest
+from hwnas.bundle.models import room
 from hwnas.bundle.results import RESULTS_FILE
 from hwnas.errors import UserError
 from hwnas.files import fingerprint, new_folder, write_text
@@ -16,14 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from hwnas.bundle.manifest import Job, NetworkPlan, Protocol, Setup, TimedModel
+    from hwnas.bundle.manifest import TimedModel
     from hwnas.bundle.models import Maker
     from hwnas.graph import Graph
     from hwnas.progress import Reporter
 
 MODELS = "models"
-SPARE = 1.1
-"""Room that is asked for, as a multiple of the weights."""
 NOT_IN_THE_HASH = ("bundle", "created", "hwnas")
 
 
@@ -32,14 +30,7 @@ def write_bundle(
     graphs: Mapping[str, Graph],
     maker: Maker,
     reporter: Reporter,
-    *,
-    setup: Setup,
-    geometry: Mapping[str, str | int | float],
-    protocol: Protocol,
-    plan: NetworkPlan,
-    panel: tuple[str, ...],
-    jobs: tuple[Job, ...],
-    power: tuple[str, ...],
+    **content: Any,
 ) -> Manifest:
     """Write everything that a device needs, whole or not at all; return the manifest.
 
@@ -48,13 +39,7 @@ def write_bundle(
         graphs: by name, of all that is named elsewhere.
         maker: of the models.
         reporter: is shown progress.
-        setup: see `Manifest`, as for the rest.
-        geometry: of the space.
-        protocol: of timing.
-        plan: what the networks are for.
-        panel: names.
-        jobs: batches.
-        power: order of what runs for a power counter.
+        content: fields of `Manifest` that say what is asked.
 
     Raises:
         UserError: the place cannot be written, is taken, or has too little room.
@@ -63,18 +48,15 @@ def write_bundle(
     _require_room(folder, graphs)
     with new_folder(folder) as temporary:
         models = _write_models(temporary / MODELS, graphs, maker, reporter)
-        content: dict[str, Any] = {
-            "geometry": dict(geometry),
-            "setup": setup,
-            "protocol": protocol,
-            "plan": plan,
-            "panel": panel,
-            "models": models,
-            "suffix": maker.suffix,
-            "jobs": jobs,
-            "power": power,
-        }
-        manifest = _identified(content)
+        draft = Manifest(
+            bundle="-",
+            created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+            hwnas=__version__,
+            models=models,
+            suffix=maker.suffix,
+            **content,
+        )
+        manifest = draft.model_copy(update={"bundle": identity(draft)})
         write_text(temporary / MANIFEST_FILE, manifest.model_dump_json(by_alias=True, indent=1))
     return manifest
 
@@ -97,13 +79,11 @@ def require_free(folder: Path) -> None:
 
 
 def _require_room(folder: Path, graphs: Mapping[str, Graph]) -> None:
-    needed = SPARE * sum(4 * graph.params for graph in graphs.values())
-    place = next(each for each in folder.absolute().parents if each.exists())
-    free = shutil.disk_usage(place).free
+    needed, free = room(folder, graphs.values())
     if free < needed:
         raise UserError(
-            f"{folder} needs about {needed / 1e9:.1f} GB, but {free / 1e9:.1f} GB are free: name a "
-            "folder on another disk, or time fewer networks (--networks)."
+            f"{folder} needs about {needed:.1f} GB, but {free:.1f} GB are free: name a folder on "
+            "another disk, or time fewer networks (--networks)."
         )
 
 
@@ -119,13 +99,6 @@ def _write_models(
                 artifact.write(path)
             step(1)
     return models
-
-
-def _identified(content: dict[str, Any]) -> Manifest:
-    """Return the manifest with its own hash in it."""
-    created = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-    draft = Manifest(bundle="-", created=created, hwnas=__version__, **content)
-    return draft.model_copy(update={"bundle": identity(draft)})
 
 
 def identity(manifest: Manifest) -> str:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hwnas.agent.address import Certificate, Listen
-from hwnas.agent.models import ModelFiles
-from hwnas.agent.work import Brief, PowerWork
-from hwnas.agent.workshop import Workshop, require_room
-from hwnas.bundle.models import maker_of
+from hwnas.agent.http.address import Certificate, Listen
+from hwnas.agent.model_files import ModelFiles, Workshop
+from hwnas.agent.session.demand import PowerWork
+from hwnas.agent.wire import Brief
+from hwnas.bundle.models import maker_of, room
 from hwnas.errors import MissingPackage, UserError
 from hwnas.harness import ASKING
 from hwnas.profiler.bundled import FromDevice, device_table, protocol_of, setup_of
@@ -29,10 +29,13 @@ except ModuleNotFoundError as error:
     raise MissingPackage(f'--listen needs {error.name}: pip install "hwnas[agent]"') from None
 
 if TYPE_CHECKING:
-    from hwnas.agent.limits import Limits
+    from collections.abc import Mapping
+
+    from hwnas.agent.http.limits import Limits
     from hwnas.bundle.models import Maker
     from hwnas.bundle.results import Power
     from hwnas.device import DeviceProfile
+    from hwnas.graph import Graph
     from hwnas.profiler.plan import Plan
     from hwnas.progress import Reporter
     from hwnas.spaces import RcnetSpace
@@ -86,7 +89,7 @@ def profile_by_agent(
         log=profiling.workspace / "lut" / "agent.log",
     )
     certificate = _certificate(door)
-    require_room(files.models, network_graphs(profiling.space, plan.networks))
+    _require_room(profiling.workspace, network_graphs(profiling.space, plan.networks))
     models = ModelFiles(files.models)
     with (
         closing(Listen.parse(door.address).bind()) as bound,
@@ -126,7 +129,7 @@ def _measured(
     profiler = Profiler(profile, space, DeviceClock(host, workshop, space), reporter)
     recording = open_rounds(recording_file, profiler.identity(plan), fresh=fresh)
     if not recording.entries:
-        host.begin_anew()
+        host.session.begin_anew()
     profiler.time_everything(plan, recording)
     found = FromDevice(
         device=told,
@@ -177,6 +180,15 @@ def _maker(profile: DeviceProfile) -> Maker:
             f"measured through a cable (export/{profile.harness}): use --emit DIR."
         )
     return maker_of(profile)
+
+
+def _require_room(workspace: Path, graphs: Mapping[str, Graph]) -> None:
+    needed, free = room(workspace / "lut", graphs.values())
+    if free < needed:
+        raise UserError(
+            f"{workspace} needs about {needed:.1f} GB for models, but {free:.1f} GB are free: "
+            "choose another --workspace, or time fewer networks (--networks)."
+        )
 
 
 def _certificate(door: Door) -> Certificate | None:

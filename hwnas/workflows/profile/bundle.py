@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hwnas.bundle.check import read_manifest, read_results
+from hwnas.bundle.check import check_results, merged, read_manifest, read_results
 from hwnas.bundle.manifest import MANIFEST_FILE
-from hwnas.bundle.merge import check_results, merged
 from hwnas.bundle.results import RESULTS_FILE
 from hwnas.device import find_target
 from hwnas.errors import UserError
@@ -210,18 +209,12 @@ def _target_of(manifest: Manifest, target: str | None) -> DeviceProfile:
     if target not in (None, setup.target):
         raise UserError(f"these are results of {setup.target}, not of {target}.")
     profile = find_target(setup.target)
-    now: dict[str, object] = {
-        "runtime": profile.runtime,
-        "precision": profile.precision,
-        "threads": profile.threads,
-        "compute_units": profile.compute_units,
-    }
-    asked = setup.model_dump()
-    for name, value in now.items():
-        if asked[name] != value:
+    for name in ("runtime", "precision", "threads", "compute_units"):
+        asked, now = getattr(setup, name), getattr(profile, name)
+        if asked != now:
             raise UserError(
-                f"the bundle was written for {setup.target} with {name} {asked[name]}, and its "
-                f"profile says {value} now: write the bundle again."
+                f"the bundle was written for {setup.target} with {name} {asked}, and its profile "
+                f"says {now} now: write the bundle again."
             )
     return profile
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from hwnas.agent.work import Work
+from hwnas.agent.session.demand import Work
 from hwnas.bundle.manifest import Job
 from hwnas.profiler.bundled import device_place
 from hwnas.profiler.clock import network_graphs
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from hwnas.agent.host import Host
-    from hwnas.agent.workshop import Workshop
+    from hwnas.agent.model_files import Workshop
     from hwnas.bundle.manifest import TimedModel
     from hwnas.measure import Round
     from hwnas.profiler.clock import Batch, Place
@@ -49,7 +49,7 @@ class DeviceClock:
     def rounds(self, batch: Batch) -> Iterator[Round]:
         """Yield the rounds of a batch once the device has done it."""
         future = self._ahead.pop(batch, None) or self._make(batch)
-        self._host.ask(future.result())
+        self._host.session.ask(future.result())
         self._coming = [each for each in self._coming if each != batch]
         for following in self._coming[:1]:
             self._ahead[following] = self._make(following)
@@ -62,7 +62,7 @@ class DeviceClock:
 
         def announce(models: dict[str, TimedModel]) -> Work:
             work = Work(job, models)
-            self._host.announce(work)
+            self._host.session.announce(work)
             return work
 
         return self._workshop.make_ahead(network_graphs(self._space, batch.networks), announce)

@@ -59,15 +59,13 @@ class Listen:
     Attributes:
         host: name or address.
         port: 0: any that is free.
-        certificate: for TLS.
     """
 
     host: str
     port: int
-    certificate: Certificate | None = None
 
     @classmethod
-    def parse(cls, text: str, certificate: Certificate | None = None) -> Listen:
+    def parse(cls, text: str) -> Listen:
         """Read "PORT" (this machine only), "HOST:PORT" or "[IPV6]:PORT".
 
         Raises:
@@ -79,7 +77,7 @@ class Listen:
                 f"--listen {text!r} is not PORT, HOST:PORT or [IPV6]:PORT: for example 8765 for "
                 "this machine only, or 0.0.0.0:8765 for the network."
             )
-        return cls((found["host"] or LOOPBACK).strip("[]"), int(found["port"]), certificate)
+        return cls((found["host"] or LOOPBACK).strip("[]"), int(found["port"]))
 
     def bind(self) -> socket.socket:
         """Return a socket that listens.

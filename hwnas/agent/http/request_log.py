@@ -11,7 +11,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from hwnas.agent.refusal import one_line
+from hwnas.agent.wire import one_line
 from hwnas.errors import UserError
 
 if TYPE_CHECKING:

@@ -17,18 +17,17 @@ import threading
 import time
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from hwnas.agent.demand import Demand, fits
-from hwnas.agent.pairing import require_fit, require_paired
-from hwnas.agent.refusal import Refused, one_line
-from hwnas.agent.state import Lease, State
-from hwnas.agent.wire import Offer, Wanted, Welcome
+from hwnas.agent.session.demand import Demand, fits
+from hwnas.agent.session.pairing import require_fit, require_paired
+from hwnas.agent.session.state import Lease, State
+from hwnas.agent.wire import Offer, Refused, Wanted, Welcome, one_line
 from hwnas.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hwnas.agent.wire import Ask, Delivery, Hello, PowerDelivery, Trouble
-    from hwnas.agent.work import Brief, PowerWork, Work
+    from hwnas.agent.session.demand import PowerWork, Work
+    from hwnas.agent.wire import Ask, Brief, Delivery, Hello, PowerDelivery, Speaker, Trouble
     from hwnas.bundle.results import JobResult
 
 Progress: TypeAlias = Literal["waiting", "verified", "done"]
@@ -83,13 +82,7 @@ class Session:
             if state.out is not None and self._demand.verified is None:
                 state = state.with_status(state.out, "superseded")
             self._update(state)
-            return Welcome(
-                session=session,
-                setup=self._brief.setup,
-                protocol=self._brief.protocol,
-                suffix=self._brief.suffix,
-                panel=dict(self._brief.panel),
-            )
+            return Welcome(session=session, **dict(self._brief))
 
     def next(self, ask: Ask) -> Offer:
         """Return what the device does next, the same until its result is on record.
@@ -98,7 +91,7 @@ class Session:
             Refused: not the paired device, or another harness of it has begun since.
         """
         with self._changed:
-            self._require_latest(ask.device_id, ask.session)
+            self._require_latest(ask)
             if self._finished:
                 self._told = True
                 self._notify()
@@ -145,7 +138,7 @@ class Session:
             Refused: not the paired device, not asked for, or not in the order that was.
         """
         with self._changed:
-            self._require_latest(delivery.device_id, delivery.session)
+            self._require_latest(delivery)
             if self._state.power_known:
                 return False
             power = delivery.power
@@ -163,7 +156,7 @@ class Session:
             Refused: not the paired device, or another harness of it has begun since.
         """
         with self._changed:
-            self._require_latest(told.device_id, told.session)
+            self._require_latest(told)
         self.on_trouble(one_line(told.reason))
 
     @property
@@ -284,7 +277,7 @@ class Session:
         require_paired(device_id, self._state.paired)
         self.last_heard = time.monotonic()
 
-    def _require_latest(self, device_id: str, session: str) -> None:
-        self._require_device(device_id)
-        if session != self._state.session:
+    def _require_latest(self, speaker: Speaker) -> None:
+        self._require_device(speaker.device_id)
+        if speaker.session != self._state.session:
             raise Refused(409, "taken-over", "another harness of this device has taken over")

@@ -1,4 +1,4 @@
-"""The four routes, and how a request waits until the profiler has something to say."""
+"""The routes, and how a request waits until the profiler has something to say."""
 
 from __future__ import annotations
 
@@ -6,34 +6,30 @@ import asyncio
 import re
 from typing import TYPE_CHECKING
 
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import FileResponse, Response
 from starlette.routing import Route, Router
 
-from hwnas.agent.limits import Limits, read_body
-from hwnas.agent.refusal import Refused
+from hwnas.agent.http.limits import Limits, read_body
 from hwnas.agent.wire import (
     Ask,
     Delivery,
     Hello,
-    Message,
     PowerDelivery,
     Receipt,
+    Refused,
     Trouble,
     dump,
     parse,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
-
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
 
-    from hwnas.agent.models import ModelFiles
-    from hwnas.agent.session import Session
+    from hwnas.agent.model_files import ModelFiles
+    from hwnas.agent.session.session import Session
+    from hwnas.bundle.fields import Record
 
-BLOCK_BYTES = 256 << 10
 RANGE = re.compile(r"bytes=(\d{1,18})-")
 
 
@@ -146,44 +142,27 @@ class Application:
         path = self._models.find(request.path_params["sha256"])
         if path is None:
             raise Refused(404, "no-model", "no such model is needed now")
-        size = path.stat().st_size
-        start = _start(request, size)
-        headers = {"Content-Length": str(size - start), "Accept-Ranges": "bytes"}
-        if "range" in request.headers:
-            headers["Content-Range"] = f"bytes {start}-{size - 1}/{size}"
-        return StreamingResponse(
-            _blocks(path, start),
-            206 if "range" in request.headers else 200,
-            headers,
-            media_type="application/octet-stream",
-        )
+        _require_plain_range(request, path.stat().st_size)
+        return FileResponse(path, media_type="application/octet-stream")
 
 
 async def _not_found(_scope: Scope, _receive: Receive, _send: Send) -> None:
     raise Refused(404, "no-path", "no such path: is the harness of another version?")
 
 
-def _answer(message: Message) -> Response:
+def _answer(message: Record) -> Response:
     return Response(dump(message), media_type="application/json")
 
 
-def _start(request: Request, size: int) -> int:
-    """Return the first byte that is wanted; a range of any other kind than "from here on" is none.
+def _require_plain_range(request: Request, size: int) -> None:
+    """Pass a request for a whole file, or for one "from here on", which is all that is served.
 
     Raises:
-        Refused: the range is beyond the file.
+        Refused: the range is of another kind, or beyond the file.
     """
     asked = request.headers.get("range")
     if asked is None:
-        return 0
-    found = RANGE.fullmatch(asked.strip())
+        return
+    found = RANGE.fullmatch(asked)
     if found is None or int(found[1]) >= size:
         raise Refused(416, "range", f"the file has {size} bytes; only bytes=N- is served")
-    return int(found[1])
-
-
-async def _blocks(path: Path, start: int) -> AsyncIterator[bytes]:
-    with path.open("rb") as stream:
-        stream.seek(start)
-        while block := stream.read(BLOCK_BYTES):
-            yield block

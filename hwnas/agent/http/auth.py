@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 import secrets
 
-from hwnas.agent.refusal import Refused
+from hwnas.agent.wire import Refused
 from hwnas.files import sha256
 
 TOKEN_BYTES = 20

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hwnas.agent.refusal import Refused
+from hwnas.agent.wire import Refused
+from hwnas.bundle.fields import difference
 
 if TYPE_CHECKING:
     from hwnas.agent.wire import Hello
@@ -31,9 +32,14 @@ def require_fit(hello: Hello, wanted: str, paired: Hello | None) -> None:
     if paired is None:
         return
     require_paired(hello.device_id, paired)
-    if changed := _difference(paired, hello):
+    changed = difference(paired.device, hello.device) or difference(paired.runtime, hello.runtime)
+    if changed is not None:
+        name, before, now = changed
         raise Refused(
-            409, "changed", f"{changed}: start hwnas profile with --fresh to measure it as it is"
+            409,
+            "changed",
+            f"{name} was {before!r} and is {now!r}: start hwnas profile with --fresh to measure it "
+            "as it is",
         )
 
 
@@ -52,10 +58,3 @@ def require_paired(device_id: str, paired: Hello | None) -> None:
             f"this profile is of another device, {paired.device.model}: one device serves one "
             "profile; start hwnas profile with --fresh for a new one",
         )
-
-
-def _difference(before: Hello, now: Hello) -> str | None:
-    old = {**before.device.model_dump(), **before.runtime.model_dump()}
-    new = {**now.device.model_dump(), **now.runtime.model_dump()}
-    changed = (name for name, value in old.items() if new[name] != value)
-    return next((f"{name} was {old[name]!r} and is {new[name]!r}" for name in changed), None)

@@ -8,19 +8,18 @@ from typing import TYPE_CHECKING, cast
 
 from starlette.responses import Response
 
-from hwnas.agent.auth import require_token
-from hwnas.agent.refusal import Refused
-from hwnas.agent.request_log import Entry
-from hwnas.agent.wire import Refusal, dump
+from hwnas.agent.http.auth import require_token
+from hwnas.agent.http.request_log import Entry
+from hwnas.agent.wire import Refusal, Refused, dump
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from hwnas.agent.connections import Connections, Peer
-    from hwnas.agent.limits import Limits
-    from hwnas.agent.request_log import RequestLog
+    from hwnas.agent.http.connections import Connections, Peer
+    from hwnas.agent.http.limits import Limits
+    from hwnas.agent.http.request_log import RequestLog
 
 
 BODY = (b"content-length", b"transfer-encoding")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, ValidationError
 
-from hwnas.agent.wire import Hello, Id, Message
-from hwnas.bundle.fields import Sha256
+from hwnas.agent.wire import Hello, Id
+from hwnas.bundle.fields import Record, Sha256
 from hwnas.bundle.manifest import Job
 from hwnas.bundle.results import Conditions, Power
 from hwnas.files import write_text
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 STATE: Literal["hwnas-agent-state/1"] = "hwnas-agent-state/1"
 
 
-class Lease(Message):
+class Lease(Record):
     """A job that the device was given.
 
     Attributes:
@@ -38,7 +38,7 @@ class Lease(Message):
     conditions: tuple[Conditions, ...] = ()
 
 
-class State(Message):
+class State(Record):
     """Everything that a restarted host has to know.
 
     Attributes:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from starlette.requests import ClientDisconnect
 
-from hwnas.agent.refusal import Refused
+from hwnas.agent.wire import Refused
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from hwnas.agent.request_log import Entry
+from hwnas.agent.http.request_log import Entry
 
 if TYPE_CHECKING:
-    from hwnas.agent.limits import Limits
-    from hwnas.agent.request_log import RequestLog
+    from hwnas.agent.http.limits import Limits
+    from hwnas.agent.http.request_log import RequestLog
 
 Peer: TypeAlias = tuple[str, int]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hwnas.bundle.check import check_job, check_models
@@ -11,12 +12,27 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from hwnas.agent.wire import Delivery
-    from hwnas.agent.work import Work
     from hwnas.bundle.manifest import Job, TimedModel
     from hwnas.bundle.results import JobResult
 
 MOST_REFUSALS = 3
 """Wrong results of one job from which on the device is not trusted to give a right one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A job, and the models of its networks by name."""
+
+    job: Job
+    models: Mapping[str, TimedModel]
+
+
+@dataclass(frozen=True, slots=True)
+class PowerWork:
+    """What runs for a power counter, and the models of the networks in it by name."""
+
+    order: tuple[str, ...]
+    models: Mapping[str, TimedModel]
 
 
 class Demand:

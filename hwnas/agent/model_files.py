@@ -1,20 +1,22 @@
-"""Models are made in the background, so that a device does not wait for them."""
+"""The model files that a device may fetch: those of the panel, and of the jobs in work.
+
+They are made in the background, so that a device does not wait for them.
+"""
 
 from __future__ import annotations
 
-import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from hwnas.errors import UserError
+from hwnas.files import sha256, write_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from concurrent.futures import Future
     from pathlib import Path
 
-    from hwnas.agent.models import ModelFiles
     from hwnas.bundle.manifest import TimedModel
     from hwnas.bundle.models import Maker
     from hwnas.graph import Graph
@@ -22,8 +24,44 @@ if TYPE_CHECKING:
 
 Made = TypeVar("Made")
 
-SPARE = 1.1
-"""Room that is asked for, as a multiple of the weights."""
+
+class ModelFiles:
+    """A folder of files by hash; what is not in it by its full hash cannot be asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        """Use a folder; what an earlier host left there is checked before it is offered."""
+        self._folder = folder
+        self._known: dict[str, Path] = {}
+
+    def add(self, content: bytes) -> str:
+        """Keep a file; return its SHA-256.
+
+        Raises:
+            UserError: the folder cannot be written.
+        """
+        name = sha256(content)
+        path = self._folder / name
+        if name not in self._known:
+            write_bytes(path, content)
+            self._known[name] = path
+        return name
+
+    def find(self, name: str) -> Path | None:
+        """Return where the file of a hash lies, or None."""
+        return self._known.get(name)
+
+    def keep_only(self, names: Collection[str]) -> None:
+        """Remove all files but some."""
+        for name in set(self._known) - set(names):
+            self._known.pop(name).unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """Remove everything."""
+        self.keep_only(())
+        for path in self._folder.glob("*"):
+            path.unlink(missing_ok=True)
+        if self._folder.is_dir():
+            self._folder.rmdir()
 
 
 class Workshop:
@@ -75,19 +113,3 @@ class Workshop:
             artifact, model = self._maker.make(graph)
             self._files.add(artifact.content)
             self._made[name] = model
-
-
-def require_room(folder: Path, graphs: Mapping[str, Graph]) -> None:
-    """Refuse a disk that does not hold all models.
-
-    Raises:
-        UserError: there is too little room.
-    """
-    needed = SPARE * sum(4 * graph.params for graph in graphs.values())
-    place = next(each for each in folder.absolute().parents if each.exists())
-    free = shutil.disk_usage(place).free
-    if free < needed:
-        raise UserError(
-            f"{place} needs about {needed / 1e9:.1f} GB for models, but {free / 1e9:.1f} GB are "
-            "free: choose another --workspace, or time fewer networks (--networks)."
-        )

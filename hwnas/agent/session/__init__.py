@@ -1,0 +1,1 @@
+"""What one profile asks of its device, and what is remembered of both."""
