@@ -119,6 +119,28 @@ def test_defaults_that_are_typed_and_what_changes_no_result_change_no_request(
     assert _request().to_json(opened._replace(files={"iphone5s": "of another day"})) != plain
 
 
+@pytest.mark.parametrize(
+    ("options", "care"),
+    [
+        ({"evaluator": "train"}, (2, 2, 4)),
+        ({"evaluator": "distill"}, (0, 1, 1)),
+        ({"evaluator": "train", "refreshes": 0, "replicates": 1, "batch": 1}, (0, 1, 1)),
+        ({"evaluator": "fake", "refreshes": 3, "replicates": 2, "batch": 5}, (3, 2, 5)),
+    ],
+)
+def test_noise_is_reckoned_with_where_scores_have_some(
+    options: dict[str, Any], care: tuple[int, ...]
+) -> None:
+    request = _request(**options)
+    assert (request.refreshes, request.replicates, request.batch) == care
+
+
+@pytest.mark.parametrize("name", ["images", "teachers", "max_evaluations", "batch", "workers"])
+def test_a_number_of_nothing_is_refused_from_scripts_too(name: str) -> None:
+    with pytest.raises(UserError, match=f"--{name.replace('_', '-')} must be at least 1"):
+        SearchOptions(**{name: 0})
+
+
 def test_a_proxy_of_ones_own_is_scored_at_and_recorded() -> None:
     request = _request(evaluator="train", proxy_width=0.5, proxy_resolution=24)
     opened, search = _opened(request)

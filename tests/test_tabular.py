@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import sqlite3
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +24,8 @@ from hwnas.search.rules import default_rules, make_rules
 from hwnas.spaces import neighbours
 from hwnas.spaces.tabular import read_tabular
 from hwnas.workflows.search.options import SearchOptions
-from hwnas.workflows.search.search import search
+from hwnas.workflows.search.search import request_for, search
+from hwnas.workflows.search.table_request import TableRequest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -127,6 +130,19 @@ def asked(
         workspace=folder,
         **more,
     )
+
+
+def test_a_request_is_read_as_it_was_written_whatever_the_order_of_its_options(
+    folder: Path,
+) -> None:
+    options = asked(folder, grid(1), {"latency": 5.0, "heat": 4.0}, refreshes=2)
+    request = request_for(options)
+    opened = request.open(Silent())
+    written = request.to_json(opened)
+    assert TableRequest.from_json(json.loads(json.dumps(written))).to_json(opened) == written
+    turned = replace(options, cost=options.cost[::-1], budget=options.budget[::-1], workers=2)
+    assert request_for(turned).to_json(opened) == written
+    assert request_for(replace(options, refreshes=3)).to_json(opened) != written
 
 
 @settings(max_examples=25, deadline=None)

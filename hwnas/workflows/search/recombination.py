@@ -55,8 +55,8 @@ def combine(
         mixer.climb(known[start])
     taken = set(known.values())
     new = {own: arch for own, arch in mixer.fitting.items() if own not in taken}
-    best = sorted(new, key=lambda own: (-mixer.evaluation(own).score, new[own]))[:count]
-    return {new[own]: mixer.evaluation(own) for own in best}
+    best = sorted(new, key=lambda own: (-mixer.score(own), new[own]))[:count]
+    return dict(mixer.network(own) for own in best)
 
 
 def _by_place(networks: Iterable[Parts], parts: Mapping[Job, Evaluation]) -> list[list[Arch]]:
@@ -81,11 +81,12 @@ class _Mixer:
     fitting: dict[Parts, Arch] = field(default_factory=dict)
     _networks: dict[Parts, tuple[Arch, Evaluation]] = field(default_factory=dict)
 
-    def evaluation(self, own: Parts) -> Evaluation:
-        """Return what the network of these parts is worth."""
-        return self._network(own)[1]
+    def score(self, own: Parts) -> float:
+        """Return the score of the network of these parts."""
+        return self.network(own)[1].score
 
-    def _network(self, own: Parts) -> tuple[Arch, Evaluation]:
+    def network(self, own: Parts) -> tuple[Arch, Evaluation]:
+        """Return the network of these parts, and what it is worth."""
         if own not in self._networks:
             arch = self.composed.whole(own)
             evaluation = self.composed.compose(arch, [self.known[part, 0] for part in own])
@@ -100,14 +101,11 @@ class _Mixer:
 
     def _better(self, own: Parts) -> Parts | None:
         """Return the best network that fits and is better; keep the others that fit."""
-        here = self.evaluation(own).score
-        found = [other for other in dict.fromkeys(self._near(own)) if self._score(other) > here]
+        here = self.score(own)
+        found = [other for other in dict.fromkeys(self._near(own)) if self.score(other) > here]
         fitting = self._fitting(found)
-        self.fitting.update((other, self._network(other)[0]) for other in fitting)
-        return min(fitting, key=lambda other: (-self._score(other), other), default=None)
-
-    def _score(self, own: Parts) -> float:
-        return self.evaluation(own).score
+        self.fitting.update((other, self.network(other)[0]) for other in fitting)
+        return min(fitting, key=lambda other: (-self.score(other), other), default=None)
 
     def _near(self, own: Parts) -> Iterator[Parts]:
         """Yield the networks with other parts in at most two places."""
@@ -120,10 +118,10 @@ class _Mixer:
         """Return those within the budgets; bulk costs rule most others out."""
         if not some:
             return []
-        archs = np.array([self._network(own)[0] for own in some])
+        archs = np.array([self.network(own)[0] for own in some])
         may = np.ones(len(some), bool)
         for budget in self.problem.budgets:
             uppers = budget.cost.many(archs) * (1 + budget.cost.margin)
             may &= uppers <= budget.limit * (1 + ROUNDING)
         likely = [own for own, fits in zip(some, may, strict=True) if fits]
-        return [own for own in likely if self.problem.feasible(self._network(own)[0])]
+        return [own for own in likely if self.problem.feasible(self.network(own)[0])]

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hwnas.units import DIMENSIONS
 from hwnas.workflows.search.options import SearchOptions
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ IRRELEVANT = frozenset({"workers", "ray", "run", "force", "workspace"})
 
 SAID_OTHERWISE = frozenset(
     {
-        *(f"budget_{name}" for name in ("latency", "params", "madds", "energy", "memory", "size")),
+        *(f"budget_{resource}" for resource in DIMENSIONS),
         *("input_size", "classes", "width"),
         *("ops", "cost", "budget"),
         *("held_out_per_class", "skip_damaged"),
