@@ -13,11 +13,22 @@ HwnasError
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 
 class HwnasError(Exception):
-    """Base class. The message is one line: what is wrong, where, and what to do."""
+    """Base class. The message is one line: what is wrong, where, and what to do.
+
+    Attributes:
+        exit_code: of a command that ends so.
+        result: of a command that had done its work before, and is told all the same; else None.
+    """
 
     exit_code = 2
+    result: Mapping[str, Any] | None = None
 
 
 class UserError(HwnasError):

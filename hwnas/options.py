@@ -90,13 +90,18 @@ def given(record: DataclassInstance) -> dict[str, Any]:
     return found
 
 
-def refuse(record: DataclassInstance, flags: Iterable[str], because: str) -> None:
+def refuse(record: DataclassInstance, flags: str, because: str) -> None:
     """Refuse options that do not go with others.
+
+    Args:
+        record: the options.
+        flags: of those that must stay at their defaults, separated by spaces.
+        because: what the user is told.
 
     Raises:
         UserError: somebody asked for one of them.
     """
-    if not given(record).keys().isdisjoint(flags):
+    if not given(record).keys().isdisjoint(flags.split()):
         raise UserError(because)
 
 

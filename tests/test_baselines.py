@@ -29,7 +29,7 @@ from hwnas.targets.onnx.runtime import OnnxRuntime
 from hwnas.targets.tflite import emitter as tflite_emitter
 from hwnas.targets.tflite import int8 as tflite_int8
 from hwnas.targets.tflite.runtime import LiteRt
-from hwnas.workflows.bench.timing import backend_for, baseline, bench
+from hwnas.workflows.bench.timing import Target, baseline, time_networks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -185,22 +185,19 @@ def test_xnnpack_takes_the_whole_network(name: str, resolution: int) -> None:
 # The bench ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("target", ["onnx-cpu", "tflite"])
-def test_every_baseline_is_timed_on_every_runtime(target: str) -> None:
-    space, profile = (
-        find_space("rcnet", input_size="16", classes=10, width=0.25),
-        find_target(target),
-    )
-    backend = backend_for(profile)
-    candidates = [baseline(name, space, backend) for name in BASELINES]
-    timed = bench(profile, backend, candidates, space, None, Silent())
+@pytest.mark.parametrize("name", ["onnx-cpu", "tflite"])
+def test_every_baseline_is_timed_on_every_runtime(name: str) -> None:
+    space = find_space("rcnet", input_size="16", classes=10, width=0.25)
+    target = Target(find_target(name))
+    candidates = [baseline(name, space, target.backend) for name in BASELINES]
+    timed = time_networks(target, candidates, Silent())
     assert [timing.name for timing in timed.timings] == list(BASELINES)
     assert all(timing.median_ms > 0 for timing in timed.timings)
     assert len({timing.params for timing in timed.timings}) == len(BASELINES)
 
 
 def test_an_unknown_baseline_is_told_with_the_known_ones() -> None:
-    space, backend = find_space("rcnet-cifar10"), backend_for(find_target("onnx-cpu"))
+    space, backend = find_space("rcnet-cifar10"), Target(find_target("onnx-cpu")).backend
     with pytest.raises(UserError) as told:
         baseline("resnet50", space, backend)
     assert all(name in str(told.value) for name in BASELINES)

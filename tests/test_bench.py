@@ -24,7 +24,7 @@ from hwnas.spaces import find_space, mobilenet_v2
 from hwnas.targets.onnx import emitter as onnx_emitter
 from hwnas.targets.onnx import int8 as onnx_int8
 from hwnas.targets.tflite import emitter as tflite_emitter
-from hwnas.workflows.bench import candidates as bench_candidates
+from hwnas.workflows.bench import run_winner
 from hwnas.workflows.bench import timing as benches
 from hwnas.workflows.export import calibration
 from hwnas.workflows.export.exported_files import about_name, find_exported
@@ -141,11 +141,11 @@ def test_an_int8_target_takes_the_int8_file_and_times_the_others_beside_it(run: 
 
 def test_an_int8_file_that_is_not_there_is_quantised_by_training_images(run: Run) -> None:
     winner, told = of_run(run), Told()
-    backend = benches.backend_for(find_target("onnx-cpu-int8"))
-    images = bench_candidates.training_images(winner, told)
+    target = benches.Target(find_target("onnx-cpu-int8"))
+    images = run_winner.training_images(winner, told)
     assert images is not None
     assert images.shape == (calibration.CALIBRATION_IMAGES, 3, 16, 16)
-    (found,) = bench_candidates.candidates_of(run, winner, backend, None, None, told)
+    (found,) = run_winner.candidates_of(run, winner, target, told)
     graph, weights = winner.space.graph(winner.arch), fold(winner.network())
     assert found.model == onnx_int8.emit(graph, weights, images)
     assert found.model != onnx_int8.emit(graph, weights)
@@ -156,10 +156,10 @@ def test_an_int8_file_that_is_not_there_is_quantised_by_training_images(run: Run
 def test_data_that_is_gone_is_told_and_noise_takes_its_place(run: Run) -> None:
     told = Told()
     elsewhere = dataclasses.replace(of_run(run), dataset="cifar10")
-    assert bench_candidates.training_images(elsewhere, told) is None
+    assert run_winner.training_images(elsewhere, told) is None
     assert "quantised by noise" in told.lines[0]
     without = dataclasses.replace(elsewhere, dataset=None)
-    assert bench_candidates.training_images(without, told) is None
+    assert run_winner.training_images(without, told) is None
     assert len(told.lines) == 1
 
 
@@ -234,7 +234,7 @@ def test_a_target_that_is_not_attached_is_an_error_on_its_own(run: Run) -> None:
 def test_a_board_with_a_runtime_of_this_machine_is_not_timed_here() -> None:
     board = dataclasses.replace(find_target("onnx-cpu"), name="board", title="A board", local=False)
     with pytest.raises(UserError, match="A board is not attached"):
-        benches.backend_for(board)
+        _ = benches.Target(board).backend
 
 
 def model_file(folder: Path, resolution: int = 16) -> Path:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from hwnas.cli.command import GroupedHelp, command
 from hwnas.errors import UserError
-from hwnas.options import BUDGETS, MACHINE, NoOptions, Option, given, options_of
+from hwnas.options import BUDGETS, MACHINE, NoOptions, Option, given, options_of, refuse
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,3 +106,10 @@ def test_every_field_needs_an_option():
 
     with pytest.raises(TypeError, match=r"Bare\.size must be annotated with one Option"):
         options_of(Bare)
+
+
+def test_options_that_do_not_go_together_are_refused_where_they_were_given():
+    options = CakeOptions(kind="a", input_size="3x8x8")
+    refuse(options, "--budget --layers", "no budget, no layers.")
+    with pytest.raises(UserError, match="leave --input out"):
+        refuse(options, "--budget --input", "leave --input out.")

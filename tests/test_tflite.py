@@ -31,7 +31,7 @@ from hwnas.targets.tflite import flatbuffer, int8
 from hwnas.targets.tflite.emitter import emit
 from hwnas.targets.tflite.model import OPERATORS
 from hwnas.targets.tflite.runtime import LiteRt
-from hwnas.workflows.bench.timing import backend_for, baseline, bench
+from hwnas.workflows.bench.timing import Target, baseline, time_networks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -268,10 +268,9 @@ def test_a_second_run_gives_the_same_output_and_no_line_on_standard_error(
 
 def test_networks_are_benched_and_parts_profiled_on_litert(tmp_path: Path) -> None:
     profile = find_target("tflite")
-    backend = backend_for(profile)
-    timed = bench(
-        profile, backend, [baseline("mobilenet_v2", SMALL, backend)], SMALL, None, Silent()
-    )
+    target = Target(profile)
+    backend = target.backend
+    timed = time_networks(target, [baseline("mobilenet_v2", SMALL, backend)], Silent())
     assert timed.timings[0].median_ms > 0
     plan = dataclasses.replace(make_plan(SMALL, calibration=8, validation=30), rounds=3)
     clock = LocalClock(SMALL, backend, profile.threads)

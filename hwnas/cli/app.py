@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from hwnas.cli import (
-    bench,
     data,
     doctor,
     export,
@@ -18,9 +17,9 @@ from hwnas.cli import (
     targets,
     train,
 )
+from hwnas.cli.bench import bench
 from hwnas.cli.command import GroupedHelp
 from hwnas.cli.console import guarded
-from hwnas.cli.lazy_help import LazyHelp
 from hwnas.cli.search import pick, search
 
 app = typer.Typer(
@@ -68,6 +67,6 @@ for _name, _command in (
     if hasattr(_command, "options"):
         app.command(_name, cls=GroupedHelp)(_command)
     else:
-        app.command(_name, cls=LazyHelp)(guarded(_command))
+        app.command(_name)(guarded(_command))
 app.add_typer(data.app)
 app.add_typer(lut.app)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hwnas.cli import bench, export, options, train
+from hwnas.cli import export, options, train
+from hwnas.cli.bench.bench import bench
 from hwnas.cli.console import TerminalReporter
 from hwnas.cli.search import found
 from hwnas.workflows.export.options import ExportOptions
@@ -30,7 +31,6 @@ def quickstart(
     """
     from hwnas.cli.profile import show_table
     from hwnas.device import find_target
-    from hwnas.runs import find_run
     from hwnas.spaces import find_space
     from hwnas.units import LATENCY
     from hwnas.workflows.export.export import export as run_export
@@ -67,4 +67,4 @@ def quickstart(
         run_export(ExportOptions(format="onnx", workspace=workspace), reporter),
     )
     reporter.info("5/5  hwnas bench")
-    bench.bench_run(workspace, find_run(workspace, None), [TARGET], json=json)
+    bench(target=(TARGET,), workspace=workspace, json=json)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hwnas.workflows.bench import timing as benches
+from hwnas.workflows.bench.timing import Target, baseline, time_networks
 
 if TYPE_CHECKING:
     from hwnas.device import DeviceProfile
@@ -22,9 +22,9 @@ def budget_ms(profile: DeviceProfile, space: RcnetSpace, reporter: Reporter) -> 
 
     MobileNetV2 is timed on this machine at the space's geometry.
     """
-    backend = benches.backend_for(profile)
-    baseline = benches.baseline("mobilenet_v2", space, backend)
-    timing = benches.bench(profile, backend, [baseline], space, None, reporter).timings[0]
+    target = Target(profile)
+    known = baseline("mobilenet_v2", space, target.backend)
+    (timing,) = time_networks(target, [known], reporter).timings
     reporter.info(
         f"MobileNetV2 at this size takes {timing.median_ms:.4g} ms here; the budget is "
         f"{SHARE_OF_BASELINE:.0%} of that"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hwnas.errors import CheckFailed, TableError
@@ -12,44 +11,16 @@ from hwnas.lut.storage import save
 from hwnas.lut.table import profile_command
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from hwnas.lut.table import Table
     from hwnas.profiler.refit import Change
-    from hwnas.workflows.bench.run import Measured, Place, RunBench
+    from hwnas.workflows.bench.timing import Bench, Target
     from hwnas.workflows.winner import Winner
 
 
-@dataclass(frozen=True, slots=True)
-class Recalibration:
-    """A table that was fitted again.
-
-    Attributes:
-        target: of the table.
-        folder: that it was written to.
-        change: of the network's prediction.
-        before: the held-out check of the table as it was.
-        after: of the new one, on the same networks.
-    """
-
-    target: str
-    folder: Path
-    change: Change
-    before: Mapping[str, Any]
-    after: Mapping[str, Any]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return all values."""
-        return {
-            "target": self.target,
-            "folder": str(self.folder),
-            **self.change.to_json(),
-            "validation": {"before": dict(self.before), "after": dict(self.after)},
-        }
-
-
-def require_recalibratable(winner: Winner, places: Sequence[Place]) -> None:
+def require_recalibratable(winner: Winner, targets: Sequence[Target]) -> None:
     """Check, before anything is timed, that there is a table to recalibrate on each target.
 
     Targets that cannot be timed here are left out, unless there is no other.
@@ -59,52 +30,58 @@ def require_recalibratable(winner: Winner, places: Sequence[Place]) -> None:
     """
     from hwnas.profiler.refit import require_not_held_out, require_own_timings
 
-    timed = [place for place in places if place.backend is not None]
-    for place in timed or places:
-        if place.table is None:
+    for target in [target for target in targets if target.local] or targets:
+        if target.table is None:
+            name, space = target.profile.name, winner.space.name
             raise TableError(
-                f"there is no table of {place.profile.name} for {winner.space.name} to "
-                f"recalibrate. Build it: {profile_command(place.profile.name, winner.space.name)}"
+                f"there is no table of {name} for {space} to recalibrate. Build it: "
+                f"{profile_command(name, space)}"
             )
-        require_own_timings(place.table)
-        require_not_held_out(place.table, winner.arch)
+        require_own_timings(target.table)
+        require_not_held_out(target.table, winner.arch)
 
 
-def recalibrate(workspace: Path, done: RunBench) -> list[Recalibration]:
+def recalibrate(workspace: Path, winner: Winner, timed: Sequence[Bench]) -> list[dict[str, Any]]:
     """Add the winner's times to the tables of all targets that were timed, and write these.
 
     New tables go to the workspace, also where the old one was a shipped one, which stays.
+
+    Returns:
+        Of each table where it was written, what changed of the network's prediction, and the
+        held-out check before and after.
 
     Raises:
         CheckFailed: the machine was busy, or a table would fail its check; nothing is written.
         UserError: the workspace cannot be written.
     """
-    for one in done.measured:
-        if one.bench.busy:
+    for one in timed:
+        if one.busy:
             raise CheckFailed(
-                f"other load disturbed the timing on {one.bench.target}, so no table was "
+                f"other load disturbed the timing on {one.target.profile.name}, so no table was "
                 "recalibrated: close other programs and run the same command again."
             )
     library = Library(workspace)
     require_writable(library.own)
-    fitted = [_fitted(done.network, one) for one in done.measured]
-    return [_written(library, one, *new) for one, new in zip(done.measured, fitted, strict=True)]
+    return [_written(library, *new) for new in [_fitted(winner, one) for one in timed]]
 
 
-def _fitted(winner: Winner, measured: Measured) -> tuple[Table, Change]:
+def _fitted(winner: Winner, timed: Bench) -> tuple[Table, Table, Change]:
+    """Return a table as it was, and fitted again."""
     from hwnas.profiler.refit import Later, recalibrated
 
-    place, speed = measured.place, measured.bench.speed
-    table = place.table
-    if table is None or speed is None:
+    table = timed.target.table
+    if table is None or timed.speed is None:
         raise ValueError("require_recalibratable was not asked before the timing")
-    later = Later(winner.arch, measured.winner.median_ms, speed)
-    return recalibrated(table, place.profile, later)
+    later = Later(winner.arch, timed.timings[0].median_ms, timed.speed)
+    return table, *recalibrated(table, timed.target.profile, later)
 
 
-def _written(library: Library, measured: Measured, new: Table, change: Change) -> Recalibration:
-    old = measured.place.table
+def _written(library: Library, old: Table, new: Table, change: Change) -> dict[str, Any]:
     folder = library.folder(new.target, new.space.name)
     save(new, folder)
-    before = {} if old is None else old.meta["validation"]
-    return Recalibration(new.target, folder, change, before, new.meta["validation"])
+    return {
+        "target": new.target,
+        "folder": str(folder),
+        **change.to_json(),
+        "validation": {"before": old.meta["validation"], "after": new.meta["validation"]},
+    }

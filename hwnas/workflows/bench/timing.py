@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,17 +15,61 @@ from hwnas.spaces import BASELINES
 from hwnas.targets.backend import local_backend
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from hwnas.device import DeviceProfile
     from hwnas.graph import Graph
     from hwnas.lut.table import Table
     from hwnas.progress import Reporter
-    from hwnas.spaces import RcnetSpace
+    from hwnas.spaces import Arch, RcnetSpace
     from hwnas.targets.backend import Backend, Session
 
 ROUNDS = 150
 ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class Target:
+    """A target, and what is known of a network there.
+
+    Attributes:
+        profile: the target.
+        budget_ms: limit on the network's latency, or None.
+        table: of the target and the network's space, or None.
+    """
+
+    profile: DeviceProfile
+    budget_ms: float | None = None
+    table: Table | None = None
+
+    @property
+    def local(self) -> bool:
+        """Whether networks are timed here; else only the device itself can."""
+        return self._backend is not None
+
+    @property
+    def backend(self) -> Backend:
+        """What times networks here.
+
+        Raises:
+            UserError: only the device itself can.
+        """
+        if self._backend is None:
+            raise UserError(
+                f"{self.profile.title} is not attached: nothing can be measured for "
+                f"{self.profile.name} here. `hwnas predict` gives its ESTIMATED latency; "
+                "--target onnx-cpu measures on this machine."
+            )
+        return self._backend
+
+    @cached_property
+    def _backend(self) -> Backend | None:
+        profile = self.profile
+        if not profile.local:
+            return None
+        return local_backend(profile.runtime, profile.precision, profile.python)
+
+    def predicted_ms(self, arch: Arch) -> float | None:
+        """Return the latency of a network by the table, if there is one."""
+        return None if self.table is None else self.table.latency_ms(arch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,55 +125,16 @@ class Bench:
     """All timings of one interleaved run.
 
     Attributes:
-        target: name of the target.
+        target: what they are of.
         timings: the candidates first, then the baselines.
         busy: whether other load disturbed even the calmest attempt.
         speed: the reference network's median now over the one of the table's day, or None.
-        facts: runtime with its version, precision and threads.
     """
 
-    target: str
+    target: Target
     timings: tuple[Timing, ...]
     busy: bool
     speed: float | None
-    facts: Mapping[str, Any]
-
-    @property
-    def passed(self) -> bool:
-        """Whether no network missed its budget."""
-        return all(timing.verdict != "FAIL" for timing in self.timings)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what holds for all networks on this target."""
-        return {
-            "measured": True,
-            **self.facts,
-            "busy": self.busy,
-            "speed_against_table": self.speed,
-        }
-
-
-def find_backend(profile: DeviceProfile) -> Backend | None:
-    """Return the backend that times `profile` here, or None when only the device itself can."""
-    if not profile.local:
-        return None
-    return local_backend(profile.runtime, profile.precision, profile.python)
-
-
-def backend_for(profile: DeviceProfile) -> Backend:
-    """Return the backend that times `profile` here.
-
-    Raises:
-        UserError: only the device itself can.
-    """
-    backend = find_backend(profile)
-    if backend is None:
-        raise UserError(
-            f"{profile.title} is not attached: nothing can be measured for {profile.name} here. "
-            "`hwnas predict` gives its ESTIMATED latency; --target onnx-cpu measures on this "
-            "machine."
-        )
-    return backend
 
 
 def baseline(name: str, space: RcnetSpace, backend: Backend) -> Candidate:
@@ -143,34 +149,25 @@ def baseline(name: str, space: RcnetSpace, backend: Backend) -> Candidate:
     return Candidate(name, graph, backend.emit(graph, random_weights(graph, seed=0)))
 
 
-def bench(
-    profile: DeviceProfile,
-    backend: Backend,
-    candidates: list[Candidate],
-    space: RcnetSpace | None,
-    table: Table | None,
-    reporter: Reporter,
-) -> Bench:
+def time_networks(target: Target, candidates: list[Candidate], reporter: Reporter) -> Bench:
     """Time the candidates, interleaved with each other and the table's reference network.
 
     A disturbed attempt is repeated, up to `ATTEMPTS` times; the calmest one counts.
 
     Args:
-        profile: the target.
-        backend: runs it.
+        target: runs them here.
         candidates: what is timed.
-        space: whose start network is the reference, or None: there is no table to compare with.
-        table: of this target and space, or None.
         reporter: is shown progress.
 
     Raises:
-        UserError: a file that the runtime cannot run.
+        UserError: a file that the runtime cannot run, or only the device itself can.
     """
-    sessions = [load(candidate, profile, backend) for candidate in candidates]
+    sessions = [load(candidate, target) for candidate in candidates]
     timers = {str(index): session.elapsed_ms for index, session in enumerate(sessions)}
-    if space is not None:
-        timers["reference"] = _reference(profile, backend, space).elapsed_ms
+    if target.table is not None:
+        timers["reference"] = _reference(target, target.table.space).elapsed_ms
     attempts: list[dict[str, list[float]]] = []
+    profile = target.profile
     with pinned(profile.threads), reporter.task(f"timing on {profile.name}", ROUNDS) as step:
         for attempt in range(ATTEMPTS):
             warm_up(timers.values())
@@ -184,22 +181,17 @@ def bench(
                 break
     calmest = min(attempts, key=_disturbance)
     return Bench(
-        target=profile.name,
+        target=target,
         timings=tuple(
             _timing(profile, candidate, calmest[str(index)])
             for index, candidate in enumerate(candidates)
         ),
         busy=_disturbance(calmest) > BUSY,
-        speed=_speed(table, calmest.get("reference")),
-        facts={
-            "runtime": {"name": backend.name, "version": backend.version()},
-            "precision": profile.precision,
-            "threads": profile.threads,
-        },
+        speed=_speed(target.table, calmest.get("reference")),
     )
 
 
-def load(candidate: Candidate, profile: DeviceProfile, backend: Backend) -> Session:
+def load(candidate: Candidate, target: Target) -> Session:
     """Load a candidate's file.
 
     Raises:
@@ -207,16 +199,17 @@ def load(candidate: Candidate, profile: DeviceProfile, backend: Backend) -> Sess
         UserError: the runtime cannot run it; the message names the file.
     """
     try:
-        return backend.load(candidate.model, profile.threads)
+        return target.backend.load(candidate.model, target.profile.threads)
     except MissingPackage:
         raise
     except UserError as error:
         raise UserError(f"{candidate.file or candidate.name}: {error}") from None
 
 
-def _reference(profile: DeviceProfile, backend: Backend, space: RcnetSpace) -> Session:
+def _reference(target: Target, space: RcnetSpace) -> Session:
     graph = space.graph(space.start())
-    return backend.load(backend.emit(graph, random_weights(graph, seed=0)), profile.threads)
+    model = target.backend.emit(graph, random_weights(graph, seed=0))
+    return target.backend.load(model, target.profile.threads)
 
 
 def _by_name(rounds: list[Round]) -> dict[str, list[float]]:

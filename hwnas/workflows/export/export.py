@@ -41,13 +41,13 @@ def export(options: ExportOptions, reporter: Reporter) -> dict[str, Any]:
     if options.model is not None:
         refuse(
             options,
-            ("--arch", "--run", "--checkpoint"),
+            "--arch --run --checkpoint",
             "--model stands for itself: leave --arch, --run, --checkpoint out.",
         )
         return _export_module(options, options.model, reporter)
     refuse(
         options,
-        ("--labels", "--mean", "--std"),
+        "--labels --mean --std",
         "--labels, --mean and --std go with --model: others know their own.",
     )
     if options.arch is not None:
@@ -55,7 +55,7 @@ def export(options: ExportOptions, reporter: Reporter) -> dict[str, Any]:
         return _export_network(winner, options, options.workspace / FOLDER, {}, reporter)
     refuse(
         options,
-        ("--dataset", "--data-dir", "--held-out-per-class", "--skip-damaged"),
+        "--dataset --data-dir --held-out-per-class --skip-damaged",
         "--dataset and its options go with --arch or --model: a run knows its own data.",
     )
     run = find_run(options.workspace, options.run)

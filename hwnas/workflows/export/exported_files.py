@@ -24,12 +24,10 @@ class Exported:
 
     Attributes:
         path: of the file.
-        precision: of its weights or arithmetic.
         model: its bytes.
     """
 
     path: Path
-    precision: str
     model: bytes
 
 
@@ -53,7 +51,7 @@ def find_exported(run: Run, winner: Winner, form: str, reporter: Reporter) -> di
         if not about.is_file():
             continue
         try:
-            found[precision] = _checked(about, precision, winner.space.format(winner.arch))
+            found[precision] = _checked(about, winner.space.format(winner.arch))
         except (UserError, OSError, KeyError, TypeError) as error:
             told = error if isinstance(error, UserError) else f"{about} is damaged"
             option = "" if precision == "fp32" else f" --precision {precision}"
@@ -63,7 +61,7 @@ def find_exported(run: Run, winner: Winner, form: str, reporter: Reporter) -> di
     return found
 
 
-def _checked(about: Path, precision: str, arch: str) -> Exported:
+def _checked(about: Path, arch: str) -> Exported:
     told: dict[str, Any] = read_json(about, "")
     path = about.parent / Path(told["file"]).name
     if told["arch"] != arch:
@@ -73,4 +71,4 @@ def _checked(about: Path, precision: str, arch: str) -> Exported:
     model = path.read_bytes()
     if sha256(model) != told["sha256"]:
         raise UserError(f"{path} was changed after its export (its SHA-256 is not that of {about})")
-    return Exported(path, precision, model)
+    return Exported(path, model)

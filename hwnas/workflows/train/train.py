@@ -109,7 +109,7 @@ def _of_run(options: TrainOptions) -> tuple[Run, Winner]:
     """Return a run and its winner, with the data that it is to be trained on."""
     refuse(
         options,
-        ("--space", "--input", "--classes", "--width", "--out"),
+        "--space --input --classes --width --out",
         "--space, --input, --classes, --width and --out go with --arch: a run knows its own.",
     )
     run = find_run(options.workspace, options.run)
@@ -123,7 +123,7 @@ def _of_run(options: TrainOptions) -> tuple[Run, Winner]:
 
 def _named(options: TrainOptions) -> tuple[Run, Winner]:
     """Return a network that no search has found, and the folder that gets the files of a run."""
-    refuse(options, ("--run",), "give either --arch or --run.")
+    refuse(options, "--run", "give either --arch or --run.")
     if options.dataset is None or options.space is None:
         raise UserError(
             "--arch needs its geometry and its data: for instance --space rcnet-cifar10 "

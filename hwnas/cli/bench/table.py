@@ -15,7 +15,7 @@ Row: TypeAlias = "Mapping[str, Any]"
 UNKNOWN = "-"
 
 
-def show(result: Mapping[str, Any]) -> None:
+def show_bench(result: Mapping[str, Any]) -> None:
     """Print a result of `hwnas bench`, given as its JSON."""
     out = stdout()
     for name, facts in result["targets"].items():

@@ -1,0 +1,1 @@
+"""`hwnas bench`, and the tables that it prints."""
