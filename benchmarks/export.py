@@ -34,10 +34,10 @@ from hwnas.models.layers import ChannelShuffle
 from hwnas.models.network import Network, fold, initialise
 from hwnas.spaces import PUBLISHED, find_space
 from hwnas.targets.convert.to_onnx import to_onnx
-from hwnas.targets.formats import find_format
+from hwnas.targets.formats import FORMATS, find_format
 from hwnas.targets.onnx.runtime import OnnxRuntime
 from hwnas.targets.shared.compute import run
-from hwnas.targets.shared.format import FORMATS, Content, normalised
+from hwnas.targets.shared.format import Content, normalised
 from hwnas.targets.shared.quantisation import calibrate
 from hwnas.targets.tflite.runtime import LiteRt
 from hwnas.workflows.export.parity import difference, parity_images

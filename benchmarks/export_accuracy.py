@@ -8,8 +8,8 @@ from pathlib import Path
 from hwnas.data.catalog import find_dataset
 from hwnas.progress import Silent
 from hwnas.spaces import find_space
-from hwnas.targets.formats import find_format
-from hwnas.targets.shared.format import FORMATS, PRECISIONS
+from hwnas.targets.formats import FORMATS, find_format
+from hwnas.targets.shared.format import PRECISIONS
 from hwnas.train.full.training import train_final
 from hwnas.train.recipe import final_recipe
 from hwnas.workflows.export.checked_file import hand_over

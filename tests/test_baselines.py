@@ -10,6 +10,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from contents import in_8_bits
 from functional import relative_error, run
 from onnxruntime import quantization
 from torchvision_networks import TORCHVISION, counted, known, reference, tolerance
@@ -24,10 +25,9 @@ from hwnas.targets.apple import versions
 from hwnas.targets.coreml import emitter as coreml_emitter
 from hwnas.targets.coreml import executor
 from hwnas.targets.onnx import emitter as onnx_emitter
-from hwnas.targets.onnx import int8 as onnx_int8
 from hwnas.targets.onnx.runtime import OnnxRuntime
+from hwnas.targets.shared.format import Content
 from hwnas.targets.tflite import emitter as tflite_emitter
-from hwnas.targets.tflite import int8 as tflite_int8
 from hwnas.targets.tflite.runtime import LiteRt
 from hwnas.workflows.bench.timing import Target, baseline, time_networks
 
@@ -101,7 +101,7 @@ def quantised_by_onnx_runtime(
             return None if image is None else {"input": image[None]}
 
     quantization.quantize_static(
-        onnx.load_from_string(onnx_emitter.emit(graph, weights)),
+        onnx.load_from_string(onnx_emitter.emit(Content(graph, weights))),
         path,
         Reader(),
         quant_format=quantization.QuantFormat.QDQ,
@@ -123,14 +123,14 @@ def test_float_files_compute_what_torchvision_does(
     emit: Any, runtime: Any, name: str, resolution: int
 ) -> None:
     graph, _, weights, images, logits = known(name, resolution)
-    found = runtime(emit(graph, weights)).predict(images)
+    found = runtime(emit(Content(graph, weights))).predict(images)
     assert relative_error(found, logits) < tolerance(name, resolution)
 
 
 @pytest.mark.parametrize(("name", "resolution"), CASES)
 @pytest.mark.parametrize(
     ("emit", "runtime"),
-    [(onnx_int8.emit, OnnxRuntime), (tflite_int8.emit, LiteRt)],
+    [(onnx_emitter.emit, OnnxRuntime), (tflite_emitter.emit, LiteRt)],
     ids=["onnx", "tflite"],
 )
 def test_8_bit_files_keep_as_much_signal_as_onnx_runtimes_own_quantiser(
@@ -138,7 +138,7 @@ def test_8_bit_files_keep_as_much_signal_as_onnx_runtimes_own_quantiser(
 ) -> None:
     """Untrained networks of 50 layers amplify every rounding, whoever rounds."""
     graph, _, weights, images, logits = known(name, resolution)
-    model = emit(graph, weights, images)
+    model = emit(in_8_bits(graph, weights, images))
     theirs = quantised_by_onnx_runtime(graph, weights, images, tmp_path / "theirs.onnx")
     expected = signal_to_noise_db(OnnxRuntime(theirs).predict(images), logits)
     assert signal_to_noise_db(runtime(model).predict(images), logits) > max(6, expected - 1)
@@ -148,9 +148,9 @@ def test_8_bit_files_keep_as_much_signal_as_onnx_runtimes_own_quantiser(
 @pytest.mark.parametrize("name", TORCHVISION)
 def test_the_core_ml_file_runs_on_ios_12_and_computes_what_torchvision_does(name: str) -> None:
     graph, _, weights, images, logits = known(name, 32)
-    found = executor.run(coreml_emitter.emit_part(graph, weights, {}), images)
+    found = executor.run(coreml_emitter.emit(Content(graph, weights, None, {})), images)
     assert relative_error(found.reshape(logits.shape), logits) < tolerance(name, 32)
-    model = coreml_emitter.emit(graph, weights, unnamed(10), {})
+    model = coreml_emitter.emit(Content(graph, weights, unnamed(10), {}))
     versions.check_ios12(model)
     assert versions.required_version(model) == 1
 
@@ -163,7 +163,7 @@ def test_onnx_runtime_runs_8_bit_files_on_integers(
     options = onnxruntime.SessionOptions()
     options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
     options.log_severity_level = 3
-    model = onnx_int8.emit(graph, weights, images)
+    model = onnx_emitter.emit(in_8_bits(graph, weights, images))
     onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     found = Counter(node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node)
     assert found["QuantizeLinear"] == found["DequantizeLinear"] == 1
@@ -178,8 +178,8 @@ def test_onnx_runtime_runs_8_bit_files_on_integers(
 @pytest.mark.parametrize(("name", "resolution"), CASES)
 def test_xnnpack_takes_the_whole_network(name: str, resolution: int) -> None:
     graph, _, weights, images, _ = known(name, resolution)
-    assert runs_whole_on_xnnpack(tflite_emitter.emit(graph, weights))
-    assert runs_whole_on_xnnpack(tflite_int8.emit(graph, weights, images))
+    assert runs_whole_on_xnnpack(tflite_emitter.emit(Content(graph, weights)))
+    assert runs_whole_on_xnnpack(tflite_emitter.emit(in_8_bits(graph, weights, images)))
 
 
 # The bench ------------------------------------------------------------------------------------

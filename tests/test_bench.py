@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import onnx
 import pytest
 from conftest import Done
+from contents import in_8_bits
 from typer.testing import CliRunner
 
 from hwnas.cli.app import app
@@ -22,7 +23,7 @@ from hwnas.progress import Silent
 from hwnas.runs import Run
 from hwnas.spaces import find_space, mobilenet_v2
 from hwnas.targets.onnx import emitter as onnx_emitter
-from hwnas.targets.onnx import int8 as onnx_int8
+from hwnas.targets.shared.format import Content
 from hwnas.targets.tflite import emitter as tflite_emitter
 from hwnas.workflows.bench import run_winner
 from hwnas.workflows.bench import timing as benches
@@ -98,9 +99,11 @@ def leave(run: Run, form: str, precision: str, model: bytes, **changes: Any) -> 
     write_json(path.parent / about_name(form, precision), {**about, **changes})
 
 
-def emitted(run: Run, emit: Callable[..., bytes]) -> bytes:
+def emitted(
+    run: Run, emit: Callable[..., bytes], content: Callable[..., Content] = Content
+) -> bytes:
     winner = of_run(run)
-    return emit(winner.space.graph(winner.arch), fold(winner.network()))
+    return emit(content(winner.space.graph(winner.arch), fold(winner.network())))
 
 
 def budget(run: Run, **limits_ms: float) -> None:
@@ -127,7 +130,7 @@ def test_litert_is_never_handed_the_onnx_file(run: Run) -> None:
 
 def test_an_int8_target_takes_the_int8_file_and_times_the_others_beside_it(run: Run) -> None:
     leave(run, "onnx", "fp32", emitted(run, onnx_emitter.emit))
-    leave(run, "onnx", "int8", small := emitted(run, onnx_int8.emit))
+    leave(run, "onnx", "int8", small := emitted(run, onnx_emitter.emit, in_8_bits))
     budget(run, onnx_cpu_int8=1e-6)
     done = bench(run, "--target", "onnx-cpu-int8", "--json", code=1).json
     rows = {row["name"]: row for row in done["networks"]}
@@ -147,8 +150,8 @@ def test_an_int8_file_that_is_not_there_is_quantised_by_training_images(run: Run
     assert images.shape == (calibration.CALIBRATION_IMAGES, 3, 16, 16)
     (found,) = run_winner.candidates_of(run, winner, target, told)
     graph, weights = winner.space.graph(winner.arch), fold(winner.network())
-    assert found.model == onnx_int8.emit(graph, weights, images)
-    assert found.model != onnx_int8.emit(graph, weights)
+    assert found.model == onnx_emitter.emit(in_8_bits(graph, weights, images))
+    assert found.model != onnx_emitter.emit(in_8_bits(graph, weights))
     assert found.file is None
     assert told.lines == []
 
@@ -241,7 +244,7 @@ def model_file(folder: Path, resolution: int = 16) -> Path:
     space = find_space("rcnet", input_size=str(resolution), classes=10, width=0.25)
     graph = space.graph(space.start())
     path = folder / "other.onnx"
-    path.write_bytes(onnx_emitter.emit(graph, random_weights(graph, seed=0)))
+    path.write_bytes(onnx_emitter.emit(Content(graph, random_weights(graph, seed=0))))
     return path
 
 
@@ -265,7 +268,7 @@ def test_a_model_file_is_timed_beside_baselines_of_its_own_size(tmp_path: Path) 
 def test_a_model_file_that_is_no_square_image_has_no_baseline(tmp_path: Path) -> None:
     path = tmp_path / "part.tflite"
     graph = SPACE.part_graph(SPACE.lookup_keys()[1])
-    path.write_bytes(tflite_emitter.emit(graph, random_weights(graph, seed=0)))
+    path.write_bytes(tflite_emitter.emit(Content(graph, random_weights(graph, seed=0))))
     done = hwnas("bench", "--model", str(path), "--json")
     assert [row["target"] for row in done.json["networks"]] == ["tflite"]
     assert "no baseline" in done.err

@@ -168,7 +168,7 @@ try:
     app(arguments)
 except SystemExit as done:
     assert done.code == 0
-assert "hwnas.targets.apple.formats" in sys.modules
+assert "hwnas.targets.apple.format" in sys.modules
 assert "hwnas.targets.apple.native" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=300)

@@ -34,7 +34,8 @@ from hwnas.spaces import PUBLISHED, find_space, mobilenet_v2
 from hwnas.targets import apple
 from hwnas.targets.apple import versions
 from hwnas.targets.coreml import executor
-from hwnas.targets.coreml.emitter import emit, emit_part
+from hwnas.targets.coreml.emitter import emit
+from hwnas.targets.shared.format import Content
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,7 +72,7 @@ def error_of(graph: Graph, images: ImageInput, count: int = 3, seed: int = 0) ->
     weights, pixels = random_weights(graph, seed), random_images(graph, count, seed)
     expected = classify(graph, weights, images, pixels)
     assert np.ptp(expected, axis=1).min() > 1e-3
-    model = emit(graph, weights, images, {})
+    model = emit(Content(graph, weights, images, {}))
     versions.check_ios12(model)
     return float(abs(executor.probabilities(model, pixels) - expected).max())
 
@@ -132,7 +133,7 @@ def test_every_part_of_a_space_computes_what_torch_computes() -> None:
         graph = SMALL.part_graph(key)
         weights = random_weights(graph, 1)
         values = np.random.default_rng(2).standard_normal((2, *graph.input_shape), np.float32)
-        model = emit_part(graph, weights, {"part": str(key)})
+        model = emit(Content(graph, weights, None, {"part": str(key)}))
         versions.check_ios12(model)
         expected = run(graph, weights, values)
         assert executor.run(model, values).reshape(expected.shape) == pytest.approx(
@@ -145,7 +146,7 @@ def test_every_operation_alone_runs_on_ios_12_and_agrees(operation: str) -> None
     graph = OPERATIONS[operation]
     weights = random_weights(graph, 1)
     values = np.random.default_rng(2).standard_normal((2, *graph.input_shape), np.float32)
-    model = emit_part(graph, weights, {})
+    model = emit(Content(graph, weights, None, {}))
     versions.check_ios12(model)
     assert versions.required_version(model) == 1
     expected = run(graph, weights, values)
@@ -155,7 +156,7 @@ def test_every_operation_alone_runs_on_ios_12_and_agrees(operation: str) -> None
 
 def test_many_images_give_the_results_of_each_alone() -> None:
     graph = SMALL.graph(SMALL.start())
-    model = emit(graph, random_weights(graph, 0), unnamed(10), {})
+    model = emit(Content(graph, random_weights(graph, 0), unnamed(10), {}))
     pixels = random_images(graph, executor.BATCH + 3)
     alone = np.concatenate([executor.probabilities(model, pixels[i : i + 1]) for i in range(11)])
     assert executor.probabilities(model, pixels) == pytest.approx(alone, abs=1e-6)
@@ -167,7 +168,9 @@ def test_many_images_give_the_results_of_each_alone() -> None:
 def small_model() -> bytes:
     graph = SMALL.graph(SMALL.start())
     images = ImageInput((0.5, 0.4, 0.3), (0.2, 0.2, 0.2), tuple("abcdefghij"))
-    return emit(graph, random_weights(graph, 0), images, {"arch": "s0", "space": SMALL.name})
+    return emit(
+        Content(graph, random_weights(graph, 0), images, {"arch": "s0", "space": SMALL.name})
+    )
 
 
 def parse(model: bytes) -> Any:
@@ -210,10 +213,10 @@ def test_a_prediction_is_the_most_probable_of_the_labels() -> None:
 def test_labels_or_an_input_that_do_not_fit_are_refused() -> None:
     graph = SMALL.graph(SMALL.start())
     with pytest.raises(UserError, match="labels=9"):
-        emit(graph, random_weights(graph, 0), unnamed(9), {})
+        emit(Content(graph, random_weights(graph, 0), unnamed(9), {}))
     part = SMALL.part_graph(SMALL.lookup_keys()[-1])
     with pytest.raises(UserError, match="3 channels"):
-        emit(part, random_weights(part, 0), unnamed(10), {})
+        emit(Content(part, random_weights(part, 0), unnamed(10), {}))
     with pytest.raises(UserError, match="16, 16"):
         executor.probabilities(small_model(), np.zeros((1, 8, 8, 3), np.uint8))
 
@@ -224,7 +227,7 @@ def test_labels_or_an_input_that_do_not_fit_are_refused() -> None:
 def test_our_networks_hold_and_state_version_1_only() -> None:
     arch = SMALL.parse("1,2,3,4,5,6|" + "3,0,0,0,0,0|" * 4 + "6,0,0,0,0,0")
     graph = SMALL.graph(arch)
-    spec = parse(emit(graph, random_weights(graph, 0), unnamed(10), {}))
+    spec = parse(emit(Content(graph, random_weights(graph, 0), unnamed(10), {})))
     layers = {layer.WhichOneof("layer") for layer in spec.neuralNetworkClassifier.layers}
     assert {"permute", "convolution", "innerProduct"} <= layers <= versions.IOS12_LAYERS
     assert versions.required_version(spec) == spec.specificationVersion == 1

@@ -15,9 +15,9 @@ from hwnas.files import sha256
 from hwnas.graph import Shuffle
 from hwnas.progress import Silent
 from hwnas.spaces import PUBLISHED, RcnetSpace, find_space
-from hwnas.targets.formats import find_format
+from hwnas.targets.formats import FORMATS, find_format
 from hwnas.targets.shared.artifact import Artifact
-from hwnas.targets.shared.format import FORMATS, PRECISIONS, Content
+from hwnas.targets.shared.format import PRECISIONS, Content
 from hwnas.targets.shared.half import half
 from hwnas.workflows.export import checked_file
 from hwnas.workflows.export import parity as parities

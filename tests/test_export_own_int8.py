@@ -23,6 +23,7 @@ from hwnas.targets.convert import int8_onnx, int8_tflite
 from hwnas.targets.onnx import emitter as onnx_emitter
 from hwnas.targets.onnx.runtime import OnnxRuntime
 from hwnas.targets.shared import compute
+from hwnas.targets.shared.format import Content
 from hwnas.targets.tflite import emitter as tflite_emitter
 from hwnas.targets.tflite.runtime import LiteRt
 from hwnas.workflows.export import from_module
@@ -181,8 +182,8 @@ def images() -> np.ndarray:
 
 def test_both_quantisers_take_any_file_and_keep_what_it_computes(images: np.ndarray) -> None:
     exact = compute.run(GRAPH, WEIGHTS, images)
-    onnx_file = int8_onnx.quantised(onnx_emitter.emit(GRAPH, WEIGHTS), images)
-    tflite_file = int8_tflite.quantised(tflite_emitter.emit(GRAPH, WEIGHTS), images)
+    onnx_file = int8_onnx.quantised(onnx_emitter.emit(Content(GRAPH, WEIGHTS)), images)
+    tflite_file = int8_tflite.quantised(tflite_emitter.emit(Content(GRAPH, WEIGHTS)), images)
     CompiledModel.from_buffer(tflite_file)
     assert LiteRt(tflite_file).interface.input_dtype == "int8"
     for session in (OnnxRuntime(onnx_file), LiteRt(tflite_file)):
@@ -193,11 +194,11 @@ def test_the_first_image_of_many_still_counts(images: np.ndarray) -> None:
     """A moving average of extremes, as the quantiser's own calibration has it, would forget it."""
     far = np.concatenate([8 * images[:1], np.repeat(images[1:2], 100, axis=0)])
     exact = compute.run(GRAPH, WEIGHTS, far[:1])
-    made = LiteRt(int8_tflite.quantised(tflite_emitter.emit(GRAPH, WEIGHTS), far))
+    made = LiteRt(int8_tflite.quantised(tflite_emitter.emit(Content(GRAPH, WEIGHTS)), far))
     assert difference(made.predict(far[:1]), exact).rms_rel < 0.2
 
 
 def test_what_a_quantiser_does_not_take_is_one_line(images: np.ndarray) -> None:
     with pytest.raises(UserError, match=r"onnxruntime\.quantization cannot write") as caught:
-        int8_onnx.quantised(onnx_emitter.emit(GRAPH, WEIGHTS), images[:, :, :8])
+        int8_onnx.quantised(onnx_emitter.emit(Content(GRAPH, WEIGHTS)), images[:, :, :8])
     assert "\n" not in str(caught.value)

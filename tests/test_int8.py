@@ -12,6 +12,7 @@ import onnxruntime
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.compiled_model import CompiledModel
+from contents import in_8_bits
 from functional import run
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -31,12 +32,11 @@ from hwnas.graph import (
 )
 from hwnas.spaces import BASELINES, PUBLISHED, SPACES, find_space
 from hwnas.targets.backend import local_backend
-from hwnas.targets.onnx import emitter as onnx_float
-from hwnas.targets.onnx import int8 as onnx_int8
+from hwnas.targets.onnx import emitter as onnx_emitter
 from hwnas.targets.onnx.runtime import OnnxRuntime
 from hwnas.targets.shared import quantisation
-from hwnas.targets.tflite import emitter as tflite_float
-from hwnas.targets.tflite import int8 as tflite_int8
+from hwnas.targets.shared.format import Content
+from hwnas.targets.tflite import emitter as tflite_emitter
 from hwnas.targets.tflite.runtime import LiteRt
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from hwnas.graph import Graph
 
 SMALL = find_space("rcnet", input_size="32", classes=10, width=0.25)
-RUNTIMES = {"onnx": (onnx_int8.emit, OnnxRuntime), "tflite": (tflite_int8.emit, LiteRt)}
+RUNTIMES = {"onnx": (onnx_emitter.emit, OnnxRuntime), "tflite": (tflite_emitter.emit, LiteRt)}
 INT8, INT32 = schema.TensorType.INT8, schema.TensorType.INT32
 
 
@@ -63,7 +63,7 @@ def _noise_of(kind: str, graph: Graph, seed: int = 0) -> float:
     """Return the signal-to-noise ratio in dB on the inputs that it was calibrated on."""
     emit, runtime = RUNTIMES[kind]
     weights, images = random_weights(graph, seed), _images(graph)
-    found = runtime(emit(graph, weights, images)).predict(images)
+    found = runtime(emit(in_8_bits(graph, weights, images))).predict(images)
     return _signal_to_noise_db(found, run(graph, weights, images))
 
 
@@ -85,8 +85,8 @@ def test_whole_random_networks_keep_most_of_the_signal(kind: str) -> None:
 def test_both_formats_store_the_same_numbers() -> None:
     graph = SMALL.graph(SMALL.add(SMALL.start(), (1, 2)))
     weights, images = random_weights(graph, 0), _images(graph)
-    left = OnnxRuntime(onnx_int8.emit(graph, weights, images)).predict(images)
-    right = LiteRt(tflite_int8.emit(graph, weights, images)).predict(images)
+    left = OnnxRuntime(onnx_emitter.emit(in_8_bits(graph, weights, images))).predict(images)
+    right = LiteRt(tflite_emitter.emit(in_8_bits(graph, weights, images))).predict(images)
     assert _signal_to_noise_db(left, right) > 20
 
 
@@ -110,7 +110,7 @@ def _optimised(model: bytes, folder: Path) -> Counter[str]:
 def test_onnx_runtime_runs_every_operation_of_a_network_on_integers(tmp_path: Path) -> None:
     space = SPACES["rcnet-imagenet"]
     graph = space.graph(space.parse(PUBLISHED["rcnet-imagenet"]))
-    model = onnx_int8.emit(graph, random_weights(graph, 0))
+    model = onnx_emitter.emit(in_8_bits(graph, random_weights(graph, 0)))
     onnx.checker.check_model(onnx.load_from_string(model), full_check=True)
     found = _optimised(model, tmp_path)
     convs = sum(isinstance(node.op, Conv) for node in graph)
@@ -123,7 +123,7 @@ def test_onnx_runtime_runs_every_operation_of_a_network_on_integers(tmp_path: Pa
 
 def test_onnx_runtime_rearranges_nothing_inside_mobilenet_v3(tmp_path: Path) -> None:
     graph = BASELINES["mobilenet_v3_small"](64, 10, 1.0)
-    found = _optimised(onnx_int8.emit(graph, random_weights(graph, 0)), tmp_path)
+    found = _optimised(onnx_emitter.emit(in_8_bits(graph, random_weights(graph, 0))), tmp_path)
     squeezes = sum(isinstance(node.op, Multiply) for node in graph)
     assert squeezes == 9
     assert found["Transpose"] == 2  # one at each end
@@ -139,7 +139,7 @@ def test_a_vector_that_is_read_as_one_too_stays_one() -> None:
     builder.linear("scores", builder.concat("both", gate, after), 5)
     graph = builder.build()
     weights, images = random_weights(graph, 0), _images(graph)
-    model = onnx_int8.emit(graph, weights, images)
+    model = onnx_emitter.emit(in_8_bits(graph, weights, images))
     assert not any(node.op_type == "Conv" for node in onnx.load_from_string(model).graph.node)
     found = OnnxRuntime(model).predict(images)
     assert _signal_to_noise_db(found, run(graph, weights, images)) > 25
@@ -150,7 +150,7 @@ def test_onnx_runtime_runs_every_operation_alone_on_integers(
     operation: str, tmp_path: Path
 ) -> None:
     graph = OPERATIONS[operation]
-    model = onnx_int8.emit(graph, random_weights(graph, 0), _images(graph))
+    model = onnx_emitter.emit(in_8_bits(graph, random_weights(graph, 0), _images(graph)))
     onnx.checker.check_model(onnx.load_from_string(model), full_check=True)
     found = _optimised(model, tmp_path)
     assert found.keys() <= INTEGER_KERNELS
@@ -160,7 +160,7 @@ def test_onnx_runtime_runs_every_operation_alone_on_integers(
 def test_a_tflite_file_holds_nothing_but_integers() -> None:
     space = SPACES["rcnet-imagenet"]
     graph = space.graph(space.parse(PUBLISHED["rcnet-imagenet"]))
-    model = tflite_int8.emit(graph, random_weights(graph, 0), images=unnamed(1000))
+    model = tflite_emitter.emit(in_8_bits(graph, random_weights(graph, 0), None, unnamed(1000)))
     CompiledModel.from_buffer(model)  # LiteRT's flatbuffer verifier
     parsed = schema.ModelT.InitFromPackedBuf(model, 0)
     assert {tensor.type for tensor in parsed.subgraphs[0].tensors} == {INT8, INT32}
@@ -177,10 +177,12 @@ def test_litert_quantizer_finds_the_same_scales_and_keeps_no_more_signal() -> No
     space = SPACES["rcnet-cifar100"]
     graph = space.graph(space.parse(PUBLISHED["rcnet-cifar100"]))
     weights, images = random_weights(graph, 0), _images(graph, 1)
-    work = quantizer.Quantizer(tflite_float.emit(graph, weights), recipe.static_wi8_ai8())
+    work = quantizer.Quantizer(
+        tflite_emitter.emit(Content(graph, weights)), recipe.static_wi8_ai8()
+    )
     seen = work.calibrate({"serving_default": [{"input": images.transpose(0, 2, 3, 1)}]})
     theirs = bytes(work.quantize(seen, enable_progress_report=False).quantized_model)
-    ours = tflite_int8.emit(graph, weights, images)
+    ours = tflite_emitter.emit(in_8_bits(graph, weights, images))
     mine, other = _scales(ours), _scales(theirs)
     assert len(mine) > 100
     for name, scales in mine.items():
@@ -214,13 +216,16 @@ def test_onnx_runtimes_quantiser_keeps_no_more_signal(tmp_path: Path) -> None:
             return None if image is None else {"input": image[None]}
 
     ecosystem.quantize_static(
-        onnx.load_from_string(onnx_float.emit(graph, weights)),
+        onnx.load_from_string(onnx_emitter.emit(Content(graph, weights))),
         tmp_path / "theirs.onnx",
         Reader(),
         quant_format=ecosystem.QuantFormat.QDQ,
         per_channel=True,
     )
-    theirs, ours = (tmp_path / "theirs.onnx").read_bytes(), onnx_int8.emit(graph, weights, images)
+    theirs, ours = (
+        (tmp_path / "theirs.onnx").read_bytes(),
+        onnx_emitter.emit(in_8_bits(graph, weights, images)),
+    )
     exact = run(graph, weights, images)
     noise = [_signal_to_noise_db(OnnxRuntime(m).predict(images), exact) for m in (ours, theirs)]
     assert noise[0] > noise[1] - 1
@@ -270,7 +275,11 @@ def test_zero_is_stored_exactly_and_dead_values_have_a_scale() -> None:
     assert stored["c"].zero_point == 0
     assert stored["c"].scale > 0
     for emit, runtime in RUNTIMES.values():
-        assert not runtime(emit(graph, weights, _images(graph))).predict(_images(graph)).any()
+        assert (
+            not runtime(emit(in_8_bits(graph, weights, _images(graph))))
+            .predict(_images(graph))
+            .any()
+        )
 
 
 @pytest.mark.parametrize("target", ["onnx-cpu-int8", "tflite-int8"])

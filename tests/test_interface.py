@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 import pytest
+from contents import in_8_bits
 from onnx import TensorProto, helper
 
 from hwnas.errors import UserError
@@ -16,9 +17,9 @@ from hwnas.graph import INPUT, GraphBuilder, random_weights
 from hwnas.spaces import find_space
 from hwnas.targets.onnx import emitter as onnx_emitter
 from hwnas.targets.onnx.runtime import OnnxRuntime
+from hwnas.targets.shared.format import Content
 from hwnas.targets.shared.interface import Interface, TensorSpec, interface_of
 from hwnas.targets.tflite import emitter as tflite_emitter
-from hwnas.targets.tflite import int8 as tflite_int8
 from hwnas.targets.tflite.remote import DEFAULT_PYTHON, VARIABLE, RemoteRuntime
 from hwnas.targets.tflite.runtime import LiteRt
 
@@ -36,9 +37,9 @@ FLOAT, FLOAT16, UINT8, INT64 = (
 )
 
 
-def emitted(emit: Callable[..., bytes]) -> bytes:
+def emitted(emit: Callable[..., bytes], content: Callable[..., Content] = Content) -> bytes:
     graph = SMALL.graph(SMALL.start())
-    return emit(graph, random_weights(graph, seed=0))
+    return emit(content(graph, random_weights(graph, seed=0)))
 
 
 def onnx_file(inputs: list[tuple[int, list[Any]]], outputs: int = 1) -> bytes:
@@ -131,7 +132,7 @@ def test_tflite_files_that_cannot_be_timed_are_told_in_one_line(
 def test_sessions_tell_shape_and_type_of_what_they_take_and_give() -> None:
     onnx_face = OnnxRuntime(emitted(onnx_emitter.emit)).interface
     assert onnx_face == Interface((1, 3, 32, 32), (1, 10), "float32", "float32")
-    assert LiteRt(emitted(tflite_int8.emit)).interface == Interface(
+    assert LiteRt(emitted(tflite_emitter.emit, in_8_bits)).interface == Interface(
         (1, 32, 32, 3), (1, 10), "int8", "int8"
     )
     assert (onnx_face.image_size, onnx_face.classes) == ((32, 32), 10)
@@ -141,7 +142,7 @@ def test_a_part_that_is_no_image_is_timed_and_has_no_image_size() -> None:
     builder = GraphBuilder((4, 6, 6))
     builder.conv("c", INPUT, 4)
     graph = builder.build()
-    session = LiteRt(tflite_emitter.emit(graph, random_weights(graph, seed=0)))
+    session = LiteRt(tflite_emitter.emit(Content(graph, random_weights(graph, seed=0))))
     assert session.elapsed_ms() > 0
     assert session.interface.image_size is None
     assert session.interface.classes is None

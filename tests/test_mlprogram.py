@@ -41,6 +41,7 @@ from hwnas.targets.mlprogram.package import MANIFEST, MODEL, WEIGHTS
 from hwnas.targets.mlprogram.storage import WEIGHT_THRESHOLD, as_stored, in_8_bits
 from hwnas.targets.shared import std
 from hwnas.targets.shared.artifact import Artifact
+from hwnas.targets.shared.format import Content
 from hwnas.targets.shared.quiet import quietly
 
 if TYPE_CHECKING:
@@ -97,8 +98,8 @@ def error(found: NDArray[Any], expected: NDArray[Any]) -> float:
 def error_of(graph: Graph, images: ImageInput, precision: str, seed: int = 0) -> float:
     """Return the error beside a reference that holds its weights as the file does."""
     weights, pixels = random_weights(graph, seed), pixels_of(graph, seed=seed)
-    stored = as_stored(graph, weights, images, precision)
-    found = executor.probabilities(emit(graph, weights, images, {}, precision), pixels)
+    stored = as_stored(Content(graph, weights, images, {}, precision))
+    found = executor.probabilities(emit(Content(graph, weights, images, {}, precision)), pixels)
     return error(found, classified(graph, stored, images, pixels))
 
 
@@ -189,7 +190,7 @@ def test_the_comparison_sees_a_wrong_shuffle() -> None:
     )
     weights, pixels = random_weights(graph, 0), pixels_of(graph)
     found = executor.probabilities(
-        emit(Graph(graph.input_shape, mirrored), weights, BINARY, {}, "fp32"), pixels
+        emit(Content(Graph(graph.input_shape, mirrored), weights, BINARY, {}, "fp32")), pixels
     )
     assert error(found, classified(graph, weights, BINARY, pixels)) > 1e-2
 
@@ -221,8 +222,8 @@ def by_hand(graph: Graph, weights: Weights, images: NDArray[np.float64]) -> NDAr
 def test_every_operation_of_a_short_program_rounds_to_float16(precision: str, seed: int) -> None:
     graph = SMALL.graph(SMALL.sample(np.random.default_rng(seed)))
     weights, pixels = random_weights(graph, seed), pixels_of(graph, seed=seed)
-    stored = as_stored(graph, weights, BINARY, precision)
-    found = executor.probabilities(emit(graph, weights, BINARY, {}, precision), pixels)
+    stored = as_stored(Content(graph, weights, BINARY, {}, precision))
+    found = executor.probabilities(emit(Content(graph, weights, BINARY, {}, precision)), pixels)
     expected = by_hand(graph, stored, normalised(pixels, BINARY))
     # Sums in another order differ by 1e-16, which rounds to the same float16 but for ties. A
     # convolution is rounded before its activation in the file and after it by hand: the same,
@@ -252,7 +253,10 @@ def test_half_precision_errs_by_what_its_rounding_makes_of_the_network(
 ) -> None:
     graph = SMALL.graph(SMALL.sample(np.random.default_rng(seed)))
     weights, pixels = random_weights(graph, seed), pixels_of(graph, seed=seed)
-    stored, images = as_stored(graph, weights, BINARY, precision), normalised(pixels, BINARY)
+    stored, images = (
+        as_stored(Content(graph, weights, BINARY, {}, precision)),
+        normalised(pixels, BINARY),
+    )
     exact = softmax(reference.run(graph, stored, images))
     # Random networks of 30 to 160 operations amplify a step of float16 (5e-4) to between 5e-4
     # and 0.3 of a probability, so the bound is the network's own: at most 1.6 in 50 trials.
@@ -298,9 +302,12 @@ def test_the_weights_said_to_be_stored_are_those_that_coremltools_reads(
         SMALL.sample(np.random.default_rng(seed))
     )
     weights, images = extreme_weights(graph, seed), unnamed(40)
-    package = emit(graph, weights, images, {}, precision)
+    content = Content(graph, weights, images, {}, precision)
+    package = emit(content)
     found = apples_constants(package, tmp_path_factory.mktemp("package") / "model.mlpackage")
-    stored = std.folded(graph, as_stored(graph, weights, images, precision), images.std)
+    stored = std.folded(
+        graph, as_stored(Content(graph, weights, images, {}, precision)), images.std
+    )
     assert len(found) == len(stored)
     assert precision != "int8" or any(w.size > WEIGHT_THRESHOLD for w, _ in stored.values())
     for value, (name, (weight, _)) in zip(found.values(), stored.items(), strict=True):
@@ -328,8 +335,8 @@ def test_a_weight_beyond_float16_is_refused_in_one_line() -> None:
     }
     for precision in ("fp16", "int8"):
         with pytest.raises(CheckFailed, match="float16 ends at 65504: export with --precision"):
-            emit(graph, weights, BINARY, {}, precision)
-    assert emit(graph, weights, BINARY, {}, "fp32").size_bytes > 0
+            emit(Content(graph, weights, BINARY, {}, precision))
+    assert emit(Content(graph, weights, BINARY, {}, "fp32")).size_bytes > 0
 
 
 def test_files_shrink_as_the_precision_says() -> None:
@@ -337,7 +344,7 @@ def test_files_shrink_as_the_precision_says() -> None:
     graph = space.graph(space.parse(PUBLISHED["rcnet-imagenet"]))
     weights = random_weights(graph, 0)
     packages = {
-        precision: emit(graph, weights, unnamed(1000), {}, precision)
+        precision: emit(Content(graph, weights, unnamed(1000), {}, precision))
         for precision in ("fp32", "fp16", "int8")
     }
     sizes = {precision: package.size_bytes for precision, package in packages.items()}
@@ -354,7 +361,7 @@ def test_files_shrink_as_the_precision_says() -> None:
 def small_package(precision: str = "fp16") -> Artifact:
     graph = SMALL.graph(SMALL.start())
     about = {"arch": "s0", "space": SMALL.name}
-    return emit(graph, random_weights(graph, 0), BINARY, about, precision)
+    return emit(Content(graph, random_weights(graph, 0), BINARY, about, precision))
 
 
 def test_coremltools_reads_names_texts_and_origin(tmp_path: Path) -> None:
@@ -410,7 +417,9 @@ def test_the_passes_left_out_would_change_nothing(
     few, all_ = [], []
     for found in (few, all_):
         for graph in graphs:
-            found.append(emit(graph, random_weights(graph, 0), BINARY, {}, precision).sha256)
+            found.append(
+                emit(Content(graph, random_weights(graph, 0), BINARY, {}, precision)).sha256
+            )
         usual = sys.modules["coremltools"].PassPipeline.DEFAULT.passes
         monkeypatch.setattr(emitter, "CLASSIFIER_PASSES", usual)
     assert few == all_
@@ -419,7 +428,7 @@ def test_the_passes_left_out_would_change_nothing(
 def test_a_graph_that_is_no_classifier_of_the_labels_is_refused() -> None:
     graph = SMALL.graph(SMALL.start())
     with pytest.raises(UserError, match="labels=9, output="):
-        emit(graph, random_weights(graph, 0), unnamed(9), {})
+        emit(Content(graph, random_weights(graph, 0), unnamed(9), {}))
 
 
 def test_images_of_another_size_are_refused() -> None:
@@ -438,7 +447,7 @@ def test_coremltools_converter_writes_what_computes_the_same(precision: str) -> 
     weights, pixels = fold(network), pixels_of(graph)
     images = ImageInput((0.5, 0.5, 0.5), (1.0, 1.0, 1.0), BINARY.labels)
     theirs = executor.probabilities(converted(network, images, precision), pixels)
-    ours = executor.probabilities(emit(graph, weights, images, {}, precision), pixels)
+    ours = executor.probabilities(emit(Content(graph, weights, images, {}, precision)), pixels)
     with torch.no_grad():
         scores = network.double()(torch.from_numpy(normalised(pixels, images)))
     expected = softmax(scores.numpy())

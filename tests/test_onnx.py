@@ -21,6 +21,7 @@ from hwnas.models.network import Network, fold, initialise
 from hwnas.spaces import PUBLISHED, SPACES, RcnetSpace, find_space, mobilenet_v2
 from hwnas.targets.onnx.emitter import emit
 from hwnas.targets.onnx.runtime import OnnxRuntime
+from hwnas.targets.shared.format import Content
 
 if TYPE_CHECKING:
     from hwnas.graph import Graph, Weights
@@ -48,7 +49,7 @@ def _agree(model: bytes, graph: Graph, weights: Weights, images: np.ndarray) -> 
 def test_onnx_runtime_agrees_with_torch_functions(seed: int) -> None:
     graph = SMALL.graph(SMALL.sample(np.random.default_rng(seed)))
     weights = random_weights(graph, seed)
-    model = emit(graph, weights)
+    model = emit(Content(graph, weights))
     onnx.checker.check_model(onnx.load_from_string(model), full_check=True)
     _agree(model, graph, weights, _images(SMALL))
 
@@ -62,7 +63,7 @@ def test_the_comparison_sees_a_wrong_shuffle() -> None:
         else node
         for node in graph
     )
-    wrong = emit(dataclasses.replace(graph, nodes=nodes), weights)
+    wrong = emit(Content(dataclasses.replace(graph, nodes=nodes), weights))
     with pytest.raises(AssertionError):
         _agree(wrong, graph, weights, images)
 
@@ -72,7 +73,7 @@ def test_published_networks_pass_the_checker_and_agree(name: str) -> None:
     space = SPACES[name.replace("-b-", "-")]
     graph = space.graph(space.parse(PUBLISHED[name]))
     weights, images = random_weights(graph, 0), _images(space)
-    model = emit(graph, weights)
+    model = emit(Content(graph, weights))
     onnx.checker.check_model(onnx.load_from_string(model), full_check=True)
     _agree(model, graph, weights, images)
     assert len(model) == pytest.approx(graph.weight_bytes, rel=0.02)
@@ -81,7 +82,7 @@ def test_published_networks_pass_the_checker_and_agree(name: str) -> None:
 def test_mobilenet_v2_is_emitted_too() -> None:
     graph = mobilenet_v2(32, 10, 0.25)
     weights = random_weights(graph, 0)
-    _agree(emit(graph, weights), graph, weights, _images(SMALL))
+    _agree(emit(Content(graph, weights)), graph, weights, _images(SMALL))
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -89,7 +90,7 @@ def test_every_operation_alone_passes_the_checker_and_agrees(operation: str) -> 
     graph = OPERATIONS[operation]
     weights = random_weights(graph, 0)
     images = np.random.default_rng(0).standard_normal((2, *graph.input_shape)).astype(np.float32)
-    model = emit(graph, weights)
+    model = emit(Content(graph, weights))
     onnx.checker.check_model(onnx.load_from_string(model), full_check=True)
     _agree(model, graph, weights, images)
 
@@ -98,7 +99,7 @@ def test_shuffle_interleaves_the_groups() -> None:
     builder = GraphBuilder((6, 2, 2))
     builder.global_avg_pool("pool", builder.shuffle("shuffle", INPUT, 2))
     channels = np.arange(6, dtype=np.float32)[None, :, None, None] * np.ones((1, 6, 2, 2), "f4")
-    found = OnnxRuntime(emit(builder.build(), {})).predict(channels)
+    found = OnnxRuntime(emit(Content(builder.build(), {}))).predict(channels)
     assert found.tolist() == [[0, 3, 1, 4, 2, 5]]
 
 
@@ -121,7 +122,7 @@ def test_torchs_exporter_gives_the_same_network(seed: int) -> None:
     stream = io.BytesIO()
     torch.onnx.export(network, (torch.from_numpy(images),), stream, dynamo=False, opset_version=13)
     theirs = OnnxRuntime(stream.getvalue()).predict(images)
-    ours = OnnxRuntime(emit(graph, fold(network))).predict(images)
+    ours = OnnxRuntime(emit(Content(graph, fold(network)))).predict(images)
     assert relative_error(ours, theirs) < 2e-4
     with torch.no_grad():
         assert relative_error(ours, network(torch.from_numpy(images)).numpy()) < 2e-4
@@ -129,7 +130,7 @@ def test_torchs_exporter_gives_the_same_network(seed: int) -> None:
 
 def test_labels_normalisation_and_origin_are_in_the_file() -> None:
     graph = SMALL.graph(SMALL.start())
-    model = emit(graph, random_weights(graph, 0), unnamed(10), {"hwnas.arch": "s0"})
+    model = emit(Content(graph, random_weights(graph, 0), unnamed(10), {"hwnas.arch": "s0"}))
     props = {p.key: p.value for p in onnx.load_from_string(model).metadata_props}
     assert json.loads(props["labels"])[3] == "class 3"
     assert json.loads(props["image.mean"]) == [0.485, 0.456, 0.406]

@@ -11,6 +11,7 @@ import onnx
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.compiled_model import CompiledModel
+from contents import in_8_bits
 from google.protobuf.message import DecodeError
 
 from hwnas.graph import random_weights, unnamed
@@ -18,16 +19,14 @@ from hwnas.spaces import PUBLISHED, SPACES
 from hwnas.targets.apple import require
 from hwnas.targets.coreml import emitter as coreml_emitter
 from hwnas.targets.onnx import emitter as onnx_emitter
-from hwnas.targets.onnx import int8 as onnx_int8
-from hwnas.targets.shared.quantisation import calibrate
+from hwnas.targets.shared.format import Content
 from hwnas.targets.tflite import emitter as tflite_emitter
-from hwnas.targets.tflite import int8 as tflite_int8
 from hwnas.targets.tflite import pixels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hwnas.graph import Graph
+    from hwnas.graph import Graph, ImageInput, Weights
 
 SPACE = SPACES["rcnet-cifar100"]
 IMAGES = unnamed(100)
@@ -45,18 +44,23 @@ def graph() -> Graph:
     return SPACE.graph(SPACE.parse(PUBLISHED["rcnet-cifar100"]))
 
 
-def _emitted(graph: Graph, module: Any) -> bytes:
-    calibration = (None,) if module.__name__.endswith("int8") else ()
-    made: bytes = module.emit(graph, random_weights(graph, 0), *calibration, IMAGES, ORIGIN)
+def _emitted(graph: Graph, module: Any, precision: str = "fp32") -> bytes:
+    made: bytes = module.emit(_content(graph, random_weights(graph, 0), IMAGES, precision))
     return made
+
+
+def _content(graph: Graph, weights: Weights, images: ImageInput, precision: str) -> Content:
+    if precision == "int8":
+        return in_8_bits(graph, weights, None, images, ORIGIN)
+    return Content(graph, weights, images, ORIGIN)
 
 
 # ONNX -----------------------------------------------------------------------------------------
 
 
-@pytest.fixture(params=[onnx_emitter, onnx_int8], ids=["fp32", "int8"], scope="module")
+@pytest.fixture(params=["fp32", "int8"], scope="module")
 def onnx_model(request: pytest.FixtureRequest, graph: Graph) -> Any:
-    return onnx.load_from_string(_emitted(graph, request.param))
+    return onnx.load_from_string(_emitted(graph, onnx_emitter, request.param))
 
 
 def test_onnx_checks_the_file_whole_and_finds_its_metadata(onnx_model: Any) -> None:
@@ -91,15 +95,12 @@ def test_strict_shape_inference_sees_a_wrong_shape(graph: Graph) -> None:
 
 def _of_pixels(graph: Graph, precision: str) -> bytes:
     weights, inside = pixels.adapted(graph, random_weights(graph, 0), IMAGES, precision)
-    if precision == "fp32":
-        return tflite_emitter.emit(graph, weights, inside, ORIGIN, pixels=True)
-    stored = calibrate(graph, weights)
-    return tflite_int8.emit_stored(graph, weights, stored, inside, ORIGIN, pixels=True)
+    return tflite_emitter.emit(_content(graph, weights, inside, precision), pixels=True)
 
 
 TFLITE: dict[str, Callable[[Graph], bytes]] = {
     "fp32": lambda graph: _emitted(graph, tflite_emitter),
-    "int8": lambda graph: _emitted(graph, tflite_int8),
+    "int8": lambda graph: _emitted(graph, tflite_emitter, "int8"),
     "fp32-pixels": lambda graph: _of_pixels(graph, "fp32"),
     "int8-pixels": lambda graph: _of_pixels(graph, "int8"),
 }

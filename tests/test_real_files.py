@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from contents import in_8_bits
 
 from hwnas import cost
 from hwnas.cost import file_bytes
@@ -17,7 +17,9 @@ from hwnas.errors import UserError
 from hwnas.graph import FP32, ImageInput, find_precision, random_weights
 from hwnas.graph.inputs import IMAGENET_MEAN, IMAGENET_STD
 from hwnas.spaces import SPACES
+from hwnas.targets.formats import find_format
 from hwnas.targets.onnx import emitter
+from hwnas.targets.shared.format import Content
 from hwnas.workflows.search.budgets import deployment, exact_cost
 
 if TYPE_CHECKING:
@@ -42,16 +44,12 @@ def networks(space: RcnetSpace) -> list[Arch]:
 
 def exported(graph: Graph, form: str, precision: str = "fp32") -> bytes:
     """The file as `hwnas export` writes it, with labels as long as ImageNet's."""
-    name = f"hwnas.targets.{form}.{'int8' if precision == 'int8' else 'emitter'}"
-    emitters = name.rpartition(".")[0]
-    if not (importlib.util.find_spec(emitters) and importlib.util.find_spec(name)):
-        pytest.skip(f"there is no emitter for {form} {precision}")
-    emit = importlib.import_module(name).emit
     labels = tuple(f"sulphur-crested no. {index:03d}" for index in range(graph.output.shape[0]))
     images = ImageInput(IMAGENET_MEAN, IMAGENET_STD, labels)
-    calibration = (None,) if precision == "int8" else ()
-    made: bytes = emit(graph, random_weights(graph, seed=0), *calibration, images, METADATA)
-    return made
+    about, weights = (images, METADATA), random_weights(graph, seed=0)
+    if precision == "int8":
+        return find_format(form).emit(in_8_bits(graph, weights, None, *about)).content
+    return find_format(form).emit(Content(graph, weights, *about)).content
 
 
 @pytest.mark.parametrize(("form", "precision"), STRUCTURES)
@@ -120,7 +118,7 @@ def arena_bytes(graph: Graph, folder: Path) -> int:
     options = ort.SessionOptions()
     options.intra_op_num_threads, options.enable_mem_pattern = 1, False
     options.enable_profiling, options.profile_file_prefix = True, str(folder / "profile")
-    model = emitter.emit(graph, random_weights(graph, seed=0))
+    model = emitter.emit(Content(graph, random_weights(graph, seed=0)))
     session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     session.run(None, {"input": np.zeros((1, *graph.input_shape), np.float32)})
     with open(session.end_profiling(), encoding="utf-8") as stream:  # noqa: PTH123

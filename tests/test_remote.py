@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from contents import in_8_bits
 from functional import relative_error, run
 
 from hwnas.device import find_target
@@ -19,7 +20,7 @@ from hwnas.graph import random_weights
 from hwnas.measure import pinned
 from hwnas.spaces import PUBLISHED, SPACES, find_space
 from hwnas.targets.backend import local_backend
-from hwnas.targets.tflite import int8
+from hwnas.targets.shared.format import Content
 from hwnas.targets.tflite.emitter import emit
 from hwnas.targets.tflite.remote import DEFAULT_PYTHON, VARIABLE, RemoteRuntime
 from hwnas.targets.tflite.runtime import LiteRt
@@ -47,7 +48,7 @@ def test_it_agrees_with_torch_functions_and_litert(remote: RemoteRuntime) -> Non
     graph = SMALL.graph(SMALL.add(SMALL.start(), (1, 2)))
     weights = random_weights(graph, 0)
     images = np.random.default_rng(0).standard_normal((2, 3, 32, 32)).astype(np.float32)
-    model = emit(graph, weights)
+    model = emit(Content(graph, weights))
     found = remote.load(model).predict(images)
     assert relative_error(found, run(graph, weights, images)) < 1e-5
     assert relative_error(found, LiteRt(model).predict(images)) < 1e-5
@@ -58,12 +59,12 @@ def test_every_part_and_8_bit_networks_run(remote: RemoteRuntime) -> None:
     for key in SMALL.lookup_keys():
         graph = SMALL.part_graph(key)
         weights, images = random_weights(graph, 0), np.ones((1, *graph.input_shape), np.float32)
-        found = remote.load(emit(graph, weights)).predict(images)
+        found = remote.load(emit(Content(graph, weights))).predict(images)
         expected = run(graph, weights, images)
         assert found.shape == expected.shape
         assert relative_error(found, expected) < 1e-5
     graph = SMALL.graph(SMALL.start())
-    model = int8.emit(graph, random_weights(graph, 0))
+    model = emit(in_8_bits(graph, random_weights(graph, 0)))
     images = np.random.default_rng(0).random((2, 3, 32, 32)).astype(np.float32)
     assert relative_error(remote.load(model).predict(images), LiteRt(model).predict(images)) < 0.1
 
@@ -72,7 +73,9 @@ def test_every_part_and_8_bit_networks_run(remote: RemoteRuntime) -> None:
 def test_the_worker_times_itself_and_large_networks_take_longer(remote: RemoteRuntime) -> None:
     space = SPACES["rcnet-imagenet"]
     small, large = SMALL.graph(SMALL.start()), space.graph(space.parse(PUBLISHED["rcnet-imagenet"]))
-    sessions = [remote.load(emit(graph, random_weights(graph, 0))) for graph in (small, large)]
+    sessions = [
+        remote.load(emit(Content(graph, random_weights(graph, 0)))) for graph in (small, large)
+    ]
     start = time.perf_counter()
     times = [min(session.elapsed_ms() for _ in range(10)) for session in sessions]
     assert 0 < 10 * times[0] < times[1]
@@ -82,7 +85,7 @@ def test_the_worker_times_itself_and_large_networks_take_longer(remote: RemoteRu
 @needs_runtime
 def test_pinning_this_process_pins_the_worker(remote: RemoteRuntime) -> None:
     graph = SMALL.graph(SMALL.start())
-    session = remote.load(emit(graph, random_weights(graph, 0)))
+    session = remote.load(emit(Content(graph, random_weights(graph, 0))))
     worker = session._worker._process.pid
     with pinned(1):
         session.elapsed_ms()
@@ -95,7 +98,7 @@ def test_pinning_this_process_pins_the_worker(remote: RemoteRuntime) -> None:
 @needs_runtime
 def test_sessions_that_nobody_holds_are_dropped(remote: RemoteRuntime) -> None:
     graph = SMALL.graph(SMALL.start())
-    model = emit(graph, random_weights(graph, 0))
+    model = emit(Content(graph, random_weights(graph, 0)))
     session = remote.load(model)
     worker, number = session._worker, session._number
     del session
@@ -117,7 +120,7 @@ def test_the_probe_loads_a_model_and_the_target_finds_the_runtime() -> None:
 @needs_runtime
 def test_a_worker_that_dies_is_told_in_one_line() -> None:
     graph = SMALL.graph(SMALL.start())
-    session = RemoteRuntime(PYTHON).load(emit(graph, random_weights(graph, 0)))
+    session = RemoteRuntime(PYTHON).load(emit(Content(graph, random_weights(graph, 0))))
     os.kill(session._worker._process.pid, signal.SIGKILL)
     with pytest.raises(UserError, match="ended with code -9") as caught:
         session.elapsed_ms()

@@ -9,20 +9,16 @@ import numpy as np
 import onnx
 import pytest
 from ai_edge_litert import schema_py_generated as schema
+from contents import in_8_bits
 from onnx import TensorProto, helper, numpy_helper
 
-from hwnas.errors import UserError
-from hwnas.graph import INPUT, GraphBuilder, random_weights, unnamed
+from hwnas.graph import INPUT, GraphBuilder, random_weights
 from hwnas.spaces import PUBLISHED, SPACES, find_space
-from hwnas.targets.apple import require
-from hwnas.targets.coreml import emitter as coreml_emitter
-from hwnas.targets.coreml.slow_paths import slow_paths as coreml_slow_paths
 from hwnas.targets.onnx import emitter as onnx_emitter
-from hwnas.targets.onnx import int8 as onnx_int8
 from hwnas.targets.onnx.slow_paths import OUTSIDE, _blocks_here
 from hwnas.targets.onnx.slow_paths import slow_paths as onnx_slow_paths
+from hwnas.targets.shared.format import Content
 from hwnas.targets.tflite import emitter as tflite_emitter
-from hwnas.targets.tflite import int8 as tflite_int8
 from hwnas.targets.tflite.runtime import LiteRt
 from hwnas.targets.tflite.slow_paths import slow_paths as tflite_slow_paths
 
@@ -102,13 +98,13 @@ def _with_half_weights(parsed: Any) -> None:
 def test_xnnpack_takes_every_operator_of_published_networks(name: str) -> None:
     graph = _published(name)
     weights = random_weights(graph, 0)
-    assert tflite_slow_paths(tflite_emitter.emit(graph, weights)) == []
-    assert tflite_slow_paths(tflite_int8.emit(graph, weights)) == []
+    assert tflite_slow_paths(tflite_emitter.emit(Content(graph, weights))) == []
+    assert tflite_slow_paths(tflite_emitter.emit(in_8_bits(graph, weights))) == []
 
 
 def test_xnnpack_takes_weights_in_float16_with_their_conversion() -> None:
     graph = SMALL.graph(SMALL.start())
-    exact = tflite_emitter.emit(graph, random_weights(graph, 0))
+    exact = tflite_emitter.emit(Content(graph, random_weights(graph, 0)))
     half = _edited(exact, _with_half_weights)
     assert len(half) < 0.6 * len(exact)
     values = np.ones((1, *graph.input_shape), np.float32)
@@ -117,10 +113,10 @@ def test_xnnpack_takes_weights_in_float16_with_their_conversion() -> None:
     assert tflite_slow_paths(half) == []
 
 
-@pytest.mark.parametrize(("emitter", "kind"), [(tflite_emitter, "float32"), (tflite_int8, "int8")])
-def test_operators_that_xnnpack_leaves_are_named_with_their_number(emitter: Any, kind: str) -> None:
+@pytest.mark.parametrize(("content", "kind"), [(Content, "float32"), (in_8_bits, "int8")])
+def test_operators_that_xnnpack_leaves_are_named_with_their_number(content: Any, kind: str) -> None:
     graph = _grouped()
-    model = emitter.emit(graph, random_weights(graph, 0))
+    model = tflite_emitter.emit(content(graph, random_weights(graph, 0)))
     assert tflite_slow_paths(model) == []
     slow = _edited(model, _with_tanh_in_grouped_convolutions)
     assert tflite_slow_paths(slow) == [f"2 x CONV_2D (groups 2, {kind}): not taken by XNNPACK"]
@@ -129,7 +125,7 @@ def test_operators_that_xnnpack_leaves_are_named_with_their_number(emitter: Any,
 def test_a_file_of_which_xnnpack_takes_nothing_is_named_whole() -> None:
     builder = GraphBuilder((12, 8, 8))
     builder.conv("only", INPUT, 12, groups=3)
-    model = tflite_emitter.emit(builder.build(), random_weights(builder.build(), 0))
+    model = tflite_emitter.emit(Content(builder.build(), random_weights(builder.build(), 0)))
     slow = _edited(model, _with_tanh_in_grouped_convolutions)
     assert tflite_slow_paths(slow) == ["1 x CONV_2D (groups 3, float32): not taken by XNNPACK"]
 
@@ -159,7 +155,7 @@ def _onnx_model(
 @needs_blocks
 def test_convolutions_outside_the_blocked_layout_are_named() -> None:
     graph = _grouped()
-    assert onnx_slow_paths(onnx_emitter.emit(graph, random_weights(graph, 0))) == [
+    assert onnx_slow_paths(onnx_emitter.emit(Content(graph, random_weights(graph, 0)))) == [
         f"2 x FusedConv (groups 2, 6 to 6 channels each): {OUTSIDE}"
     ]
 
@@ -169,20 +165,20 @@ def test_grouped_convolutions_of_whole_blocks_are_in_the_blocked_layout() -> Non
     builder = GraphBuilder((64, 8, 8))
     builder.conv("grouped", INPUT, 32, groups=2)
     graph = builder.build()
-    assert onnx_slow_paths(onnx_emitter.emit(graph, random_weights(graph, 0))) == []
+    assert onnx_slow_paths(onnx_emitter.emit(Content(graph, random_weights(graph, 0)))) == []
 
 
 @needs_blocks
 def test_dense_and_depthwise_networks_stay_in_the_blocked_layout() -> None:
     space = SPACES["rcnet-digits"]
     graph = space.graph(space.start())
-    assert onnx_slow_paths(onnx_emitter.emit(graph, random_weights(graph, 0))) == []
+    assert onnx_slow_paths(onnx_emitter.emit(Content(graph, random_weights(graph, 0)))) == []
 
 
 @needs_blocks
 def test_of_the_published_network_only_grouped_convolutions_are_named() -> None:
     graph = _published("rcnet-imagenet")
-    found = onnx_slow_paths(onnx_emitter.emit(graph, random_weights(graph, 0)))
+    found = onnx_slow_paths(onnx_emitter.emit(Content(graph, random_weights(graph, 0))))
     assert 1 <= len(found) <= 3
     assert all("Conv (groups " in line and "(groups 1," not in line for line in found)
 
@@ -190,7 +186,7 @@ def test_of_the_published_network_only_grouped_convolutions_are_named() -> None:
 @pytest.mark.parametrize("name", PUBLISHED_NAMES)
 def test_every_operation_of_an_8_bit_network_runs_on_integers(name: str) -> None:
     graph = _published(name)
-    assert onnx_slow_paths(onnx_int8.emit(graph, random_weights(graph, 0))) == []
+    assert onnx_slow_paths(onnx_emitter.emit(in_8_bits(graph, random_weights(graph, 0)))) == []
 
 
 def _through_8_bits(source: str, result: str) -> list[Any]:
@@ -226,55 +222,3 @@ def test_a_cast_at_run_time_is_named_and_one_of_a_constant_is_not() -> None:
         "1 x Cast (to double): converts at every run",
         "1 x Cast (to float): converts at every run",
     ]
-
-
-# Core ML --------------------------------------------------------------------------------------
-
-
-def _coreml(edit: Callable[[Any], None]) -> bytes:
-    """A neural network of four layers of which some are edited; nothing runs it."""
-    model = require("proto.Model_pb2").Model()
-    model.specificationVersion = 4
-    layers = [model.neuralNetwork.layers.add(name=str(index)) for index in range(4)]
-    for layer in layers:
-        layer.activation.ReLU.SetInParent()
-    edit(layers)
-    content: bytes = model.SerializeToString()
-    return content
-
-
-def test_a_neural_network_of_ours_has_no_layer_that_the_neural_engine_is_known_to_refuse() -> None:
-    graph = _published("rcnet-cifar100")
-    weights = random_weights(graph, 0)
-    assert coreml_slow_paths(coreml_emitter.emit(graph, weights, unnamed(100), {})) == []
-    assert coreml_slow_paths(coreml_emitter.emit_part(graph, weights, {})) == []
-
-
-def test_layers_that_the_neural_engine_does_not_run_are_named_with_their_reason() -> None:
-    def edit(layers: Any) -> None:
-        for layer in layers[:2]:
-            layer.custom.className = "Mine"
-        layers[2].addBroadcastable.SetInParent()
-        layers[3].convolution.dilationFactor.extend([2, 2])
-
-    end = "known not to run on the Neural Engine (A12 and later)"
-    assert coreml_slow_paths(_coreml(edit)) == [
-        f"2 x custom (has code for CPU and GPU only): {end}",
-        f"1 x addBroadcastable (for tensors of any rank): {end}",
-        f"1 x convolution (dilated): {end}",
-    ]
-
-
-def test_only_neural_networks_of_core_ml_are_judged() -> None:
-    model = require("proto.Model_pb2").Model()
-    model.mlProgram.SetInParent()
-    with pytest.raises(UserError, match="expected a Core ML neural network, but got mlProgram"):
-        coreml_slow_paths(model.SerializeToString())
-
-
-def test_every_layer_type_of_the_table_exists() -> None:
-    from hwnas.targets.coreml.slow_paths import REASONS
-
-    layer = require("proto.NeuralNetwork_pb2").NeuralNetworkLayer
-    kinds = {field.name for field in layer.DESCRIPTOR.oneofs_by_name["layer"].fields}
-    assert REASONS.keys() <= kinds

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.compiled_model import CompiledModel
+from contents import in_8_bits
 from functional import relative_error, rounding_effect, run
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
@@ -27,7 +28,8 @@ from hwnas.progress import Silent
 from hwnas.spaces import PUBLISHED, SPACES, find_space, mobilenet_v2
 from hwnas.targets.onnx import emitter as onnx_emitter
 from hwnas.targets.onnx.runtime import OnnxRuntime
-from hwnas.targets.tflite import flatbuffer, int8
+from hwnas.targets.shared.format import Content
+from hwnas.targets.tflite import arithmetic, flatbuffer
 from hwnas.targets.tflite.emitter import emit
 from hwnas.targets.tflite.model import OPERATORS
 from hwnas.targets.tflite.runtime import LiteRt
@@ -81,7 +83,7 @@ def _operators(model: bytes) -> list[str]:
 def test_litert_agrees_with_torch_functions(seed: int) -> None:
     graph = SMALL.graph(SMALL.sample(np.random.default_rng(seed)))
     weights = random_weights(graph, seed)
-    _agree(emit(graph, weights), graph, weights)
+    _agree(emit(Content(graph, weights)), graph, weights)
 
 
 @settings(max_examples=100, deadline=None)
@@ -110,24 +112,24 @@ def test_every_convolution_alone_agrees(
     builder.conv("conv", INPUT, groups * per_group[1], **options)
     graph = builder.build()
     weights = random_weights(graph, 0)
-    _agree(emit(graph, weights), graph, weights)
+    _agree(emit(Content(graph, weights)), graph, weights)
 
 
 @pytest.mark.parametrize("groups", [1, 2, 3, 6])
 def test_shuffle_alone_agrees(groups: int) -> None:
     builder = GraphBuilder((6, 5, 4))
     builder.shuffle("shuffle", INPUT, groups)
-    _agree(emit(builder.build(), {}), builder.build(), {})
+    _agree(emit(Content(builder.build(), {})), builder.build(), {})
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_every_operation_alone_agrees_and_runs_on_xnnpack(operation: str) -> None:
     graph = OPERATIONS[operation]
     weights = random_weights(graph, 0)
-    model = emit(graph, weights)
+    model = emit(Content(graph, weights))
     _verify(model)
     _agree(model, graph, weights)
-    for each in (model, int8.emit(graph, weights)):
+    for each in (model, emit(in_8_bits(graph, weights))):
         assert runs_whole_on_xnnpack(each) == (operation != "max pool below zero")
 
 
@@ -141,7 +143,7 @@ def test_every_operation_alone_agrees_and_runs_on_xnnpack(operation: str) -> Non
 def test_every_max_pool_alone_agrees(height: int, width: int, kernel: int, stride: int) -> None:
     builder = GraphBuilder((4, height, width))
     builder.max_pool("pool", INPUT, kernel, stride)
-    _agree(emit(builder.build(), {}), builder.build(), {})
+    _agree(emit(Content(builder.build(), {})), builder.build(), {})
 
 
 def test_a_part_that_xnnpack_leaves_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,9 +151,9 @@ def test_a_part_that_xnnpack_leaves_is_seen(monkeypatch: pytest.MonkeyPatch) -> 
     builder = GraphBuilder((8, 7, 6))
     builder.conv("last", builder.hard_swish("swish", builder.conv("first", INPUT, 8)), 8)
     graph = builder.build()
-    monkeypatch.setattr(int8._Int8, "knows_hard_swish", True)
+    monkeypatch.setattr(arithmetic.Int8, "knows_hard_swish", True)
     for each in (graph, OPERATIONS["hard swish"]):
-        assert not runs_whole_on_xnnpack(int8.emit(each, random_weights(each, 0)))
+        assert not runs_whole_on_xnnpack(emit(in_8_bits(each, random_weights(each, 0))))
 
 
 def test_the_comparison_sees_a_wrong_shuffle() -> None:
@@ -163,7 +165,7 @@ def test_the_comparison_sees_a_wrong_shuffle() -> None:
         else node
         for node in graph
     )
-    wrong = emit(dataclasses.replace(graph, nodes=nodes), weights)
+    wrong = emit(Content(dataclasses.replace(graph, nodes=nodes), weights))
     with pytest.raises(AssertionError):
         _agree(wrong, graph, weights)
 
@@ -173,7 +175,7 @@ def test_published_networks_pass_the_verifier_and_agree(name: str) -> None:
     space = SPACES[name.replace("-b-", "-")]
     graph = space.graph(space.parse(PUBLISHED[name]))
     weights = random_weights(graph, 0)
-    model = emit(graph, weights)
+    model = emit(Content(graph, weights))
     _verify(model)
     _agree(model, graph, weights)
     assert len(model) == pytest.approx(graph.weight_bytes, rel=0.02)
@@ -183,12 +185,12 @@ def test_mobilenet_v2_and_every_part_are_emitted_too() -> None:
     parts = [SMALL.part_graph(key) for key in SMALL.lookup_keys()]
     for graph in (mobilenet_v2(32, 10, 0.25), *parts):
         weights = random_weights(graph, 0)
-        _agree(emit(graph, weights), graph, weights)
+        _agree(emit(Content(graph, weights)), graph, weights)
 
 
 def test_the_verifier_sees_a_damaged_file() -> None:
     graph = SMALL.graph(SMALL.start())
-    model = emit(graph, random_weights(graph, 0))
+    model = emit(Content(graph, random_weights(graph, 0)))
     with pytest.raises(RuntimeError):
         _verify(b"\xff\xff\xff\x7f" + model[4:])
 
@@ -208,7 +210,7 @@ def test_operators_have_the_numbers_of_the_shipped_schema() -> None:
 
 def test_one_operator_per_operation_and_activations_are_fused() -> None:
     graph = SMALL.graph(SMALL.add(SMALL.start(), (1, 2)))
-    model = emit(graph, random_weights(graph, 0))
+    model = emit(Content(graph, random_weights(graph, 0)))
     found = Counter(_operators(model))
     convs = [node.op for node in graph if isinstance(node.op, Conv)]
     assert found["DEPTHWISE_CONV_2D"] == sum(op.depthwise for op in convs)
@@ -221,7 +223,7 @@ def test_one_operator_per_operation_and_activations_are_fused() -> None:
 def test_grouped_convolutions_state_the_version_that_knows_groups() -> None:
     builder = GraphBuilder((8, 4, 4))
     builder.conv("dense", builder.conv("grouped", INPUT, 8, groups=2), 8)
-    model = _read(emit(builder.build(), random_weights(builder.build(), 0)))
+    model = _read(emit(Content(builder.build(), random_weights(builder.build(), 0))))
     first, second = model.subgraphs[0].operators
     assert model.operatorCodes[first.opcodeIndex].version == 6
     assert model.operatorCodes[second.opcodeIndex].version == 1
@@ -229,7 +231,7 @@ def test_grouped_convolutions_state_the_version_that_knows_groups() -> None:
 
 def test_constants_lie_at_multiples_of_16_bytes() -> None:
     graph = SMALL.graph(SMALL.start())
-    model = emit(graph, random_weights(graph, 0))
+    model = emit(Content(graph, random_weights(graph, 0)))
     buffers = schema.Model.GetRootAs(model, 0)
     for index in range(1, buffers.BuffersLength()):
         table = buffers.Buffers(index)._tab
@@ -241,8 +243,8 @@ def test_constants_lie_at_multiples_of_16_bytes() -> None:
 def test_onnx_and_tflite_files_are_the_same_network(seed: int) -> None:
     graph = SMALL.graph(SMALL.sample(np.random.default_rng(seed)))
     weights, images = random_weights(graph, seed), _images(graph)
-    theirs = OnnxRuntime(onnx_emitter.emit(graph, weights)).predict(images)
-    ours = LiteRt(emit(graph, weights)).predict(images)
+    theirs = OnnxRuntime(onnx_emitter.emit(Content(graph, weights))).predict(images)
+    ours = LiteRt(emit(Content(graph, weights))).predict(images)
     assume(rounding_effect(graph, weights, images, run(graph, weights, images)) < 1e-5)
     assert relative_error(ours, theirs) < 1e-4
 
@@ -250,14 +252,14 @@ def test_onnx_and_tflite_files_are_the_same_network(seed: int) -> None:
 def test_equal_arguments_give_equal_bytes() -> None:
     graph = SMALL.graph(SMALL.start())
     weights = random_weights(graph, 0)
-    assert emit(graph, weights, unnamed(10)) == emit(graph, weights, unnamed(10))
+    assert emit(Content(graph, weights, unnamed(10))) == emit(Content(graph, weights, unnamed(10)))
 
 
 def test_a_second_run_gives_the_same_output_and_no_line_on_standard_error(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     graph = SMALL.graph(SMALL.start())
-    session = LiteRt(emit(graph, random_weights(graph, 0)), threads=2)
+    session = LiteRt(emit(Content(graph, random_weights(graph, 0))), threads=2)
     images = _images(graph)
     first = session.predict(images)
     session.run()
@@ -281,7 +283,9 @@ def test_networks_are_benched_and_parts_profiled_on_litert(tmp_path: Path) -> No
 
 def test_labels_normalisation_and_origin_are_in_the_file() -> None:
     graph = SMALL.graph(SMALL.start())
-    parsed = _read(emit(graph, random_weights(graph, 0), unnamed(10), {"hwnas.arch": "s0"}))
+    parsed = _read(
+        emit(Content(graph, random_weights(graph, 0), unnamed(10), {"hwnas.arch": "s0"}))
+    )
     entries = {
         entry.name.decode(): bytes(parsed.buffers[entry.buffer].data) for entry in parsed.metadata
     }

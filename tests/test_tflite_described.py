@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.compiled_model import CompiledModel
+from contents import in_8_bits
 
 from hwnas.errors import UserError
 from hwnas.graph import ImageInput, random_weights, unnamed
 from hwnas.spaces import find_space
-from hwnas.targets.tflite import int8
+from hwnas.targets.shared.format import Content
 from hwnas.targets.tflite.described import described, with_entries
 from hwnas.targets.tflite.emitter import emit
 from hwnas.targets.tflite.flatbuffer import ALIGNMENT
@@ -45,9 +46,9 @@ def quantised(model: bytes) -> bytes:
 
 
 MODELS = {
-    "hwnas": emit(GRAPH, WEIGHTS),
-    "hwnas-int8": int8.emit(GRAPH, WEIGHTS),
-    "packed": packed(emit(GRAPH, WEIGHTS)),
+    "hwnas": emit(Content(GRAPH, WEIGHTS)),
+    "hwnas-int8": emit(in_8_bits(GRAPH, WEIGHTS)),
+    "packed": packed(emit(Content(GRAPH, WEIGHTS))),
 }
 
 
@@ -93,7 +94,7 @@ def test_nothing_but_the_lists_of_buffers_and_metadata_has_changed(model: bytes)
 
 def test_the_metadata_is_that_of_hwnass_own_files(model: bytes) -> None:
     made = entries(described(model, (3, 32, 32), IMAGES, {"hwnas.arch": "s0"}))
-    own = entries(emit(GRAPH, WEIGHTS, IMAGES, {"hwnas.arch": "s0"}))
+    own = entries(emit(Content(GRAPH, WEIGHTS, IMAGES, {"hwnas.arch": "s0"})))
     assert {name: made[name] for name in own} == own
     with zipfile.ZipFile(io.BytesIO(described(model, (3, 32, 32), IMAGES, {}))) as archive:
         assert archive.read("labels.txt").decode().split() == list(IMAGES.labels)

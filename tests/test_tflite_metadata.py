@@ -16,12 +16,13 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.compiled_model import CompiledModel
+from contents import in_8_bits
 from flatbuffers.table import Table
 
 import hwnas
 from hwnas.graph import ImageInput, random_weights, unnamed
 from hwnas.spaces import find_space
-from hwnas.targets.tflite import int8
+from hwnas.targets.shared.format import Content
 from hwnas.targets.tflite.emitter import emit
 from hwnas.targets.tflite.metadata import describe, label_lines
 from hwnas.targets.tflite.runtime import LiteRt
@@ -31,8 +32,8 @@ GRAPH = SMALL.graph(SMALL.add(SMALL.start(), (1, 2)))
 WEIGHTS = random_weights(GRAPH, 0)
 IMAGES = unnamed(10)
 EMITTERS = {
-    "fp32": lambda images: emit(GRAPH, WEIGHTS, images, {"hwnas.arch": "s0"}),
-    "int8": lambda images: int8.emit(GRAPH, WEIGHTS, None, images, {"hwnas.arch": "s0"}),
+    "fp32": lambda images: emit(Content(GRAPH, WEIGHTS, images, {"hwnas.arch": "s0"})),
+    "int8": lambda images: emit(in_8_bits(GRAPH, WEIGHTS, None, images, {"hwnas.arch": "s0"})),
 }
 NAME = 0  # of a model, a tensor and a file alike
 DESCRIPTION = 1

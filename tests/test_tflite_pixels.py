@@ -16,8 +16,8 @@ from hwnas.graph import GraphBuilder, ImageInput, random_weights
 from hwnas.spaces import find_space
 from hwnas.targets.formats import find_format
 from hwnas.targets.shared import compute
-from hwnas.targets.shared.format import normalised
-from hwnas.targets.tflite import emitter, half, int8, pixels
+from hwnas.targets.shared.format import Content, normalised
+from hwnas.targets.tflite import emitter, pixels
 from hwnas.targets.tflite.runtime import LiteRt
 from hwnas.workflows.winner import Winner
 
@@ -41,10 +41,12 @@ def unit() -> np.ndarray:
     return normalised(PIXELS, pixels.as_taken(IMAGES))
 
 
-@pytest.mark.parametrize(("emit", "limit"), [(emitter.emit, 1e-5), (half.emit, 1e-2)])
-def test_scores_are_those_of_normalised_images_borders_included(emit, limit: float) -> None:
+@pytest.mark.parametrize(("precision", "limit"), [("fp32", 1e-5), ("fp16", 1e-2)])
+def test_scores_are_those_of_normalised_images_borders_included(
+    precision: str, limit: float
+) -> None:
     weights, inside = pixels.adapted(GRAPH, WEIGHTS, IMAGES, "fp32")
-    made = emit(GRAPH, weights, inside, {}, pixels=True)
+    made = emitter.emit(Content(GRAPH, weights, inside, {}, precision), pixels=True)
     CompiledModel.from_buffer(made)
     found, exact = LiteRt(made).predict(unit()), expected()
     assert np.abs(found - exact).max() <= limit * np.abs(exact).max()
@@ -53,7 +55,7 @@ def test_scores_are_those_of_normalised_images_borders_included(emit, limit: flo
 def test_an_image_of_the_means_colour_is_zero_inside() -> None:
     """What a padded border must be: so the mean cannot move into the first convolution's bias."""
     weights, inside = pixels.adapted(GRAPH, WEIGHTS, IMAGES, "fp32")
-    made = LiteRt(emitter.emit(GRAPH, weights, inside, {}, pixels=True))
+    made = LiteRt(emitter.emit(Content(GRAPH, weights, inside, {}), pixels=True))
     mean = np.broadcast_to(np.array(IMAGES.mean, np.float32)[:, None, None], (3, 32, 32))[None]
     zero = compute.run(GRAPH, WEIGHTS, np.zeros((1, 3, 32, 32)))
     assert np.allclose(made.predict(mean), zero, atol=1e-6)
@@ -80,7 +82,7 @@ def test_8_bit_files_take_bytes_and_give_floats_and_lose_no_more(tmp_path: Path)
 
 def test_the_mean_is_told_as_the_8_bit_file_holds_it() -> None:
     _, inside = pixels.adapted(GRAPH, WEIGHTS, IMAGES, "int8")
-    whole, scale = int8.in_steps(inside.mean)
+    whole, scale = pixels.in_steps(inside.mean)
     assert np.abs(np.array(inside.mean) - IMAGES.mean).max() <= scale / 2
     assert np.allclose(whole * scale, inside.mean, rtol=0, atol=1e-9)
     black = ImageInput((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), ())
@@ -90,7 +92,7 @@ def test_the_mean_is_told_as_the_8_bit_file_holds_it() -> None:
 def test_the_metadata_tells_what_the_file_takes() -> None:
     weights, inside = pixels.adapted(GRAPH, WEIGHTS, IMAGES, "fp32")
     parsed = schema.ModelT.InitFromPackedBuf(
-        emitter.emit(GRAPH, weights, inside, {}, pixels=True), 0
+        emitter.emit(Content(GRAPH, weights, inside, {}), pixels=True), 0
     )
     found = {
         entry.name.decode(): bytes(parsed.buffers[entry.buffer].data) for entry in parsed.metadata

@@ -11,9 +11,9 @@ from hwnas.bundle import probe
 from hwnas.bundle.manifest import TensorFacts, TimedModel
 from hwnas.errors import UserError
 from hwnas.graph import random_weights
-from hwnas.targets.backend import local_backend
-from hwnas.targets.device_models import device_models
+from hwnas.targets.backend import device_format, local_backend
 from hwnas.targets.shared.artifact import Artifact
+from hwnas.targets.shared.format import Content
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from hwnas.device import DeviceProfile
     from hwnas.graph import Graph
+    from hwnas.targets.apple.format import CoreMl
     from hwnas.targets.backend import Backend
-    from hwnas.targets.device_models import DeviceModels
     from hwnas.targets.shared.interface import Interface
 
 
@@ -77,12 +77,12 @@ def _by_runtime(backend: Backend, graph: Graph) -> tuple[Artifact, Interface, ND
 
 
 def _by_executor(
-    models: DeviceModels, graph: Graph
+    form: CoreMl, precision: str, graph: Graph
 ) -> tuple[Artifact, Interface, NDArray[np.generic]]:
-    artifact = models.emit(graph, random_weights(graph, seed=0))
-    face = models.interface(graph)
-    values = probe.given(face.input_shape, face.input_dtype)
-    return artifact, face, models.execute(graph, artifact, values)
+    artifact = form.emit(Content(graph, random_weights(graph, seed=0), precision=precision))
+    face = form.interface(graph)
+    output = form.run(artifact, probe.given(face.input_shape, face.input_dtype))
+    return artifact, face, output.reshape(face.output_shape)
 
 
 def _tensor(shape: tuple[int, ...], dtype: str) -> TensorFacts:
@@ -102,15 +102,16 @@ def maker_of(profile: DeviceProfile) -> Maker:
     if (backend := local_backend(runtime, profile.precision)) is not None:
         backend.version()
         return Maker(backend.form, f".{backend.form}", tolerance, partial(_by_runtime, backend))
-    models = device_models(profile.runtime, profile.export_format, profile.precision)
-    if models is None:
+    form = device_format(profile.runtime, profile.export_format)
+    if form is None:
         raise UserError(
             f"profiles/{profile.name}.toml: nothing here makes models for {profile.runtime} in "
             f"{profile.precision} that can be timed on a device."
         )
     if profile.compute_units != "cpu":
         tolerance = max(tolerance, HALF_TOLERANCE)
-    return Maker(models.form, models.suffix, tolerance, partial(_by_executor, models))
+    executed = partial(_by_executor, form, profile.precision)
+    return Maker(form.name, form.suffix, tolerance, executed)
 
 
 def room(folder: Path, graphs: Iterable[Graph]) -> tuple[float, float]:

@@ -1,9 +1,12 @@
-"""What a target's format and runtime have to offer: one door for all of them."""
+"""Runtimes by name: the other door, for what is timed, here or on a device."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
+
+from hwnas.targets.shared.format import Content
+from hwnas.targets.shared.quantisation import calibrate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -12,41 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hwnas.graph import Graph, Weights
-    from hwnas.targets.shared.interface import Interface
-
-
-class Session(Protocol):
-    """A loaded model."""
-
-    interface: Interface
-
-    def run(self) -> None:
-        """Run once on an input that stays the same."""
-
-    def elapsed_ms(self) -> float:
-        """Return the time of one run in milliseconds, as `measure.elapsed_ms` takes it."""
-
-    def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the logits (n, classes) of normalised images (n, C, H, W)."""
-
-    def respond(self, stored: NDArray[np.generic]) -> NDArray[np.generic]:
-        """Return the output for an input, both as the file stores them: its order, its type."""
-
-
-class Emit(Protocol):
-    """Turns a graph with folded weights into a serialised model."""
-
-    def __call__(
-        self, graph: Graph, weights: Weights, calibration: NDArray[np.float32] | None = None, /
-    ) -> bytes:
-        """Return the model.
-
-        Args:
-            graph: a whole network, or a part of one.
-            weights: folded weights.
-            calibration: normalised inputs (n, C, H, W) that an 8-bit model is quantised by; without
-                them its values are good for timing only.
-        """
+    from hwnas.targets.apple.format import CoreMl
+    from hwnas.targets.shared.interface import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +27,7 @@ class Backend:
         name: as in `runtime` of a target profile.
         precision: as in `precision` of a target profile.
         form: the format that it runs, as in `--format`.
-        emit: graph and folded weights to a serialised model.
+        emitter: of that format.
         load: serialised model and number of threads to a session.
         version: the runtime's version; raises MissingPackage when it is not installed.
     """
@@ -65,9 +35,24 @@ class Backend:
     name: str
     precision: str
     form: str
-    emit: Emit
+    emitter: Callable[[Content], bytes]
     load: Callable[[bytes, int], Session]
     version: Callable[[], str]
+
+    def emit(
+        self, graph: Graph, weights: Weights, calibration: NDArray[np.float32] | None = None
+    ) -> bytes:
+        """Return a serialised model.
+
+        Args:
+            graph: a whole network, or a part of one.
+            weights: folded weights.
+            calibration: normalised inputs (n, C, H, W) that an 8-bit model is quantised by; without
+                them its values are good for timing only.
+        """
+        whole = self.precision == "int8"
+        stored = calibrate(graph, weights, calibration) if whole else None
+        return self.emitter(Content(graph, weights, precision=self.precision, stored=stored))
 
 
 def local_backend(
@@ -80,44 +65,45 @@ def local_backend(
         precision: the same.
         python: the same, for a runtime that needs an environment of its own.
     """
-    match runtime, precision:
-        case "onnxruntime", "fp32" | "int8":
-            return _onnx(precision)
-        case "tflite", "fp32" | "int8":
-            return _tflite(precision)
-        case "tflite-runtime", "fp32" | "int8":
-            return _tflite_runtime(precision, python)
-        case _:
-            return None
+    if precision not in {"fp32", "int8"}:
+        return None
+    match runtime:
+        case "onnxruntime":
+            from hwnas.targets.onnx.emitter import emit as onnx
+            from hwnas.targets.onnx.runtime import OnnxRuntime, version
+
+            return Backend(runtime, precision, "onnx", onnx, OnnxRuntime, version)
+        case "tflite":
+            from hwnas.targets.tflite.emitter import emit
+            from hwnas.targets.tflite.runtime import LiteRt, version
+
+            return Backend(runtime, precision, "tflite", emit, LiteRt, version)
+        case "tflite-runtime":
+            from hwnas.targets.tflite.emitter import emit
+            from hwnas.targets.tflite.remote import RemoteRuntime
+
+            remote = RemoteRuntime(python)
+            return Backend(runtime, precision, "tflite", emit, remote.load, remote.version)
+    return None
 
 
-def _onnx(precision: str) -> Backend:
-    from hwnas.targets.onnx import emitter, int8, runtime
+def device_format(runtime: str, form: str) -> CoreMl | None:
+    """Return what writes for a runtime that runs on devices only, or None where nothing here does.
 
-    emit: Emit = int8.emit if precision == "int8" else _uncalibrated(emitter.emit)
-    return Backend("onnxruntime", precision, "onnx", emit, runtime.OnnxRuntime, runtime.version)
+    Its models are timed from array to array: no image to decode, no labels to look up. What such a
+    model gives is told by hwnas's executors, which read the finished file.
 
+    Args:
+        runtime: as in a profile.
+        form: its `export_format`.
+    """
+    match runtime, form:
+        case "coreml", "coreml":
+            from hwnas.targets.coreml.format import NeuralNetwork
 
-def _tflite(precision: str) -> Backend:
-    from hwnas.targets.tflite import runtime
+            return NeuralNetwork()
+        case "coreml", "mlprogram":
+            from hwnas.targets.mlprogram.format import MlProgram
 
-    emit = _tflite_emit(precision)
-    return Backend("tflite", precision, "tflite", emit, runtime.LiteRt, runtime.version)
-
-
-def _tflite_runtime(precision: str, python: str | None) -> Backend:
-    from hwnas.targets.tflite.remote import RemoteRuntime
-
-    remote, emit = RemoteRuntime(python), _tflite_emit(precision)
-    return Backend("tflite-runtime", precision, "tflite", emit, remote.load, remote.version)
-
-
-def _tflite_emit(precision: str) -> Emit:
-    from hwnas.targets.tflite import emitter, int8
-
-    return int8.emit if precision == "int8" else _uncalibrated(emitter.emit)
-
-
-def _uncalibrated(emit: Callable[[Graph, Weights], bytes]) -> Emit:
-    """Return a float emitter that takes, and does not need, a calibration batch."""
-    return lambda graph, weights, _calibration=None: emit(graph, weights)
+            return MlProgram()
+    return None

@@ -1,9 +1,15 @@
-"""Deployment formats by name."""
+"""Deployment formats by name: one of the two doors to them, for export and parity."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from hwnas.errors import UserError, one_of
-from hwnas.targets.shared.format import FORMATS, Format
+
+if TYPE_CHECKING:
+    from hwnas.targets.shared.format import Format
+
+FORMATS = ("onnx", "tflite", "coreml", "mlprogram")
 
 
 def find_format(name: str, *, pixels: bool = False) -> Format:
@@ -17,17 +23,26 @@ def find_format(name: str, *, pixels: bool = False) -> Format:
         UserError: unknown name, or one whose files cannot be so.
         MissingPackage: its packages are not installed.
     """
-    if name not in FORMATS:
-        raise one_of("format", name, list(FORMATS))
-    if pixels and name != "tflite":
+    if pixels and name in FORMATS and name != "tflite":
         raise UserError(f"--mediapipe is for TFLite files, not for {name}: give --format tflite.")
-    if name in {"onnx", "tflite"}:
-        from hwnas.targets import runtime_formats
+    match name:
+        case "onnx":
+            from hwnas.targets.onnx.format import Onnx
 
-        return runtime_formats.onnx() if name == "onnx" else runtime_formats.tflite(pixels=pixels)
-    from hwnas.targets.apple import formats
+            return Onnx()
+        case "tflite":
+            from hwnas.targets.tflite.format import TfLite, TfLiteOfPixels
 
-    return formats.neural_network() if name == "coreml" else formats.ml_program()
+            return TfLiteOfPixels() if pixels else TfLite()
+        case "coreml":
+            from hwnas.targets.coreml.format import NeuralNetwork
+
+            return NeuralNetwork()
+        case "mlprogram":
+            from hwnas.targets.mlprogram.format import MlProgram
+
+            return MlProgram()
+    raise one_of("format", name, list(FORMATS))
 
 
 def check_precision(form: Format, precision: str | None) -> str:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 IMAGE, LABEL, PROBABILITIES = "image", "classLabel", "probabilities"
 """Names of a classifier's input and outputs."""
 
+OUTPUT = "output"
+"""Name of the array that a model gives which is to be timed; it takes "input"."""
+
 PIXEL_SCALE = 1 / 255
 
 

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from hwnas.graph import Graph, ImageInput, Weights
+    from hwnas.graph import Weights
+    from hwnas.targets.shared.format import Content
 
 WEIGHT_THRESHOLD = 2048
 """Weights of no more numbers than this stay in float16: 8 bits would save little there."""
@@ -20,16 +21,15 @@ WEIGHT_THRESHOLD = 2048
 WEIGHT_LIMIT = 127
 
 
-def as_stored(graph: Graph, weights: Weights, images: ImageInput, precision: str) -> Weights:
+def as_stored(content: Content) -> Weights:
     """Return the weights as a file holds them, for images that are normalised.
 
     Raises:
         CheckFailed: a weight is beyond the range of float16.
     """
-    if precision == "fp32":
-        return weights
-    store = _quantised if precision == "int8" else half.halved
-    return std.stored(graph, weights, images.std, store)
+    if content.precision == "fp32":
+        return content.weights
+    return std.stored(content, _quantised if content.precision == "int8" else half.halved)
 
 
 def rounded(name: str, value: Tensor) -> Tensor:  # noqa: ARG001 - the same for all values

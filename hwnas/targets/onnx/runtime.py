@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hwnas.errors import MissingPackage, UserError
-from hwnas.measure import elapsed_ms
-from hwnas.targets.shared.inputs import quantised, steady_input
-from hwnas.targets.shared.interface import TensorSpec, interface_of
+from hwnas.targets.shared.interface import Session, TensorSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +28,7 @@ FAILURES = (
 """What ONNX Runtime raises at a model: its exceptions have no base of their own."""
 
 
-class OnnxRuntime:
+class OnnxRuntime(Session):
     """One loaded model.
 
     Input and output buffers are bound once, so that `run` measures the network and not the
@@ -54,43 +52,29 @@ class OnnxRuntime:
                 model, sess_options=options, providers=["CPUExecutionProvider"]
             )
         sources, results = self._session.get_inputs(), self._session.get_outputs()
-        self.interface = interface_of([*map(_spec, sources)], [*map(_spec, results)])
-        self._bind(sources[0].name, results[0].name)
+        super().__init__([*map(_spec, sources)], [*map(_spec, results)])
+        self._bind()
+        self._write_steady()
         with _told_in_one_line(ort):
             self.run()
 
-    def _bind(self, source: str, result: str) -> None:
-        face, values = self.interface, steady_input(self.interface.input_shape)
-        whole = np.issubdtype(face.input_dtype, np.integer)
-        fed = quantised(values, 0.0, 0, face.input_dtype) if whole else values
-        self._input = fed.astype(face.input_dtype)
+    def _bind(self) -> None:
+        face = self.interface
+        self._input = np.zeros(face.input_shape, face.input_dtype)
         self._output = np.zeros(face.output_shape, face.output_dtype)
         self._binding = self._session.io_binding()
-        self._binding.bind_cpu_input(source, self._input)
+        self._binding.bind_cpu_input(self._source.name, self._input)
         place = (self._output.dtype, face.output_shape, self._output.ctypes.data)
-        self._binding.bind_output(result, "cpu", 0, *place)
+        self._binding.bind_output(self._result.name, "cpu", 0, *place)
 
     def run(self) -> None:
         """Run once on the bound input."""
         self._session.run_with_iobinding(self._binding)
 
-    def elapsed_ms(self) -> float:
-        """Return the time of one run in milliseconds, right after an untimed one."""
-        return elapsed_ms(self.run)
-
-    def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the logits (n, classes) of normalised images (n, C, H, W)."""
-        rows = []
-        for image in images:
-            np.copyto(self._input, image[None])
-            self.run()
-            rows.append(self._output.copy())
-        return np.concatenate(rows)
-
-    def respond(self, stored: NDArray[np.generic]) -> NDArray[np.generic]:
-        """Return the output for an input, both as the file stores them."""
+    def _write(self, stored: NDArray[Any]) -> None:
         np.copyto(self._input, stored.reshape(self._input.shape))
-        self.run()
+
+    def _read(self) -> NDArray[Any]:
         return self._output.copy()
 
 

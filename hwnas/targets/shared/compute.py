@@ -7,20 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from hwnas.graph import (
-    INPUT,
-    Add,
-    Concat,
-    Conv,
-    GlobalAvgPool,
-    HardSigmoid,
-    HardSwish,
-    Linear,
-    MaxPool,
-    Multiply,
-    Shuffle,
-    Slice,
-)
+from hwnas.targets.shared.walk import Walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -28,8 +15,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from hwnas.graph import Activation, Graph, Node
+    from hwnas.graph import Activation, Conv, Graph, Linear, MaxPool, Node, Slice
 
+Numbers: TypeAlias = "Mapping[str, tuple[NDArray[Any], NDArray[Any]]]"
+"""Weight and bias of every convolution and linear node, of one type."""
 Rounding: TypeAlias = "Callable[[str, Tensor], Tensor]"
 """What storing a value does to it, by the value's name: (name, value) to value."""
 
@@ -44,7 +33,7 @@ def exact(_name: str, value: Tensor) -> Tensor:
 
 def run(
     graph: Graph,
-    weights: Mapping[str, tuple[NDArray[Any], NDArray[Any]]],
+    weights: Numbers,
     images: NDArray[np.floating[Any]],
     rounded: Rounding = exact,
 ) -> NDArray[np.float64]:
@@ -62,8 +51,9 @@ def run(
     results = []
     with one_thread():
         for batch in batches(graph, images):
-            *_, (_, result) = values(graph, double, batch.astype(np.float64), rounded)
-            results.append(result.numpy())
+            for _, result in values(graph, double, batch.astype(np.float64), rounded):
+                last = result
+            results.append(last.numpy())
     return np.concatenate(results)
 
 
@@ -88,27 +78,66 @@ def batches(graph: Graph, images: NDArray[Any]) -> Iterator[NDArray[Any]]:
 
 
 def values(
-    graph: Graph,
-    weights: Mapping[str, tuple[NDArray[Any], NDArray[Any]]],
-    images: NDArray[Any],
-    rounded: Rounding = exact,
+    graph: Graph, weights: Numbers, images: NDArray[Any], rounded: Rounding = exact
 ) -> Iterator[tuple[str, Tensor]]:
-    """Yield every value of a graph with its name, the input first.
-
-    Each is dropped after its last reader, so that large networks stay within memory.
-    """
+    """Yield every value of a graph with its name, the input first, in the type of the weights."""
     import torch
 
-    last = {name: node.name for node in graph for name in node.inputs}
     with torch.inference_mode():
-        known = {INPUT: rounded(INPUT, torch.from_numpy(np.ascontiguousarray(images)))}
-        yield INPUT, known[INPUT]
-        for node in graph:
-            known[node.name] = rounded(node.name, _computed(node, known, weights))
-            yield node.name, known[node.name]
-            for name in set(node.inputs):
-                if last[name] == node.name:
-                    del known[name]
+        source = torch.from_numpy(np.ascontiguousarray(images))
+        yield from _Torch(weights, rounded).values(graph, source)
+
+
+class _Torch(Walk["Tensor"]):
+    """Computes by torch functions."""
+
+    def __init__(self, weights: Numbers, rounded: Rounding) -> None:
+        import torch
+
+        self._torch, self._functional = torch, torch.nn.functional
+        self._weights, self._rounded = weights, rounded
+
+    def finished(self, name: str, value: Tensor) -> Tensor:
+        return self._rounded(name, value)
+
+    def conv(self, node: Node, op: Conv, source: Tensor) -> Tensor:
+        pad, (weight, bias) = op.kernel // 2, self._numbers(node)
+        total = self._functional.conv2d(source, weight, bias, op.stride, pad, groups=op.groups)
+        return _activated(total, op.activation)
+
+    def shuffle(self, _: Node, groups: int, source: Tensor) -> Tensor:
+        return self._functional.channel_shuffle(source, groups)
+
+    def add(self, _: Node, left: Tensor, right: Tensor) -> Tensor:
+        return left + right
+
+    def multiply(self, _: Node, source: Tensor, factors: Tensor) -> Tensor:
+        return source * factors[..., None, None]
+
+    def hard_swish(self, _: Node, source: Tensor) -> Tensor:
+        return self._functional.hardswish(source)
+
+    def hard_sigmoid(self, _: Node, source: Tensor) -> Tensor:
+        return self._functional.hardsigmoid(source)
+
+    def slice(self, _: Node, op: Slice, source: Tensor) -> Tensor:
+        return source[:, op.start : op.stop]
+
+    def concat(self, _: Node, *sources: Tensor) -> Tensor:
+        return self._torch.cat(sources, dim=1)
+
+    def max_pool(self, _: Node, op: MaxPool, source: Tensor) -> Tensor:
+        return self._functional.max_pool2d(source, op.kernel, op.stride, op.kernel // 2)
+
+    def global_avg_pool(self, _: Node, source: Tensor) -> Tensor:
+        return source.mean((2, 3))
+
+    def linear(self, node: Node, op: Linear, source: Tensor) -> Tensor:
+        total = self._functional.linear(source, *self._numbers(node))
+        return _activated(total, op.activation)
+
+    def _numbers(self, node: Node) -> list[Tensor]:
+        return [self._torch.from_numpy(each) for each in self._weights[node.name]]
 
 
 def _activated(values: Tensor, activation: Activation | None) -> Tensor:
@@ -120,42 +149,3 @@ def _activated(values: Tensor, activation: Activation | None) -> Tensor:
             return values.clamp_(min=0)
         case None:
             return values
-
-
-def _computed(  # noqa: C901 - one case per operation
-    node: Node,
-    known: dict[str, Tensor],
-    weights: Mapping[str, tuple[NDArray[Any], NDArray[Any]]],
-) -> Tensor:
-    """Return the result of one operation in the type of its input and weights."""
-    import torch
-    from torch.nn import functional
-
-    source = known[node.inputs[0]]
-    match node.op:
-        case Conv() as op:
-            weight, bias = map(torch.from_numpy, weights[node.name])
-            pad = op.kernel // 2
-            total = functional.conv2d(source, weight, bias, op.stride, pad, groups=op.groups)
-            return _activated(total, op.activation)
-        case Shuffle(groups):
-            return functional.channel_shuffle(source, groups)
-        case Add():
-            return source + known[node.inputs[1]]
-        case Multiply():
-            return source * known[node.inputs[1]][..., None, None]
-        case HardSwish():
-            return functional.hardswish(source)
-        case HardSigmoid():
-            return functional.hardsigmoid(source)
-        case Slice(start, stop):
-            return source[:, start:stop]
-        case Concat():
-            return torch.cat([known[name] for name in node.inputs], dim=1)
-        case MaxPool(kernel, stride):
-            return functional.max_pool2d(source, kernel, stride, kernel // 2)
-        case GlobalAvgPool():
-            return source.mean((2, 3))
-        case Linear() as op:
-            total = functional.linear(source, *map(torch.from_numpy, weights[node.name]))
-            return _activated(total, op.activation)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from hwnas.errors import UserError
+from hwnas.measure import elapsed_ms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
 TYPES = ("float32", "float16", "int8", "uint8")
 """Numbers that a session feeds and reads."""
@@ -23,11 +29,33 @@ class TensorSpec:
         name: in the file.
         shape: sizes; a text or None where the file leaves one open.
         dtype: as numpy calls it.
+        scale: of integers, which stand for scale * (integer - zero_point); zero where the file
+            gives none: the integers are the values.
+        zero_point: of integers.
     """
 
     name: str
     shape: tuple[int | str | None, ...]
     dtype: str
+    scale: float = 0.0
+    zero_point: int = 0
+
+    def stored(self, values: NDArray[np.float32]) -> NDArray[Any]:
+        """Return real values as the file stores them."""
+        if not np.issubdtype(self.dtype, np.integer):
+            return values.astype(self.dtype)
+        limits = np.iinfo(self.dtype)
+        whole = np.rint(values / (self.scale or 1.0)) + self.zero_point
+        stored: NDArray[Any] = np.clip(whole, limits.min, limits.max).astype(self.dtype)
+        return stored
+
+    def real(self, stored: NDArray[Any]) -> NDArray[np.float32]:
+        """Return the real values of what the file stores."""
+        if not np.issubdtype(self.dtype, np.integer):
+            return stored
+        scale = np.float32(self.scale or 1.0)
+        real: NDArray[np.float32] = (stored.astype(np.float32) - self.zero_point) * scale
+        return real
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +90,68 @@ class Interface:
         """How many numbers an image gives, if it is one vector."""
         sizes = [size for size in self.output_shape if size != 1]
         return sizes[0] if len(sizes) == 1 else None
+
+
+class Session(ABC):
+    """A loaded model that runs here: the input is written once, so that `run` is the network alone.
+
+    Attributes:
+        interface: of the file.
+    """
+
+    def __init__(self, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
+        """Take what the file declares; raises UserError as `interface_of`."""
+        self.interface = interface_of(inputs, outputs)
+        self._source, self._result = inputs[0], outputs[0]
+
+    @abstractmethod
+    def run(self) -> None:
+        """Run once on the input that was written last."""
+
+    def elapsed_ms(self) -> float:
+        """Return the time of one run in milliseconds, right after an untimed one."""
+        return elapsed_ms(self.run)
+
+    def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the logits (n, classes) of normalised images (n, C, H, W).
+
+        A part of a network returns its feature map (n, C, H, W).
+        """
+        rows = [self.respond(self._source.stored(each[None])) for each in self._laid_out(images)]
+        return self._result.real(np.concatenate(rows))
+
+    def respond(self, stored: NDArray[Any]) -> NDArray[Any]:
+        """Return the output for an input, both as the file stores them: its order, its type."""
+        self._write(stored)
+        self.run()
+        return self._read()
+
+    def _laid_out(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return images (n, C, H, W) with their axes in the file's order."""
+        return images
+
+    def _write_steady(self) -> None:
+        """Write the input that networks are timed on."""
+        self._write(self._source.stored(steady_input(self.interface.input_shape)))
+
+    @abstractmethod
+    def _write(self, stored: NDArray[Any]) -> None:
+        """Write the input."""
+
+    @abstractmethod
+    def _read(self) -> NDArray[Any]:
+        """Return the output of the last run."""
+
+
+def steady_input(shape: Sequence[int]) -> NDArray[np.float32]:
+    """Return |N(0, 1)| values, always the same: about what batch norm and ReLU6 leave.
+
+    Networks and their parts are timed on them, and calibrated where nothing else is known.
+    """
+    values: NDArray[np.float32] = np.abs(np.random.default_rng(0).standard_normal(shape)).astype(
+        "f4"
+    )
+    return values
 
 
 def interface_of(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> Interface:

@@ -18,7 +18,7 @@ import numpy as np
 
 from hwnas.graph import INPUT, HardSigmoid, Linear, Rearrangement
 from hwnas.targets.shared.compute import batches, one_thread, values
-from hwnas.targets.shared.inputs import steady_input
+from hwnas.targets.shared.interface import steady_input
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from hwnas.graph import Graph, Weights
     from hwnas.graph.inputs import Triple
+    from hwnas.targets.shared.format import Content
 
 
 def can_fold(graph: Graph) -> bool:
@@ -42,14 +43,13 @@ def taken_in(graph: Graph, weights: Weights, std: Triple) -> tuple[Weights, Trip
     return (folded(graph, weights, std), None) if can_fold(graph) else (weights, std)
 
 
-def stored(
-    graph: Graph, weights: Weights, std: Triple, store: Callable[[Weights], Weights]
-) -> Weights:
+def stored(content: Content, store: Callable[[Weights], Weights]) -> Weights:
     """Return what `store` makes of folded weights, as weights for images divided by `std`."""
-    if not can_fold(graph):
+    graph, weights, images = content.graph, content.weights, content.images
+    if images is None or not can_fold(graph):
         return store(weights)
-    red, green, blue = std
-    return folded(graph, store(folded(graph, weights, std)), (1 / red, 1 / green, 1 / blue))
+    red, green, blue = images.std
+    return folded(graph, store(folded(graph, weights, images.std)), (1 / red, 1 / green, 1 / blue))
 
 
 def _of_weights(op: Conv, std: Triple) -> NDArray[np.float64]:

@@ -10,10 +10,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from hwnas.errors import UserError
 from hwnas.targets.shared import std
+from hwnas.targets.shared.quantisation import WEIGHT_LIMIT
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
     from hwnas.graph import Graph, ImageInput, Weights
     from hwnas.graph.inputs import Triple
 
@@ -40,9 +47,14 @@ def adapted(
     return std.folded(graph, weights, images.std), replace(images, mean=mean, std=ONES)
 
 
-def _in_8_bits(mean: Triple) -> Triple:
-    from hwnas.targets.tflite.int8 import in_steps
+def in_steps(values: Sequence[float]) -> tuple[NDArray[np.int8], float]:
+    """Return numbers as integers and their unit, as an 8-bit file holds the channels' mean."""
+    largest = max(map(abs, values))
+    scale = largest / WEIGHT_LIMIT if largest else 1.0
+    return np.rint(np.array(values) / scale).astype(np.int8), scale
 
+
+def _in_8_bits(mean: Triple) -> Triple:
     whole, scale = in_steps(mean)
     red, green, blue = (float(each * scale) for each in whole)
     return red, green, blue

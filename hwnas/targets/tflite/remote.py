@@ -13,20 +13,15 @@ import os
 import subprocess
 import tempfile
 import weakref
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from hwnas.errors import UserError
-from hwnas.targets.shared.inputs import dequantised, quantised, steady_input
-from hwnas.targets.shared.interface import interface_of
-from hwnas.targets.tflite.runtime import channels_first, spec
+from hwnas.targets.tflite.runtime import ChannelsLast, spec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
 VARIABLE = "HWNAS_TFLITE_PYTHON"
@@ -58,11 +53,12 @@ class RemoteRuntime:
             UserError: there is no such Python, or tflite-runtime does not work in it.
         """
         from hwnas.graph import INPUT, GraphBuilder
+        from hwnas.targets.shared.format import Content
         from hwnas.targets.tflite.emitter import emit
 
         builder = GraphBuilder((1, 1, 1))
         builder.add("sum", INPUT, INPUT)
-        session = self.load(emit(builder.build(), {}))
+        session = self.load(emit(Content(builder.build(), {})))
         session.run()
         return session.version
 
@@ -80,7 +76,7 @@ class RemoteRuntime:
         return self._worker
 
 
-class RemoteSession:
+class RemoteSession(ChannelsLast):
     """One loaded model in the worker."""
 
     def __init__(self, worker: _Worker, model: bytes, threads: int) -> None:
@@ -90,10 +86,8 @@ class RemoteSession:
         answer = worker.ask("load", model, **fields)
         weakref.finalize(self, worker.dropped.append, self._number)
         self.version: str = answer["version"]
-        inputs, outputs = answer["inputs"], answer["outputs"]
-        self.interface = interface_of([*map(spec, inputs)], [*map(spec, outputs)])
-        self._source, self._result = _Tensor.of(inputs[0]), _Tensor.of(outputs[0])
-        self._feed(steady_input(self._source.shape))
+        super().__init__([*map(spec, answer["inputs"])], [*map(spec, answer["outputs"])])
+        self._write_steady()
 
     def run(self) -> None:
         """Run once on the input that was written last."""
@@ -103,57 +97,15 @@ class RemoteSession:
         """Return the time of one run in milliseconds, right after an untimed one."""
         return float(self._ask("time")["ms"])
 
-    def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the logits (n, classes) of normalised images (n, C, H, W)."""
-        return channels_first(np.concatenate(list(self._results(images))))
-
-    def respond(self, stored: NDArray[np.generic]) -> NDArray[np.generic]:
-        """Return the output for an input, both as the file stores them."""
+    def _write(self, stored: NDArray[Any]) -> None:
         self._ask("feed", np.ascontiguousarray(stored).tobytes())
-        self.run()
-        return self._result.array(self._ask("read")["payload"])
 
-    def _results(self, images: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
-        for image in images:
-            self._feed(image.transpose(1, 2, 0))
-            self.run()
-            yield self._result.real(self._ask("read")["payload"])
-
-    def _feed(self, values: NDArray[np.float32]) -> None:
-        self._ask("feed", self._source.stored(values))
+    def _read(self) -> NDArray[Any]:
+        content = self._ask("read")["payload"]
+        return np.frombuffer(content, self._result.dtype).reshape(self.interface.output_shape)
 
     def _ask(self, what: str, payload: bytes = b"") -> dict[str, Any]:
         return self._worker.ask(what, payload, number=self._number)
-
-
-@dataclass(frozen=True, slots=True)
-class _Tensor:
-    """An input or output, as the worker describes it."""
-
-    shape: list[int]
-    dtype: str
-    scale: float
-    zero_point: int
-
-    @classmethod
-    def of(cls, described: dict[str, Any]) -> _Tensor:
-        return cls(**{each.name: described[each.name] for each in fields(cls)})
-
-    @property
-    def whole(self) -> bool:
-        return np.issubdtype(self.dtype, np.integer)
-
-    def stored(self, values: NDArray[np.float32]) -> bytes:
-        if self.whole:
-            return quantised(values, self.scale, self.zero_point, self.dtype).tobytes()
-        return values.astype(self.dtype).tobytes()
-
-    def array(self, content: bytes) -> NDArray[Any]:
-        return np.frombuffer(content, self.dtype).reshape(self.shape)
-
-    def real(self, content: bytes) -> NDArray[np.float32]:
-        values = self.array(content)
-        return dequantised(values, self.scale, self.zero_point) if self.whole else values
 
 
 class _Worker:

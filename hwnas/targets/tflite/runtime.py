@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hwnas.errors import MissingPackage, UserError
-from hwnas.measure import elapsed_ms
-from hwnas.targets.shared.inputs import dequantised, quantised, steady_input
-from hwnas.targets.shared.interface import TensorSpec, interface_of
+from hwnas.targets.shared.interface import Session, TensorSpec
 from hwnas.targets.shared.quiet import STDERR, descriptor_silenced
 
 if TYPE_CHECKING:
@@ -21,11 +19,20 @@ if TYPE_CHECKING:
 PACKAGE = "ai-edge-litert"
 
 
-class LiteRt:
-    """One loaded model.
+class ChannelsLast(Session):
+    """A loaded TFLite model: images are (1, H, W, C)."""
 
-    The input is written once, so that `run` measures the network alone.
-    """
+    def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the logits (n, classes), or feature maps (n, C, H, W), of images (n, C, H, W)."""
+        found = super().predict(images)
+        return found.transpose(0, 3, 1, 2) if found.ndim == 4 else found
+
+    def _laid_out(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.ascontiguousarray(images.transpose(0, 2, 3, 1))
+
+
+class LiteRt(ChannelsLast):
+    """One loaded model."""
 
     def __init__(self, model: bytes, threads: int = 1) -> None:
         """Load a serialised model and run it once: a file that loads may still not run.
@@ -40,9 +47,9 @@ class LiteRt:
             self._interpreter = load_interpreter(model, threads)
             inputs = self._interpreter.get_input_details()
             outputs = self._interpreter.get_output_details()
-            self.interface = interface_of([*map(spec, inputs)], [*map(spec, outputs)])
-            self._source, self._result = inputs[0], outputs[0]
-            self._feed(steady_input(self.interface.input_shape))
+            super().__init__([*map(spec, inputs)], [*map(spec, outputs)])
+            self._places = inputs[0]["index"], outputs[0]["index"]
+            self._write_steady()
             self.run()
         except (RuntimeError, ValueError) as error:
             raise _unusable(str(error)) from None
@@ -51,42 +58,13 @@ class LiteRt:
         """Run once on the input that was written last."""
         self._interpreter.invoke()
 
-    def elapsed_ms(self) -> float:
-        """Return the time of one run in milliseconds, right after an untimed one."""
-        return elapsed_ms(self.run)
+    def _write(self, stored: NDArray[Any]) -> None:
+        values = stored.reshape(self.interface.input_shape)
+        self._interpreter.set_tensor(self._places[0], values)
 
-    def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the logits (n, classes) of normalised images (n, C, H, W).
-
-        A part of a network returns its feature map (n, C, H, W).
-        """
-        rows = []
-        for image in images:
-            self._feed(np.ascontiguousarray(image.transpose(1, 2, 0))[None])
-            self.run()
-            rows.append(self._read())
-        return channels_first(np.concatenate(rows))
-
-    def respond(self, stored: NDArray[np.generic]) -> NDArray[np.generic]:
-        """Return the output for an input, both as the file stores them."""
-        self._interpreter.set_tensor(
-            self._source["index"], stored.reshape(self.interface.input_shape)
-        )
-        self.run()
-        values: NDArray[np.generic] = self._interpreter.get_tensor(self._result["index"])
+    def _read(self) -> NDArray[Any]:
+        values: NDArray[Any] = self._interpreter.get_tensor(self._places[1])
         return values
-
-    def _feed(self, values: NDArray[np.float32]) -> None:
-        whole = np.issubdtype(self._source["dtype"], np.integer)
-        scale, zero_point = self._source["quantization"]
-        dtype = self.interface.input_dtype
-        stored = quantised(values, scale, zero_point, dtype) if whole else values.astype(dtype)
-        self._interpreter.set_tensor(self._source["index"], stored)
-
-    def _read(self) -> NDArray[np.float32]:
-        values = self._interpreter.get_tensor(self._result["index"])
-        whole = np.issubdtype(values.dtype, np.integer)
-        return dequantised(values, *self._result["quantization"]) if whole else values
 
 
 def spec(tensor: Mapping[str, Any]) -> TensorSpec:
@@ -98,7 +76,8 @@ def spec(tensor: Mapping[str, Any]) -> TensorSpec:
     declared = [int(size) for size in tensor.get("shape_signature", ())]
     if len(declared) == len(sizes):
         sizes[1:] = declared[1:]
-    return TensorSpec(tensor["name"], tuple(sizes), np.dtype(tensor["dtype"]).name)
+    dtype = np.dtype(tensor["dtype"]).name
+    return TensorSpec(tensor["name"], tuple(sizes), dtype, *tensor["quantization"])
 
 
 def _unusable(reason: str) -> UserError:
@@ -120,11 +99,6 @@ def load_interpreter(model: bytes, threads: int = 1) -> Any:
         interpreter = _import_interpreter()(model_content=model, num_threads=threads)
         interpreter.allocate_tensors()
     return interpreter
-
-
-def channels_first(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return feature maps (n, H, W, C) as (n, C, H, W), and anything else as it is."""
-    return values.transpose(0, 3, 1, 2) if values.ndim == 4 else values
 
 
 def version() -> str:

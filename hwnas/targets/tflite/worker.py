@@ -77,8 +77,7 @@ def _describe(tensor: Fields) -> Fields:
         "shape_signature": [int(size) for size in tensor["shape_signature"]],
         "shape": [int(size) for size in tensor["shape"]],
         "dtype": tensor["dtype"].__name__,
-        "scale": float(scale),
-        "zero_point": int(zero_point),
+        "quantization": [float(scale), int(zero_point)],
     }
 
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from hwnas.lut.table import Table
     from hwnas.progress import Reporter
     from hwnas.spaces import Arch, RcnetSpace
-    from hwnas.targets.backend import Backend, Session
+    from hwnas.targets.backend import Backend
+    from hwnas.targets.shared.interface import Session
 
 ROUNDS = 150
 ATTEMPTS = 3

@@ -133,7 +133,7 @@ def _reference(
     real = parities.torch_outputs(network, taken, form.outputs)
     if content.precision == "fp32":
         return parities.Reference(real, "torch in float64"), None
-    arithmetic, values = form.arithmetic(content), normalised(pixels, content.images)
+    arithmetic, values = form.arithmetic(content), normalised(pixels, content.of_images)
     logits = compute.run(content.graph, arithmetic.weights, values, arithmetic.rounded)
     intended = parities.as_outputs(logits, form.outputs)
     change = parities.difference(intended, real)
