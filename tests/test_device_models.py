@@ -57,7 +57,7 @@ def found(form: str) -> CoreMl:
 
 
 def emitted(form: str, precision: str, graph: Graph, weights: Weights) -> Artifact:
-    return found(form).emitter.emit(Content(graph, weights, precision=precision))
+    return found(form).emit(Content(graph, weights, precision=precision))
 
 
 def answered(form: str, precision: str, graph: Graph, weights: Weights) -> NDArray[Any]:
