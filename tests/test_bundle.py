@@ -414,7 +414,7 @@ def test_the_published_schemas_are_those_of_the_code(
 ) -> None:
     path = shipped("export") / "schema" / f"{name}.schema.json"
     assert json.loads(path.read_text()) == kind.model_json_schema(by_alias=True), (
-        "run: python -m hwnas.bundle.publish"
+        "run: python tests/bundle_schemas.py"
     )
 
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from rich.console import Console
-    from rich.progress import Progress
 
     from hwnas.progress import Advance
 
@@ -89,7 +88,6 @@ class TerminalReporter:
 
     def __init__(self) -> None:
         self._console = stderr()
-        self._progress: Progress | None = None
 
     def info(self, message: str) -> None:
         """Show one line above the bar."""

@@ -46,13 +46,14 @@ class Limits:
     handshake_s: float = 10.0
 
 
-async def read_body(request: Request, limits: Limits, most_bytes: int) -> bytes:
+async def read_body(request: Request, limits: Limits, most_bytes: int | None = None) -> bytes:
     """Return a JSON body, read no further than is allowed.
 
     Raises:
         Refused: not JSON, compressed, too large, too slow, or cut.
     """
     _require_plain_json(request)
+    most_bytes = most_bytes or limits.body_bytes
     declared = request.headers.get("content-length", "0")
     if not declared.isdigit() or int(declared) > most_bytes:
         raise _too_large(most_bytes)

@@ -13,6 +13,7 @@ from hwnas.agent.http.limits import Limits, read_body
 from hwnas.agent.wire import (
     Ask,
     Delivery,
+    Given,
     Hello,
     PowerDelivery,
     Receipt,
@@ -90,11 +91,10 @@ class Application:
         return _answer(self._session.wanted())
 
     async def _pair(self, request: Request) -> Response:
-        hello = parse(Hello, await read_body(request, self._limits, self._limits.body_bytes))
-        return _answer(self._session.pair(hello))
+        return _answer(self._session.pair(await self._sent(Hello, request)))
 
     async def _next(self, request: Request) -> Response:
-        ask = parse(Ask, await read_body(request, self._limits, self._limits.body_bytes))
+        ask = await self._sent(Ask, request)
         deadline = asyncio.get_running_loop().time() + self._limits.poll_s
         while True:
             changed = self._bell.listen()
@@ -103,8 +103,7 @@ class Application:
                 return _answer(offer)
 
     async def _deliver(self, request: Request) -> Response:
-        most_bytes = self._session.largest_result
-        delivery = parse(Delivery, await read_body(request, self._limits, most_bytes))
+        delivery = await self._sent(Delivery, request, self._session.largest_result)
         deadline = asyncio.get_running_loop().time() + self._limits.poll_s
         before = None
         while True:
@@ -118,14 +117,19 @@ class Application:
                 raise Refused(503, "busy", "the host is not ready for this result: deliver again")
 
     async def _power(self, request: Request) -> Response:
-        body = await read_body(request, self._limits, self._session.largest_power)
-        new = self._session.deliver_power(parse(PowerDelivery, body))
+        delivery = await self._sent(PowerDelivery, request, self._session.largest_power)
+        new = self._session.deliver_power(delivery)
         return _answer(Receipt(status="accepted" if new else "duplicate"))
 
     async def _trouble(self, request: Request) -> Response:
-        body = await read_body(request, self._limits, self._limits.body_bytes)
-        self._session.trouble(parse(Trouble, body))
+        self._session.trouble(await self._sent(Trouble, request))
         return _answer(Receipt(status="accepted"))
+
+    async def _sent(
+        self, kind: type[Given], request: Request, most_bytes: int | None = None
+    ) -> Given:
+        """Return the message of a request, of at most so many bytes."""
+        return parse(kind, await read_body(request, self._limits, most_bytes))
 
     async def _waited(self, changed: asyncio.Event, deadline: float) -> bool:
         """Wait for a change; return whether there was one in time."""

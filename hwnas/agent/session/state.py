@@ -5,9 +5,9 @@ It holds no token, only the hash of it, and no timings: those are in the profile
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from hwnas.agent.wire import Hello, Id
 from hwnas.bundle.fields import Record, Sha256
@@ -17,8 +17,6 @@ from hwnas.files import write_text
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-STATE: Literal["hwnas-agent-state/1"] = "hwnas-agent-state/1"
 
 
 class Lease(Record):
@@ -42,7 +40,6 @@ class State(Record):
     """Everything that a restarted host has to know.
 
     Attributes:
-        schema_version: of this file.
         token: hash of the pairing token.
         paired: the device, once there is one.
         session: the latest of that device.
@@ -51,7 +48,6 @@ class State(Record):
         power_known: whether it was delivered; a device without a counter says so.
     """
 
-    schema_version: Annotated[Literal["hwnas-agent-state/1"], Field(alias="schema")] = STATE
     token: Sha256
     paired: Hello | None = None
     session: Id | None = None

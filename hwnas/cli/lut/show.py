@@ -80,13 +80,14 @@ def _check(shown: Shown) -> list[str]:
     check: dict[str, Any] | None = meta["validation"]
     if check is None:
         doubt = f"+-{meta['uncertainty_95pct']:.0%} at 95%, the model's form included"
-        anchors = len(meta.get("anchors", ()))
+        anchors = len(meta["anchors"])
         return [f"check     none: estimated from {anchors} published networks, {doubt}"]
     mapes = {"raw": "mape_raw", "affine": "mape_affine", "corrected": "mape"}
     sides = ", ".join(f"{name} {check[k]:.2%}" for name, k in mapes.items() if k in check)
-    lines = [f"check     {check.get('networks', 0)} held-out networks, MAPE: {sides}"]
-    if "within_5pct" in check:
-        lines.append(f"          {spread(check)}")
+    lines = [
+        f"check     {check['networks']} held-out networks, MAPE: {sides}",
+        f"          {spread(check)}",
+    ]
     if shown.margin is not None:
         lines.append(
             f"margin    {shown.margin:.1%} covers at least 95% of networks, with "

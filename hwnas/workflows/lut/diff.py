@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy import stats
 
 from hwnas.errors import TableError
 from hwnas.lut.library import Library
@@ -47,23 +48,6 @@ class Difference:
         """Median ratio."""
         return float(np.median(list(self.ratios.values())))
 
-    @property
-    def kendall_tau(self) -> float:
-        """Rank correlation of the keys' latencies."""
-        from scipy import stats
-
-        pairs = [(row.latency_ms, self.b.rows[key].latency_ms) for key, row in self.a.rows.items()]
-        return float(stats.kendalltau(*zip(*pairs, strict=True)).statistic)
-
-    @property
-    def by_block(self) -> dict[str, float]:
-        """Median ratio of each block over the median of all, the relatively cheapest in B first."""
-        found: dict[str, list[float]] = {}
-        for key, ratio in self.ratios.items():
-            found.setdefault(key.block, []).append(ratio / self.median)
-        medians = {block: float(np.median(values)) for block, values in found.items()}
-        return dict(sorted(medians.items(), key=lambda item: item[1]))
-
     def worst(self, count: int) -> list[Key]:
         """Return the keys that change most against the median, up or down."""
         ratios, median = self.ratios, self.median
@@ -71,31 +55,36 @@ class Difference:
 
     def to_json(self) -> dict[str, Any]:
         """Return the comparison."""
-        ratios, by_block = self.ratios, self.by_block
+        ratios, by_block = self.ratios, self._by_block()
+        values = list(ratios.values())
+        a_ms, b_ms = ([table.rows[key].latency_ms for key in ratios] for table in (self.a, self.b))
         return {
             "a": _about(self.names[0], self.a),
             "b": _about(self.names[1], self.b),
             "space": self.a.space.name,
             "keys": len(ratios),
             "median_ratio": self.median,
-            "median_change": float(np.median([abs(ratio - 1) for ratio in ratios.values()])),
-            "smallest_ratio": min(ratios.values()),
-            "largest_ratio": max(ratios.values()),
-            "kendall_tau": self.kendall_tau,
+            "median_change": float(np.median(np.abs(np.array(values) - 1))),
+            "smallest_ratio": min(values),
+            "largest_ratio": max(values),
+            "kendall_tau": float(stats.kendalltau(a_ms, b_ms).statistic),
             "worst": [str(key) for key in self.worst(5)],
             "by_block": by_block,
             "cheaper_in_b": [name for name, ratio in by_block.items() if ratio <= 1 - CHEAPER],
             "dearer_in_b": [name for name, ratio in by_block.items() if ratio >= 1 + CHEAPER],
             "rows": [
-                {
-                    "key": str(key),
-                    "a_ms": self.a.rows[key].latency_ms,
-                    "b_ms": self.b.rows[key].latency_ms,
-                    "ratio": ratio,
-                }
-                for key, ratio in ratios.items()
+                {"key": str(key), "a_ms": a, "b_ms": b, "ratio": ratio}
+                for (key, ratio), a, b in zip(ratios.items(), a_ms, b_ms, strict=True)
             ],
         }
+
+    def _by_block(self) -> dict[str, float]:
+        """Median ratio of each block over the median of all, the relatively cheapest in B first."""
+        found: dict[str, list[float]] = {}
+        for key, ratio in self.ratios.items():
+            found.setdefault(key.block, []).append(ratio / self.median)
+        medians = {block: float(np.median(values)) for block, values in found.items()}
+        return dict(sorted(medians.items(), key=lambda item: item[1]))
 
 
 def diff(options: LutDiffOptions) -> Difference:

@@ -1,4 +1,7 @@
-"""Write the JSON Schemas of both documents to export/schema, for harnesses in other languages."""
+"""Write the JSON Schemas of both documents to export/schema, for harnesses in other languages.
+
+python tests/bundle_schemas.py
+"""
 
 from __future__ import annotations
 
