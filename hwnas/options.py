@@ -36,7 +36,7 @@ class Option:
 
     Attributes:
         help: what it does, in a sentence.
-        panel: heading that it stands under in the help; "" for the first, which has none.
+        panel: heading that it stands under in the help.
         flag: as it is typed, where the field has another name; "--fresh/--resume" for a choice of
             two.
         metavar: what stands for the value in the help.
