@@ -17,6 +17,7 @@ import multiprocessing
 import tempfile
 import time
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,8 +27,10 @@ from supernet import SupernetEvaluator
 
 from hwnas import __version__
 from hwnas.evaluate.distill.committee import Committee
-from hwnas.evaluate.distill.evaluator import DistillEvaluator, units_of
+from hwnas.evaluate.distill.evaluator import DistillEvaluator
 from hwnas.evaluate.distill.stitch import StitchEvaluator
+from hwnas.evaluate.distill.teacher import some_teachers
+from hwnas.evaluate.distill.units import units_of
 from hwnas.evaluate.setting import Setting
 from hwnas.evaluate.trainer import TrainEvaluator
 from hwnas.progress import Silent
@@ -59,14 +62,27 @@ def _committee(setting: Setting, images: int, seed: int, count: int) -> Committe
     folder = Path(tempfile.gettempdir()) / "hwnas-teachers"
     unit = replace(recipes.UNIT, images=images)
     teacher = replace(recipes.TEACHER, images=TEACHER_FACTOR * images)
-    committee = Committee.of(setting, teacher, unit, seed, folder, count=count)
-    for one in committee.teachers:
+    teachers = some_teachers(setting, teacher, seed, folder, count)
+    for one in teachers:
         one.train(Silent())
-    return committee
+    return Committee(teachers, unit)
 
 
-def _distill(images: int, count: int) -> Callable[[Setting, int], Evaluator]:
+def _distill(images: int, count: int) -> Callable[[Setting, int], DistillEvaluator]:
     return lambda setting, seed: DistillEvaluator(_committee(setting, images, seed, count))
+
+
+@lru_cache(maxsize=1 << 12)
+def _evaluated(evaluator: Evaluator, arch: Arch) -> Evaluation:
+    return evaluator.evaluate(arch)
+
+
+def _score(evaluator: Evaluator | DistillEvaluator, arch: Arch) -> Evaluation:
+    """Score one network; a unit that several have is trained once."""
+    if not isinstance(evaluator, DistillEvaluator):
+        return evaluator.evaluate(arch)
+    units = [_evaluated(evaluator.part, unit) for unit in evaluator.parts(arch)]
+    return evaluator.compose(arch, units)
 
 
 def _stitch(images: int, count: int) -> Callable[[Setting, int], Evaluator]:
@@ -76,7 +92,7 @@ def _stitch(images: int, count: int) -> Callable[[Setting, int], Evaluator]:
 
 FIRST_SEED = 500
 
-EVALUATORS = {
+EVALUATORS: dict[str, Callable[[Setting, int], Evaluator | DistillEvaluator]] = {
     "distill": _distill(2_048, 4),
     "stitch": _stitch(2_048, 2),
     "distill-2-teachers": _distill(2_048, 2),
@@ -115,7 +131,7 @@ def run(job: tuple[str, str, str, int, int, str | None]) -> dict:
     archs = networks()[kind]
     for arch in archs[part::PARTS] if part >= 0 else archs:
         started = time.perf_counter()
-        found: Evaluation = evaluator.evaluate(arch)
+        found = _score(evaluator, arch)
         whole = isinstance(evaluator, StitchEvaluator)
         loss = -found.score if whole or found.cross_entropy is None else found.cross_entropy
         scores[SPACE.format(arch)] = [found.accuracy, loss, time.perf_counter() - started]
@@ -133,13 +149,15 @@ def run(job: tuple[str, str, str, int, int, str | None]) -> dict:
     }
 
 
-def _images(evaluator: Evaluator, last: Evaluation, archs: list[Arch]) -> tuple[float, int]:
+def _images(
+    evaluator: Evaluator | DistillEvaluator, last: Evaluation, archs: list[Arch]
+) -> tuple[float, int]:
     """Return training images per network, and those that serve all networks."""
     if isinstance(evaluator, DistillEvaluator | StitchEvaluator):
         units = {unit for arch in archs for unit in units_of(SPACE.canonical(arch))}
-        members = evaluator.part.members
-        of_units = sum(member.recipe.images for member in members) * len(units) / len(archs)
-        of_teachers = sum(member.teacher.recipe.images for member in members)
+        part = evaluator.part
+        of_units = len(part.teachers) * part.recipe.images * len(units) / len(archs)
+        of_teachers = sum(teacher.recipe.images for teacher in part.teachers)
         whole = last.images if isinstance(evaluator, StitchEvaluator) else 0
         return of_units + whole, of_teachers
     shared = evaluator.recipe.images if isinstance(evaluator, SupernetEvaluator) else 0

@@ -28,6 +28,7 @@ from hwnas.cost import Budget, Problem
 from hwnas.evaluate.distill.committee import Committee
 from hwnas.evaluate.distill.evaluator import DistillEvaluator
 from hwnas.evaluate.distill.stitch import StitchEvaluator
+from hwnas.evaluate.distill.teacher import some_teachers
 from hwnas.evaluate.setting import Setting
 from hwnas.runs import Run
 from hwnas.search.rules import default_rules
@@ -127,7 +128,7 @@ def search(plan: Plan, data_dir: Path | None, device: str, folder: Path, watch: 
     """Search, or go on with it; return the content of search.json."""
     setting = Setting(plan.space, plan.dataset, data_dir, device)
     teachers = folder / "teachers"
-    committee = Committee.of(setting, plan.teacher, plan.unit, 0, teachers, count=TEACHERS)
+    committee = Committee(some_teachers(setting, plan.teacher, 0, teachers, TEACHERS), plan.unit)
     params, madds = cost.params(plan.space), cost.madds(plan.space)
     limits = zip((params, madds), plan.budgets, strict=True)
     problem = Problem(plan.space, tuple(Budget(each, limit) for each, limit in limits))

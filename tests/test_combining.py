@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from hwnas import cost
 from hwnas.cost import Budget, Problem
-from hwnas.evaluate.distill.evaluator import blocks, ordered, units_of
-from hwnas.evaluate.distill.units import FRAME, UNITS, swapped
+from hwnas.evaluate.distill.evaluator import blocks
+from hwnas.evaluate.distill.units import FRAME, UNITS, ordered, swapped, units_of
 from hwnas.evaluate.evaluation import Composed, Evaluation
 from hwnas.evaluate.fake import FakeEvaluator
 from hwnas.spaces import find_space

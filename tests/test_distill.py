@@ -19,10 +19,16 @@ from teachers import SHORT, SPACE, trained_teacher
 
 from hwnas.errors import UserError
 from hwnas.evaluate.distill.committee import Committee, mean
-from hwnas.evaluate.distill.evaluator import PER_BLOCK, DistillEvaluator, ordered
+from hwnas.evaluate.distill.evaluator import PER_BLOCK, DistillEvaluator
 from hwnas.evaluate.distill.teacher import TEACHER, Teacher
-from hwnas.evaluate.distill.transplant import TransplantEvaluator
-from hwnas.evaluate.distill.units import FRAME, UNITS, differing_units, parts_of, swapped
+from hwnas.evaluate.distill.units import (
+    FRAME,
+    UNITS,
+    differing_units,
+    ordered,
+    parts_of,
+    swapped,
+)
 from hwnas.evaluate.evaluation import Composed, Evaluation
 from hwnas.evaluate.workers.pool import open_pool
 from hwnas.models.network import Network, initialise, run_layers
@@ -89,23 +95,22 @@ def test_no_unit_of_a_network_is_the_frames_own(arch: Arch) -> None:
 
 
 def test_the_teachers_own_units_are_trained_like_any_other(teacher: Teacher) -> None:
-    parts = DistillEvaluator(Committee((TransplantEvaluator(teacher, SHORT),))).parts(TEACHER)
-    found = [TransplantEvaluator(teacher, SHORT).evaluate(part) for part in parts]
+    committee = Committee((teacher,), SHORT)
+    found = [committee.evaluate(part) for part in DistillEvaluator(committee).parts(TEACHER)]
     assert all(0 < evaluation.score < 1 and evaluation.images == 128 for evaluation in found)
     with pytest.raises(ValueError, match="not one unit"):
-        TransplantEvaluator(teacher, SHORT).evaluate(SPACE.start())
+        committee.evaluate(SPACE.start())
 
 
 def test_training_brings_a_unit_nearer_to_the_teacher(teacher: Teacher) -> None:
-    evaluator = TransplantEvaluator(teacher, SHORT, inherit=False)
     guest = swapped(FRAME, SPACE.start(), 4)
-    hardly = replace(evaluator, recipe=replace(SHORT, images=32))
-    longer = replace(evaluator, recipe=replace(SHORT, images=4096))
+    hardly = Committee((teacher,), replace(SHORT, images=32))
+    longer = Committee((teacher,), replace(SHORT, images=4096))
     assert longer.evaluate(guest).score > hardly.evaluate(guest).score
 
 
 def test_scores_are_the_same_in_every_process(teacher: Teacher) -> None:
-    evaluator = TransplantEvaluator(teacher, SHORT)
+    evaluator = Committee((teacher,), SHORT)
     jobs = [(swapped(FRAME, SPACE.start(), unit), 0) for unit in range(len(UNITS))]
     here = {job: evaluator.evaluate(*job) for job in jobs}
     with open_pool(evaluator, 2) as pool:
@@ -116,34 +121,39 @@ def test_scores_are_the_same_in_every_process(teacher: Teacher) -> None:
 
 
 def test_a_unit_that_takes_too_long_fails_and_a_missing_teacher_is_told(teacher: Teacher) -> None:
-    evaluator = TransplantEvaluator(teacher, SHORT, time_limit_s=1e-9)
+    evaluator = Committee((teacher,), SHORT, time_limit_s=1e-9)
     guest = swapped(FRAME, SPACE.start(), 0)
     with open_pool(evaluator) as pool:
         ((_, evaluation),) = pool.results([(guest, 0)])
     assert "timed out" in (evaluation.failed or "")
     untrained = replace(teacher, seed=9)
     with pytest.raises(UserError, match="missing"):
-        TransplantEvaluator(untrained, SHORT).evaluate(guest)
+        Committee((untrained,), SHORT).evaluate(guest)
 
 
 def test_everything_that_decides_a_score_is_in_its_identity(teacher: Teacher) -> None:
-    member = TransplantEvaluator(teacher, SHORT)
+    committee, another = Committee((teacher,), SHORT), replace(teacher, seed=1)
     others = [
-        replace(member, teacher=replace(teacher, seed=1)),
-        replace(member, recipe=replace(SHORT, images=64)),
-        replace(member, seed=1),
-        replace(member, split="final"),
-        replace(member, inherit=False),
-        replace(member, time_limit_s=5.0),
+        replace(committee, teachers=(another,)),
+        replace(committee, teachers=(teacher, another)),
+        replace(committee, recipe=replace(SHORT, images=64)),
+        replace(committee, time_limit_s=5.0),
     ]
-    committees = [(member,), *((other,) for other in others), (member, others[0])]
-    identities = {str(DistillEvaluator(Committee(some)).identity()) for some in committees}
-    assert len(identities) == len(committees)
-    moved = replace(member, teacher=replace(teacher, folder=teacher.folder / "else"))
-    assert moved.identity() == member.identity()
+    identities = {str(one.identity()) for one in [committee, *others]}
+    assert len(identities) == len(others) + 1
+    moved = replace(committee, teachers=(replace(teacher, folder=teacher.folder / "else"),))
+    assert moved.identity() == committee.identity()
+    units = [
+        committee.transplant(teacher, swapped(FRAME, SPACE.start(), 0), 0),
+        committee.transplant(teacher, swapped(FRAME, SPACE.start(), 1), 0),
+        committee.transplant(teacher, swapped(FRAME, SPACE.start(), 0), 1),
+        others[2].transplant(teacher, swapped(FRAME, SPACE.start(), 0), 0),
+        committee.transplant(another, swapped(FRAME, SPACE.start(), 0), 0),
+    ]
+    assert len({unit.file for unit in units}) == len(units)
 
 
-def test_members_of_a_committee_count_alike(teacher: Teacher) -> None:
+def test_teachers_of_a_committee_count_alike(teacher: Teacher) -> None:
     losses, errors = [0.1, 0.4], [0.01, 0.02]
     found = [
         Evaluation(math.exp(-loss), 0.5, 1.0, math.exp(-loss) * loss * error, 10, 1.0)
@@ -156,15 +166,16 @@ def test_members_of_a_committee_count_alike(teacher: Teacher) -> None:
     assert mean(found[:1]).score == pytest.approx(found[0].score)
     assert mean(found[:1]).stderr == pytest.approx(found[0].stderr)
     unit = swapped(FRAME, SPACE.start(), 0)
-    members = (TransplantEvaluator(teacher, SHORT), TransplantEvaluator(teacher, SHORT, 1))
-    alone = [member.evaluate(unit) for member in members]
-    both = Committee(members).evaluate(unit)
+    teachers = (teacher, replace(teacher, seed=1))
+    teachers[1].train(Silent())
+    alone = [Committee((one,), SHORT).evaluate(unit) for one in teachers]
+    both = Committee(teachers, SHORT).evaluate(unit)
     assert min(one.score for one in alone) < both.score < max(one.score for one in alone)
     assert both.images == 2 * SHORT.images
 
 
 def test_a_network_loses_what_its_units_lose_together_and_gains_by_depth(teacher: Teacher) -> None:
-    evaluator = DistillEvaluator(Committee((TransplantEvaluator(teacher, SHORT),)))
+    evaluator = DistillEvaluator(Committee((teacher,), SHORT))
     assert isinstance(evaluator, Composed)
     parts = evaluator.parts(SPACE.start())
     assert len(parts) == len(UNITS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -15,15 +14,12 @@ from hwnas.errors import EvaluationFailed
 from hwnas.evaluate.distill import stitch, transplant
 from hwnas.evaluate.distill.committee import Committee
 from hwnas.evaluate.distill.stitch import StitchEvaluator
-from hwnas.evaluate.distill.transplant import TransplantEvaluator
 from hwnas.evaluate.distill.units import FRAME, swapped
 from hwnas.evaluate.evaluation import Evaluation
-from hwnas.evaluate.fake import FakeEvaluator
 from hwnas.evaluate.trainer import TrainEvaluator
 from hwnas.evaluate.workers.pool import open_pool
 from hwnas.train.loop import Training
 from hwnas.train.recipe import QUICK, STITCH
-from hwnas.workflows.search.scores import open_scorer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,13 +32,13 @@ ONE_STEP = replace(QUICK, images=32, peak_lr=1e25, validation=64)
 
 
 @pytest.fixture
-def member(tmp_path: Path) -> TransplantEvaluator:
-    return TransplantEvaluator(trained_teacher(tmp_path, images=64), replace(SHORT, images=32))
+def committee(tmp_path: Path) -> Committee:
+    return Committee((trained_teacher(tmp_path, images=64),), replace(SHORT, images=32))
 
 
-def _stitched(member: TransplantEvaluator, **changes: Any) -> StitchEvaluator:
+def _stitched(committee: Committee, **changes: Any) -> StitchEvaluator:
     recipe = replace(STITCH, images=32, validation=64, **changes)
-    return StitchEvaluator(Committee((member,)), recipe)
+    return StitchEvaluator(committee, recipe)
 
 
 def test_a_step_after_which_nothing_looks_at_the_loss_is_found_out() -> None:
@@ -67,17 +63,17 @@ def test_statistics_that_are_no_numbers_are_found_out(monkeypatch: pytest.Monkey
 
 
 def test_a_unit_and_a_whole_that_diverge_in_one_step_are_found_out(
-    member: TransplantEvaluator,
+    committee: Committee,
 ) -> None:
     with pytest.raises(EvaluationFailed, match="diverged"):
-        replace(member, recipe=replace(member.recipe, peak_lr=1e25)).evaluate(UNIT)
+        replace(committee, recipe=replace(committee.recipe, peak_lr=1e25)).evaluate(UNIT)
     with pytest.raises(EvaluationFailed, match="diverged"):
-        _stitched(member, peak_lr=1e25).evaluate(START)
+        _stitched(committee, peak_lr=1e25).evaluate(START)
 
 
 @pytest.mark.parametrize("factor", [0.0, 1e4, 1e30, math.nan])
 def test_a_whole_with_hopeless_classifiers_is_a_verdict_or_a_number(
-    member: TransplantEvaluator, factor: float, monkeypatch: pytest.MonkeyPatch
+    committee: Committee, factor: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Among them cross-entropies whose exponential is zero: of these there is no logarithm."""
     put_together = stitch.put_together
@@ -89,7 +85,7 @@ def test_a_whole_with_hopeless_classifiers_is_a_verdict_or_a_number(
         return network
 
     monkeypatch.setattr(stitch, "put_together", scaled)
-    with open_pool(_stitched(member, peak_lr=1e-30)) as pool:
+    with open_pool(_stitched(committee, peak_lr=1e-30)) as pool:
         ((_, found),) = pool.results([(START, 0)])
     assert math.isfinite(found.score)
     if factor in (0.0, 1e30):
@@ -105,7 +101,7 @@ def test_a_whole_that_is_sure_of_every_class_has_a_score() -> None:
 
 
 def test_class_scores_of_a_unit_that_are_no_numbers_are_found_out(
-    member: TransplantEvaluator, monkeypatch: pytest.MonkeyPatch
+    committee: Committee, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logits = transplant._Trainee.logits
 
@@ -114,7 +110,7 @@ def test_class_scores_of_a_unit_that_are_no_numbers_are_found_out(
 
     monkeypatch.setattr(transplant._Trainee, "logits", spoilt)
     with pytest.raises(EvaluationFailed, match="diverged"):
-        member.evaluate(UNIT)
+        committee.evaluate(UNIT)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -126,14 +122,3 @@ def test_no_evaluation_holds_what_is_no_number(value: float) -> None:
     with pytest.raises(EvaluationFailed, match="diverged"):
         Evaluation.of(0.1, 800.0, 1.0, images=1, seconds=1.0)
     assert good.failed is None
-
-
-def test_a_score_that_was_kept_though_it_is_no_number_counts_as_failed(tmp_path: Path) -> None:
-    """Earlier versions did; a search that meets one of them goes on."""
-    store, evaluator = tmp_path / "evaluations.sqlite", FakeEvaluator()
-    with open_scorer(SPACE, evaluator, 0, store) as scorer:
-        kept = {**evaluator.evaluate(START).to_json(), "score": math.nan}
-        scorer.store.put(SPACE.format(START), 0, kept)
-        found = scorer.score([(START, 0)], lambda *_: None)[START, 0]
-    assert "diverged" in (found.failed or "")
-    assert json.loads(json.dumps(found.to_json(), allow_nan=False))["score"] == 0

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
 import multiprocessing
 import os
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -233,7 +234,7 @@ def test_evaluations_survive_json() -> None:
         Evaluation.of(0.5, 1.2, 0.1, images=10, seconds=2.0),
         Evaluation.failure("died"),
     ):
-        assert Evaluation.from_json(evaluation.to_json()) == evaluation
+        assert Evaluation(**json.loads(json.dumps(asdict(evaluation)))) == evaluation
 
 
 @settings(max_examples=50, deadline=None)

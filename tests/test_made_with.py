@@ -16,8 +16,7 @@ from hwnas import __version__, cost
 from hwnas.cost import Budget, Problem
 from hwnas.device import describe_host
 from hwnas.errors import EvaluationFailed
-from hwnas.evaluate.evaluation import Evaluation
-from hwnas.evaluate.failures import collected
+from hwnas.evaluate.evaluation import Evaluation, collected
 from hwnas.evaluate.fake import FakeEvaluator
 from hwnas.evaluate.setting import Setting
 from hwnas.evaluate.trainer import TrainEvaluator

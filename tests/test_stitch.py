@@ -12,14 +12,12 @@ import torch
 from teachers import SETTING, SHORT, SPACE, trained_teacher
 
 from hwnas.evaluate.distill.committee import Committee
-from hwnas.evaluate.distill.evaluator import ordered, units_of
-from hwnas.evaluate.distill.saved import file_of, read_unit
 from hwnas.evaluate.distill.stitch import StitchEvaluator, put_together
 from hwnas.evaluate.distill.teacher import Teacher, trained
-from hwnas.evaluate.distill.transplant import TransplantEvaluator
-from hwnas.evaluate.distill.units import parts_of
+from hwnas.evaluate.distill.units import ordered, parts_of, units_of
 from hwnas.evaluate.workers.pool import open_pool
 from hwnas.models.network import module_name, run_layers
+from hwnas.progress import Silent
 from hwnas.train.metrics import measure
 from hwnas.train.recipe import STITCH
 
@@ -38,22 +36,22 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Teacher:
 def evaluator(taught: Teacher, tmp_path: Path) -> StitchEvaluator:
     teacher = replace(taught, folder=tmp_path)
     shutil.copy(taught.checkpoint, teacher.checkpoint)
-    part = TransplantEvaluator(teacher, SHORT)
-    return StitchEvaluator(Committee((part,)), replace(STITCH, images=256, validation=500))
+    part = Committee((teacher,), SHORT)
+    return StitchEvaluator(part, replace(STITCH, images=256, validation=500))
 
 
 def test_a_network_is_the_teachers_stem_and_its_own_units(evaluator: StitchEvaluator) -> None:
-    (member,) = evaluator.part.members
-    network = put_together(member, LARGER).eval()
+    (taught,) = evaluator.part.teachers
+    network = put_together(evaluator.part, taught, LARGER).eval()
     assert network.graph == SPACE.graph(ordered(LARGER))
-    teacher = trained(member.teacher)
+    teacher = trained(taught)
     value = images = torch.randn(3, 3, 8, 8)
     stem, *units = parts_of(network.graph)
     with torch.inference_mode():
         value = run_layers(stem, teacher.layers, value)
         for unit, nodes in zip(units_of(LARGER), units, strict=True):
-            weights = read_unit(file_of(member, unit, 0))
-            assert weights is not None
+            file = evaluator.part.transplant(taught, unit, 0).file
+            weights = torch.load(file, weights_only=True)
             names = [module_name(node.name) for node in nodes]
             assert {key.split(".")[0] for key in weights} <= set(names)
             value = run_layers(nodes, network.layers, value)
@@ -63,9 +61,9 @@ def test_a_network_is_the_teachers_stem_and_its_own_units(evaluator: StitchEvalu
 
 
 def test_the_score_is_of_before_and_after_and_training_helps(evaluator: StitchEvaluator) -> None:
-    (member,) = evaluator.part.members
+    (teacher,) = evaluator.part.teachers
     held_out = SETTING.held_out("search", 500)
-    before = measure(put_together(member, LARGER), held_out).cross_entropy
+    before = measure(put_together(evaluator.part, teacher, LARGER), held_out).cross_entropy
     found = evaluator.evaluate(LARGER)
     assert found.cross_entropy is not None
     assert found.score == pytest.approx(-math.log(before * found.cross_entropy) / 2)
@@ -76,7 +74,7 @@ def test_the_score_is_of_before_and_after_and_training_helps(evaluator: StitchEv
 
 def test_scores_do_not_depend_on_who_trained_the_units(evaluator: StitchEvaluator) -> None:
     found = evaluator.evaluate(LARGER)
-    files = sorted(evaluator.part.members[0].teacher.folder.glob("*-units/*.pt"))
+    files = sorted(evaluator.part.teachers[0].folder.glob("*-units/*.pt"))
     assert len(files) == len(units_of(LARGER))
     assert evaluator.evaluate(LARGER) == found
     files[0].unlink()
@@ -87,32 +85,32 @@ def test_scores_do_not_depend_on_who_trained_the_units(evaluator: StitchEvaluato
     assert evaluator.evaluate(LARGER, 1).score != found.score
 
 
-def test_the_score_of_a_committee_is_the_mean_of_its_members(evaluator: StitchEvaluator) -> None:
-    (member,) = evaluator.part.members
-    another = replace(member, seed=1)
-    alone = [
-        replace(evaluator, part=Committee((one,))).evaluate(LARGER) for one in (member, another)
-    ]
-    both = replace(evaluator, part=Committee((member, another))).evaluate(LARGER)
-    assert alone[0].score != alone[1].score
-    assert both.score == pytest.approx((alone[0].score + alone[1].score) / 2)
+def test_the_score_is_the_mean_over_the_teachers_of_a_committee(evaluator: StitchEvaluator) -> None:
+    (teacher,) = evaluator.part.teachers
+    another = replace(teacher, seed=1)
+    another.train(Silent())
+    alone, others, both = (
+        replace(evaluator, part=Committee(teachers, SHORT)).evaluate(LARGER)
+        for teachers in ((teacher,), (another,), (teacher, another))
+    )
+    assert alone.score != others.score
+    assert both.score == pytest.approx((alone.score + others.score) / 2)
     assert both.images == 2 * 256
 
 
 def test_everything_that_decides_a_score_is_in_its_identity(evaluator: StitchEvaluator) -> None:
-    (member,) = evaluator.part.members
+    part, (teacher,) = evaluator.part, evaluator.part.teachers
     others = [
         replace(evaluator, recipe=replace(evaluator.recipe, images=64)),
-        replace(evaluator, part=Committee((replace(member, seed=1),))),
-        replace(evaluator, part=Committee((member, member))),
+        replace(evaluator, part=replace(part, teachers=(replace(teacher, seed=1),))),
+        replace(evaluator, part=replace(part, teachers=(teacher, teacher))),
     ]
     identities = {str(other.identity()) for other in [evaluator, *others]}
     assert len(identities) == len(others) + 1
 
 
 def test_what_takes_too_long_is_a_verdict(evaluator: StitchEvaluator) -> None:
-    (member,) = evaluator.part.members
-    slow = replace(evaluator, part=Committee((replace(member, time_limit_s=1e-9),)))
+    slow = replace(evaluator, part=replace(evaluator.part, time_limit_s=1e-9))
     assert evaluator.longest_s is None
     assert slow.longest_s == pytest.approx(6e-9)
     with open_pool(slow) as pool:

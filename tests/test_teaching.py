@@ -11,8 +11,7 @@ import torch
 from teachers import SETTING
 
 from hwnas.errors import HwnasError, UserError
-from hwnas.evaluate.distill.teacher import Teacher, trained
-from hwnas.evaluate.distill.teaching import teach
+from hwnas.evaluate.distill.teacher import Teacher, teach, trained
 from hwnas.progress import Silent
 from hwnas.train.loop import Training
 from hwnas.train.recipe import TEACHER

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from hwnas.errors import EvaluationFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
     import torch
 
@@ -102,20 +103,32 @@ class Evaluation:
             return f"score {self.score:.6g}"
         return f"score {self.score:.4f}  accuracy {self.accuracy:6.1%}"
 
-    def to_json(self) -> dict[str, Any]:
-        """Return JSON values, as older versions read them where nothing may pass."""
-        values = asdict(self)
-        if not self.may_pass:
-            del values["may_pass"]
-        return values
 
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Evaluation:
-        """Return what `to_json` was given; no numbers, which older versions kept, are a failure."""
-        try:
-            return cls(**values)
-        except EvaluationFailed as error:
-            return cls.failure(str(error))
+@contextmanager
+def images_counted(images: Callable[[], int]) -> Iterator[None]:
+    """Let a failure of the body tell how many images were trained on: they are spent.
+
+    Args:
+        images: returns how many, when it has failed.
+    """
+    try:
+        yield
+    except EvaluationFailed as error:
+        error.images += images()
+        raise
+
+
+def collected(evaluations: Iterable[Evaluation]) -> list[Evaluation]:
+    """Return all evaluations, each done when its turn comes; a failure counts those before it.
+
+    Raises:
+        EvaluationFailed: of the first one that fails.
+    """
+    found: list[Evaluation] = []
+    with images_counted(lambda: sum(evaluation.images for evaluation in found)):
+        for evaluation in evaluations:
+            found.append(evaluation)  # noqa: PERF402 - what is there when one fails counts
+    return found
 
 
 class Evaluator(Protocol):
@@ -151,9 +164,6 @@ class Composed(Protocol):
     @property
     def part(self) -> Evaluator:
         """Scores one part; parts are written as archs too."""
-
-    def identity(self) -> dict[str, Any]:
-        """Return, as JSON, everything that decides a score."""
 
     def parts(self, arch: Arch) -> list[Arch]:
         """Return the parts of a network."""

@@ -7,8 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from hwnas.errors import TimedOut
-from hwnas.evaluate.evaluation import Evaluation
-from hwnas.evaluate.failures import images_counted
+from hwnas.evaluate.evaluation import Evaluation, images_counted
 from hwnas.models.network import Network, initialise
 from hwnas.seeds import derive
 from hwnas.train.lanes import finish
@@ -63,8 +62,8 @@ class TrainEvaluator:
             "recipe": asdict(self.recipe),
             "seed": self.seed,
             "split": self.split,
-            # Whether a network fails hangs on it; without one, older scores stay what they are.
-            **({} if self.time_limit_s is None else {"time_limit_s": self.time_limit_s}),
+            # Whether a network fails hangs on it.
+            "time_limit_s": self.time_limit_s,
         }
 
     @property

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from hwnas.evaluate.distill.teacher import Teacher
-from hwnas.evaluate.distill.transplant import TransplantEvaluator
-from hwnas.evaluate.evaluation import Evaluation
-from hwnas.evaluate.failures import collected
-from hwnas.seeds import derive
+from hwnas.evaluate.distill.transplant import Transplant
+from hwnas.evaluate.evaluation import Evaluation, collected
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
-    from typing import Self
 
+    from hwnas.evaluate.distill.teacher import Teacher
     from hwnas.evaluate.setting import Setting
     from hwnas.spaces import Arch
     from hwnas.train.recipe import Recipe
@@ -33,81 +29,51 @@ class Committee:
     do not: the order by the mean of several is nearer to the truth (`docs/results.md`).
 
     Attributes:
-        members: one per teacher, at least one.
+        teachers: at least one, to be trained before anything is scored.
+        recipe: training of a unit, once per teacher.
+        time_limit_s: of one such training; None for no limit.
     """
 
-    members: tuple[TransplantEvaluator, ...]
-
-    @classmethod
-    def of(
-        cls,
-        setting: Setting,
-        teacher: Recipe,
-        unit: Recipe,
-        seed: int,
-        folder: Path,
-        *,
-        time_limit_s: float | None = None,
-        count: int,
-    ) -> Self:
-        """Return a committee of teachers that differ in their seeds alone, none trained yet.
-
-        Args:
-            setting: geometry, data and device.
-            teacher: recipe of a teacher.
-            unit: recipe of a unit.
-            seed: of all.
-            folder: of the teachers' checkpoints.
-            time_limit_s: of the training of a unit, or None.
-            count: how many teachers.
-        """
-        seeds = [derive(seed, "teacher", number) for number in range(count)]
-        teachers = [Teacher(setting, teacher, own, folder) for own in seeds]
-        return cls(
-            tuple(
-                TransplantEvaluator(one, unit, one.seed, time_limit_s=time_limit_s)
-                for one in teachers
-            )
-        )
-
-    @property
-    def teachers(self) -> tuple[Teacher, ...]:
-        """The members' teachers, to be trained before anything is scored."""
-        return tuple(member.teacher for member in self.members)
+    teachers: tuple[Teacher, ...]
+    recipe: Recipe
+    time_limit_s: float | None = None
 
     def identity(self) -> dict[str, Any]:
         """Return what decides the score."""
         return {
             "evaluator": "committee",
-            "version": 1,
-            "members": [member.identity() for member in self.members],
+            "version": 2,
+            "teachers": [teacher.identity() for teacher in self.teachers],
+            "recipe": asdict(self.recipe),
+            "time_limit_s": self.time_limit_s,
         }
 
     @property
     def longest_s(self) -> float | None:
-        """The time limits of all members together."""
-        limits = [member.time_limit_s for member in self.members]
-        return sum(limit or 0.0 for limit in limits) if any(limits) else None
+        """The time limits of all trainings together."""
+        return None if self.time_limit_s is None else len(self.teachers) * self.time_limit_s
 
     @property
     def setting(self) -> Setting:
-        """The geometry and the data, the same for all members."""
-        return self.members[0].teacher.setting
+        """The geometry and the data, the same for all teachers."""
+        return self.teachers[0].setting
+
+    def transplant(self, teacher: Teacher, arch: Arch, replicate: int) -> Transplant:
+        """Return the training of a unit, written as the frame with it, for one of the teachers."""
+        return Transplant(teacher, self.recipe, arch, replicate, self.time_limit_s)
 
     def evaluate(self, arch: Arch, replicate: int = 0) -> Evaluation:
         """Train a unit for every teacher; images are those of all trainings.
 
         Raises:
-            EvaluationFailed, MemoryError, UserError: as `TransplantEvaluator.evaluate`.
+            EvaluationFailed, MemoryError, UserError: as `Transplant.evaluate`.
         """
-        return mean(collected(member.evaluate(arch, replicate) for member in self.members))
+        found = (self.transplant(one, arch, replicate).evaluate() for one in self.teachers)
+        return mean(collected(found))
 
 
 def mean(found: Sequence[Evaluation]) -> Evaluation:
-    """Return one evaluation of several with scores exp(-divergence), by their geometric mean.
-
-    Accuracy and cross-entropy are left out: teachers differ in them more than units do.
-    """
+    """Return one evaluation of several with scores exp(-divergence), by their geometric mean."""
     divergences = [divergence(evaluation) for evaluation in found]
     common = math.exp(sum(map(math.log, divergences)) / len(found))
     # Relative errors of a geometric mean; that of exp(-divergence) is absolute in divergence.

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hwnas.evaluate.distill.committee import divergence, relative_error
-from hwnas.evaluate.distill.units import FRAME, UNITS, swapped
+from hwnas.evaluate.distill.units import FRAME, swapped, units_of
 from hwnas.evaluate.evaluation import Evaluation
-from hwnas.spaces.fillings import STAGE_POSITIONS, STAGES, stage_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,10 +39,6 @@ class DistillEvaluator:
 
     part: Committee
 
-    def identity(self) -> dict[str, Any]:
-        """Return what decides the score."""
-        return {"evaluator": "distill", "version": 3, "part": self.part.identity()}
-
     def parts(self, arch: Arch) -> list[Arch]:
         """Return each unit of `arch` in turn, as transplants are written."""
         return units_of(self.part.setting.space.canonical(arch))
@@ -55,16 +49,6 @@ class DistillEvaluator:
         for unit, part in enumerate(parts):
             arch = swapped(arch, part, unit)
         return self.part.setting.space.canonical(arch)
-
-    def evaluate(self, arch: Arch, replicate: int = 0) -> Evaluation:
-        """Return the score of a network by itself; a process trains a unit once.
-
-        Raises:
-            EvaluationFailed: training of a unit diverged, or took longer than the limit.
-            UserError: there are no trained teachers.
-        """
-        parts = self.parts(arch)
-        return self.compose(arch, [_evaluated(self.part, part, replicate) for part in parts])
 
     def compose(self, arch: Arch, found: Sequence[Evaluation]) -> Evaluation:
         """Return the evaluation of a network from those of its parts, in order."""
@@ -79,23 +63,3 @@ class DistillEvaluator:
 def blocks(arch: Arch) -> int:
     """Return how many blocks a network has."""
     return sum(block > 0 for block in arch)
-
-
-@lru_cache(maxsize=1 << 12)
-def _evaluated(evaluator: Committee, part: Arch, replicate: int) -> Evaluation:
-    return evaluator.evaluate(part, replicate)
-
-
-def units_of(arch: Arch) -> list[Arch]:
-    """Return each unit of a canonical network in turn, written into the frame."""
-    return [swapped(FRAME, ordered(arch), unit) for unit in range(len(UNITS))]
-
-
-def ordered(arch: Arch) -> Arch:
-    """Return a canonical network with the blocks of every stage sorted, but for the first."""
-    stages = []
-    for stage in range(STAGES):
-        first, *others = [block for block in stage_of(arch, stage) if block] or [0]
-        blocks = [first, *sorted(others)]
-        stages += blocks + [0] * (STAGE_POSITIONS - len(blocks))
-    return tuple(stages)

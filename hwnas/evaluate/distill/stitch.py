@@ -14,11 +14,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from hwnas.evaluate.distill.committee import SMALLEST, divergence
-from hwnas.evaluate.distill.evaluator import ordered, units_of
 from hwnas.evaluate.distill.teacher import trained
-from hwnas.evaluate.distill.units import UNITS, parts_of
-from hwnas.evaluate.evaluation import Evaluation
-from hwnas.evaluate.failures import collected, images_counted
+from hwnas.evaluate.distill.units import UNITS, ordered, parts_of, units_of
+from hwnas.evaluate.evaluation import Evaluation, collected, images_counted
 from hwnas.evaluate.trainer import train_and_score
 from hwnas.models.network import Network, module_name
 from hwnas.seeds import derive
@@ -29,7 +27,7 @@ from hwnas.train.metrics import measure
 
 if TYPE_CHECKING:
     from hwnas.evaluate.distill.committee import Committee
-    from hwnas.evaluate.distill.transplant import TransplantEvaluator
+    from hwnas.evaluate.distill.teacher import Teacher
     from hwnas.spaces import Arch
     from hwnas.train.recipe import Recipe
 
@@ -41,10 +39,10 @@ VERSION = 1
 class StitchEvaluator:
     """Scores a network by its cross-entropies as put together, and after a short training.
 
-    The score is minus the mean logarithm of the two, over all members of the committee. The first
+    The score is minus the mean logarithm of the two, over all teachers. The first
     one, without any luck of its own, counts what the units are worth; the second one, how they
     work together. Accuracy and cross-entropy of the evaluation are those after the training, and
-    means over the members. The blocks behind the first one of a stage are sorted.
+    means over the teachers. The blocks behind the first one of a stage are sorted.
 
     Attributes:
         part: trains the units.
@@ -70,7 +68,7 @@ class StitchEvaluator:
         return None if units is None else (1 + len(UNITS)) * units
 
     def evaluate(self, arch: Arch, replicate: int = 0) -> Evaluation:
-        """Put a network together and train it shortly, once per member; return its score.
+        """Put a network together and train it shortly, once per teacher; return its score.
 
         Units that nobody trained yet are trained.
 
@@ -79,7 +77,8 @@ class StitchEvaluator:
             MemoryError: the network is too large for this machine.
             UserError: there are no trained teachers.
         """
-        found = collected(self._evaluate(member, arch, replicate) for member in self.part.members)
+        teachers = self.part.teachers
+        found = collected(self._evaluate(teacher, arch, replicate) for teacher in teachers)
         count = len(found)
         return Evaluation(
             sum(one.score for one in found) / count,
@@ -90,37 +89,38 @@ class StitchEvaluator:
             sum(one.seconds for one in found),
         )
 
-    def _evaluate(self, member: TransplantEvaluator, arch: Arch, replicate: int) -> Evaluation:
-        setting, limit = member.teacher.setting, member.time_limit_s
-        network = put_together(member, arch, replicate)
-        seed = derive(member.seed, "stitch", replicate)
+    def _evaluate(self, teacher: Teacher, arch: Arch, replicate: int) -> Evaluation:
+        setting = teacher.setting
+        network = put_together(self.part, teacher, arch, replicate)
+        seed = derive(teacher.seed, "stitch", replicate)
         with memory_errors():
-            held_out = setting.held_out(member.split, self.recipe.validation)
+            held_out = setting.held_out("search", self.recipe.validation)
             began = time.perf_counter()
             network.to(setting.torch_device).to(memory_format=torch.channels_last)
             before = measure(network, held_out).cross_entropy
             training = Training(network, self.recipe, setting.torch_device)
-            work = train_and_score(setting, training, seed, member.split, began, limit)
+            limit_s = self.part.time_limit_s
+            work = train_and_score(setting, training, seed, "search", began, limit_s)
             with images_counted(lambda: training.images_seen):
                 return _both(before, finish(work))
 
 
-def put_together(member: TransplantEvaluator, arch: Arch, replicate: int = 0) -> Network:
+def put_together(part: Committee, teacher: Teacher, arch: Arch, replicate: int = 0) -> Network:
     """Return the network with the teacher's stem and the trained units, on the CPU.
 
     Raises:
         EvaluationFailed: a unit's training diverged, or took longer than the limit.
         UserError: there is no trained teacher.
     """
-    space = member.teacher.setting.space
+    space = teacher.setting.space
     network = Network(space.graph(ordered(space.canonical(arch))))
     weights = {
         f"{name}.{key}": value
         for name in (module_name(node.name) for node in parts_of(network.graph)[0])
-        for key, value in trained(member.teacher).layers[name].state_dict().items()
+        for key, value in trained(teacher).layers[name].state_dict().items()
     }
     for unit in units_of(space.canonical(arch)):
-        weights |= member.weights(unit, replicate)
+        weights |= part.transplant(teacher, unit, replicate).weights()
     for name, value in network.layers.state_dict().items():
         value.copy_(weights[name])
     return network

@@ -1,28 +1,35 @@
-"""The teacher: a deep network of the space, trained once for all candidates of a workspace."""
+"""Teachers: deep networks of the space, each trained once for all candidates of a workspace.
+
+They are trained by whoever trains candidates: side by side where there are workers.
+"""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
-from hwnas.errors import UserError
+from hwnas.errors import EvaluationFailed, UserError
 from hwnas.evaluate.distill.units import parts_of
+from hwnas.evaluate.evaluation import Evaluation
+from hwnas.evaluate.workers.pool import open_pool
 from hwnas.files import fingerprint
 from hwnas.models.network import run_layers
+from hwnas.progress import Silent
+from hwnas.seeds import derive
 from hwnas.spaces.fillings import STAGE_POSITIONS, STAGES
 from hwnas.train.full.checkpoint import load_trained, read
 from hwnas.train.full.training import Advice, train_final
 from hwnas.train.world import World
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from torch import Tensor
 
-    from hwnas.data.dataset import Split
     from hwnas.evaluate.setting import Setting
     from hwnas.models.network import Network
     from hwnas.progress import Reporter
@@ -108,17 +115,79 @@ class Teacher:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Lesson:
-    """Images as the teacher sees them.
+def some_teachers(
+    setting: Setting, recipe: Recipe, seed: int, folder: Path, count: int
+) -> tuple[Teacher, ...]:
+    """Return teachers that differ in their seeds alone, none trained yet."""
+    seeds = [derive(seed, "teacher", number) for number in range(count)]
+    return tuple(Teacher(setting, recipe, own, folder) for own in seeds)
 
-    Attributes:
-        features: per batch, what the stem and every unit give; the last ones are the logits.
-        labels: per batch.
+
+# Training ---------------------------------------------------------------------------------------
+
+
+def teach(
+    teachers: Sequence[Teacher], reporter: Reporter, workers: int, *, ray: bool = False
+) -> None:
+    """Train all teachers that have not been trained.
+
+    Args:
+        teachers: to be trained.
+        reporter: is shown a bar of teachers, or of epochs where no worker trains them.
+        workers: see `open_pool`.
+        ray: see `open_pool`.
+
+    Raises:
+        EvaluationFailed: training diverged, or the memory was full.
     """
+    missing = tuple(teacher for teacher in teachers if not teacher.finished)
+    if not ray and (not workers or len(missing) == 1):
+        for number, teacher in enumerate(missing, 1):
+            which = f"teacher {number} of {len(missing)}"
+            reporter.info(f"training {which} on {teacher.recipe.images:,} images")
+            teacher.train(reporter)
+    elif missing:
+        _teach_side_by_side(missing, reporter, workers, ray=ray)
 
-    features: list[list[Tensor]]
-    labels: list[Tensor]
+
+def _teach_side_by_side(
+    teachers: tuple[Teacher, ...], reporter: Reporter, workers: int, *, ray: bool
+) -> None:
+    what = f"training {len(teachers)} teachers, {teachers[0].recipe.images:,} images each"
+    size = workers if ray else min(workers, len(teachers))
+    with (
+        open_pool(_Teaching(teachers), size, ray=ray) as pool,
+        reporter.task(what, len(teachers)) as advance,
+    ):
+        for _, found in pool.results([(TEACHER, number) for number in range(len(teachers))]):
+            if found.failed is not None:
+                # One that diverged tells itself what to do; a process that died cannot.
+                remedy = f". {ADVICE.full}." if found.may_pass else ""
+                raise EvaluationFailed(f"a teacher could not be trained: {found.failed}{remedy}")
+            advance(1, f"accuracy {found.accuracy:.1%}")
+
+
+@dataclass(frozen=True)
+class _Teaching:
+    """An evaluator of teachers: replicate n is the n-th of them, and stays on disk."""
+
+    teachers: tuple[Teacher, ...]
+
+    def identity(self) -> dict[str, Any]:
+        return {"teachers": [teacher.identity() for teacher in self.teachers]}
+
+    def evaluate(self, arch: Arch, replicate: int = 0) -> Evaluation:  # noqa: ARG002
+        teacher = self.teachers[replicate]
+        result = teacher.train(Silent())
+        images, seconds = teacher.recipe.images, result.seconds
+        return Evaluation(0.0, result.accuracy, None, 0.0, images, seconds)
+
+
+# What it says -----------------------------------------------------------------------------------
+
+
+Features: TypeAlias = "list[list[Tensor]]"
+"""Per batch of images, what the teacher's stem and every unit give; the last one are logits."""
 
 
 @cache
@@ -139,23 +208,21 @@ def trained(teacher: Teacher) -> Network:
 
 
 @cache
-def training_lesson(teacher: Teacher, images: int, batch_size: int, seed: int) -> Lesson:
-    """Return training images, kept for the next candidate."""
-    batches = list(teacher.setting.batches(images, batch_size, seed))
-    features = [_features(trained(teacher), pixels) for pixels, _ in batches]
-    return Lesson(features, [labels for _, labels in batches])
+def training_features(teacher: Teacher, images: int, batch_size: int, seed: int) -> Features:
+    """Return those of training images, kept for the next candidate."""
+    batches = teacher.setting.batches(images, batch_size, seed)
+    return [_features(trained(teacher), pixels) for pixels, _ in batches]
 
 
 @cache
-def held_out_lesson(teacher: Teacher, split: Split, count: int) -> Lesson:
-    """Return held-out images, kept for the next candidate."""
-    features, found = [], []
-    for pixels, labels in teacher.setting.held_out(split, count):
-        pairs = zip(torch.split(pixels, BATCH), torch.split(labels, BATCH), strict=True)
-        for some_pixels, some_labels in pairs:
-            features.append(_features(trained(teacher), some_pixels))
-            found.append(some_labels)
-    return Lesson(features, found)
+def held_out_features(teacher: Teacher, count: int) -> Features:
+    """Return those of held-out images that score, kept for the next candidate."""
+    batches = teacher.setting.held_out("search", count)
+    return [
+        _features(trained(teacher), some)
+        for pixels, _ in batches
+        for some in torch.split(pixels, BATCH)
+    ]
 
 
 @torch.no_grad()

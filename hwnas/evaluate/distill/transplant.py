@@ -3,34 +3,29 @@
 Training is a regression on every number that the teacher's unit gives out, so that a few thousand
 images are enough, and what luck there is in them is small. (In the spirit of block-wise
 distillation: Li et al., "Blockwisely Supervised Neural Architecture Search with Knowledge
-Distillation", CVPR 2020.)
+Distillation", CVPR 2020.) Weights stay on disk, where whoever puts a network together finds them.
 """
 
 from __future__ import annotations
 
+import io
 import math
+import pickle
 import re
 import time
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 from torch.nn import functional
 
 from hwnas.errors import EvaluationFailed
-from hwnas.evaluate.distill.saved import file_of, read_unit, write_unit
-from hwnas.evaluate.distill.teacher import (
-    Lesson,
-    Teacher,
-    held_out_lesson,
-    trained,
-    training_lesson,
-)
+from hwnas.evaluate.distill.teacher import Teacher, held_out_features, trained, training_features
 from hwnas.evaluate.distill.units import FRAME, UNITS, differing_units, parts_of
-from hwnas.evaluate.evaluation import Evaluation
-from hwnas.evaluate.failures import images_counted
+from hwnas.evaluate.evaluation import Evaluation, images_counted
 from hwnas.evaluate.trainer import train_within
+from hwnas.files import fingerprint, write_bytes
 from hwnas.models.network import Network, initialise, module_name, run_layers
 from hwnas.seeds import derive
 from hwnas.train.lanes import finish
@@ -39,96 +34,104 @@ from hwnas.train.memory import memory_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from torch import Tensor
 
-    from hwnas.data.dataset import Batch, Split
+    from hwnas.data.dataset import Batch
+    from hwnas.evaluate.distill.teacher import Features
     from hwnas.evaluate.distill.units import Part
     from hwnas.spaces import Arch
     from hwnas.train.recipe import Recipe
 
-VERSION = 1
-"""To be raised with any change that changes scores."""
+FIRST_BLOCK = re.compile(r"stage[012]__0__")
+"""Modules of the first block of a unit that holds one stage, never empty."""
+
+LARGEST = 100.0
+"""Divergence above which all are alike, nats: its exponential stays a number."""
+
+STANDARD_BATCHES = 20
+"""Batches whose features tell the standard deviation of each channel."""
 
 
 @dataclass(frozen=True)
-class TransplantEvaluator:
-    """Scores a unit, written as the frame with that unit, by how little it changes the teacher.
-
-    The score is exp(-KL), the divergence of class probabilities from the teacher's. Accuracy and
-    cross-entropy are those of the teacher with the transplanted unit.
+class Transplant:
+    """The training of a unit.
 
     Attributes:
         teacher: trained beforehand.
-        recipe: training of a unit.
-        seed: of weights and batches.
-        split: held-out images that score.
-        inherit: start the first block of a stage from the teacher's, where it is of the same type.
-        time_limit_s: a unit that takes longer is recorded as failed; None for no limit.
+        recipe: of the training.
+        arch: the frame with that unit.
+        replicate: each is an independent repetition.
+        time_limit_s: a training that takes longer fails; None for no limit.
     """
 
     teacher: Teacher
     recipe: Recipe
-    seed: int = 0
-    split: Split = "search"
-    inherit: bool = True
+    arch: Arch
+    replicate: int = 0
     time_limit_s: float | None = None
 
-    def identity(self) -> dict[str, Any]:
-        """Return what decides the score."""
-        return {
-            "evaluator": "transplant",
-            "version": VERSION,
-            "teacher": self.teacher.identity(),
-            "recipe": asdict(self.recipe),
-            "seed": self.seed,
-            "split": self.split,
-            "inherit": self.inherit,
-            **({} if self.time_limit_s is None else {"time_limit_s": self.time_limit_s}),
-        }
+    def evaluate(self) -> Evaluation:
+        """Train the unit, keep its weights, and return how little it changes the teacher.
 
-    def evaluate(self, arch: Arch, replicate: int = 0) -> Evaluation:
-        """Train the unit in which `arch` differs from the frame; return how well it does.
+        The score is exp(-KL), the divergence of class probabilities from the teacher's.
 
         Raises:
             EvaluationFailed: training diverged, or took longer than the limit.
             MemoryError: the unit is too large for this machine.
-            UserError: there is no trained teacher, or the unit cannot be written.
+            UserError: there is no trained teacher, or the weights cannot be written, say because
+                the disk is full.
         """
-        evaluation, weights = self._train(arch, replicate)
-        write_unit(file_of(self, arch, replicate), weights)
+        evaluation, weights = self._train()
+        stream = io.BytesIO()
+        torch.save(weights, stream)
+        write_bytes(self.file, stream.getvalue())
         return evaluation
 
-    def weights(self, arch: Arch, replicate: int = 0) -> dict[str, Tensor]:
-        """Return the trained weights of a unit, by name in the network; trained if need be.
+    def weights(self) -> dict[str, Tensor]:
+        """Return the trained weights by name in the network, on the CPU; trained if need be.
+
+        A damaged file is as good as none: what it held is trained again, to the same numbers.
 
         Raises:
             EvaluationFailed, MemoryError, UserError: as `evaluate`.
         """
-        path = file_of(self, arch, replicate)
-        if (found := read_unit(path)) is None:
-            _, found = self._train(arch, replicate)
-            write_unit(path, found)
+        try:
+            return self._read()
+        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError):
+            self.evaluate()
+            return self._read()
+
+    def _read(self) -> dict[str, Tensor]:
+        found: dict[str, Tensor] = torch.load(self.file, map_location="cpu", weights_only=True)
         return found
 
-    def _train(self, arch: Arch, replicate: int) -> tuple[Evaluation, dict[str, Tensor]]:
-        differing = differing_units(FRAME, self.teacher.setting.space.canonical(arch))
+    @property
+    def file(self) -> Path:
+        """Where the weights lie, beside those of the teacher."""
+        made_of = [self.teacher.identity(), asdict(self.recipe), list(self.arch), self.replicate]
+        folder = self.teacher.folder / f"{self.teacher.checkpoint.stem}-units"
+        return folder / f"{fingerprint(made_of)[:16]}.pt"
+
+    def _train(self) -> tuple[Evaluation, dict[str, Tensor]]:
+        teacher, recipe = self.teacher, self.recipe
+        differing = differing_units(FRAME, teacher.setting.space.canonical(self.arch))
         if len(differing) != 1:
-            raise ValueError(f"not one unit, but {len(differing)} differ from the frame: {arch}")
-        seed = derive(self.seed, "replicate", replicate)
+            message = f"not one unit, but {len(differing)} differ from the frame: {self.arch}"
+            raise ValueError(message)
+        seed = derive(teacher.seed, "replicate", self.replicate)
         with memory_errors():
             # The first unit of a process makes them for all: that is not its own time.
-            held_out = held_out_lesson(self.teacher, self.split, self.recipe.validation)
-            recipe = self.recipe
-            lesson = training_lesson(self.teacher, recipe.images, recipe.batch_size, seed)
+            held_out = held_out_features(teacher, recipe.validation)
+            lesson = training_features(teacher, recipe.images, recipe.batch_size, seed)
             began = time.perf_counter()
-            trainee = _Trainee(self, arch, differing[0], seed, lesson)
+            trainee = _Trainee(self, differing[0], seed, lesson)
             training = trainee.training
             with images_counted(lambda: training.images_seen):
-                batches = trainee.batches(lesson)
-                finish(train_within(training, batches, began, self.time_limit_s))
-                logits = trainee.logits(held_out, trained(self.teacher))
-                evaluation = _judge(logits, held_out, self.recipe.images, began)
+                finish(train_within(training, trainee.batches(lesson), began, self.time_limit_s))
+                logits = trainee.logits(held_out)
+                evaluation = _judge(logits, held_out, recipe.images, began)
         return evaluation, training.result.state_dict()
 
 
@@ -151,38 +154,36 @@ class _Trainee:
         training: its own, in fp32: activations are told apart by little.
     """
 
-    def __init__(
-        self, evaluator: TransplantEvaluator, arch: Arch, unit: int, seed: int, lesson: Lesson
-    ) -> None:
-        network = Network(evaluator.teacher.setting.space.graph(arch))
+    def __init__(self, transplant: Transplant, unit: int, seed: int, lesson: Features) -> None:
+        setting, self._unit = transplant.teacher.setting, unit
+        self._teacher = trained(transplant.teacher)
+        network = Network(setting.space.graph(transplant.arch))
         initialise(network, seed, still_branches=True)
-        self._unit = unit
         own = _Layers(parts_of(network.graph)[unit + 1], network)
-        if evaluator.inherit:
-            _take_first_blocks(own, trained(evaluator.teacher))
+        _take_first_blocks(own, self._teacher)
         error = _divergence if unit == len(UNITS) - 1 else _distance(unit + 1, lesson)
         self.training = Training(
             own,
-            evaluator.recipe,
-            evaluator.teacher.setting.torch_device,
+            transplant.recipe,
+            setting.torch_device,
             loss=lambda value, wanted: error(own(value), wanted),
             record=False,
         )
 
-    def batches(self, lesson: Lesson) -> list[Batch]:
+    def batches(self, lesson: Features) -> list[Batch]:
         """Return what goes into the teacher's unit, and what comes out of it."""
-        return [(batch[self._unit], batch[self._unit + 1]) for batch in lesson.features]
+        return [(batch[self._unit], batch[self._unit + 1]) for batch in lesson]
 
     @torch.inference_mode()
-    def logits(self, held_out: Lesson, teacher: Network) -> list[Tensor]:
+    def logits(self, held_out: Features) -> list[Tensor]:
         """Return what the teacher with this unit says, per batch."""
         unit = self.training.result.eval()
-        rest = parts_of(teacher.graph)[self._unit + 2 :]
+        rest = parts_of(self._teacher.graph)[self._unit + 2 :]
         found = []
-        for batch in held_out.features:
+        for batch in held_out:
             value = unit(batch[self._unit])
             for part in rest:
-                value = run_layers(part, teacher.layers, value)
+                value = run_layers(part, self._teacher.layers, value)
             found.append(value)
         return found
 
@@ -201,9 +202,9 @@ def _take_first_blocks(layers: nn.ModuleDict, teacher: Network) -> None:
                 layer.load_state_dict(theirs)
 
 
-def _distance(part: int, lesson: Lesson) -> Callable[[Tensor, Tensor], Tensor]:
+def _distance(part: int, lesson: Features) -> Callable[[Tensor, Tensor], Tensor]:
     """Return the mean squared difference, each channel in its own standard deviation."""
-    first = torch.cat([batch[part] for batch in lesson.features[:STANDARD_BATCHES]])
+    first = torch.cat([batch[part] for batch in lesson[:STANDARD_BATCHES]])
     scale = first.std((0, 2, 3), keepdim=True).clamp_min(1e-6).reciprocal()
     return lambda value, wanted: ((value - wanted) * scale).square().mean()
 
@@ -213,30 +214,13 @@ def _divergence(value: Tensor, wanted: Tensor) -> Tensor:
     return functional.cross_entropy(value, wanted.softmax(1))
 
 
-FIRST_BLOCK = re.compile(r"stage[012]__0__")
-"""Modules of the first block of a unit that holds one stage, never empty."""
-
-LARGEST = 100.0
-"""Divergence above which all are alike, nats: its exponential stays a number."""
-
-STANDARD_BATCHES = 20
-"""Batches whose features tell the standard deviation of each channel."""
-
-
-def _judge(logits: list[Tensor], held_out: Lesson, images: int, began: float) -> Evaluation:
-    """Return the evaluation of class scores against the teacher's and the labels."""
+def _judge(logits: list[Tensor], held_out: Features, images: int, began: float) -> Evaluation:
+    """Return the evaluation of class scores against the teacher's."""
     own = torch.cat(logits).float().log_softmax(1).double()
-    teacher = torch.cat([batch[-1] for batch in held_out.features]).float().log_softmax(1).double()
-    labels = torch.cat(held_out.labels)
+    teacher = torch.cat([batch[-1] for batch in held_out]).float().log_softmax(1).double()
     divergence = (teacher.exp() * (teacher - own)).sum(1)
     if not math.isfinite(mean := divergence.mean().item()):
         raise EvaluationFailed("training diverged: no finite class scores")
     score = math.exp(-min(mean, LARGEST))
-    return Evaluation(
-        score,
-        (own.argmax(1) == labels).double().mean().item(),
-        functional.nll_loss(own, labels).item(),
-        score * divergence.std(correction=0).item() / math.sqrt(len(labels)),
-        images,
-        time.perf_counter() - began,
-    )
+    stderr = score * divergence.std(correction=0).item() / math.sqrt(len(own))
+    return Evaluation(score, None, None, stderr, images, time.perf_counter() - began)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, TypeAlias
 
-from hwnas.spaces.fillings import STAGE_POSITIONS, STAGES
+from hwnas.spaces.fillings import STAGE_POSITIONS, STAGES, stage_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,3 +55,18 @@ def swapped(host: Arch, guest: Arch, unit: int) -> Arch:
 def differing_units(left: Arch, right: Arch) -> Sequence[int]:
     """Return the units in which two networks differ."""
     return [unit for unit in range(len(UNITS)) if swapped(left, right, unit) != left]
+
+
+def units_of(arch: Arch) -> list[Arch]:
+    """Return each unit of a canonical network in turn, written into the frame."""
+    return [swapped(FRAME, ordered(arch), unit) for unit in range(len(UNITS))]
+
+
+def ordered(arch: Arch) -> Arch:
+    """Return a canonical network with the blocks of every stage sorted, but for the first."""
+    stages = []
+    for stage in range(STAGES):
+        first, *others = [block for block in stage_of(arch, stage) if block] or [0]
+        blocks = [first, *sorted(others)]
+        stages += blocks + [0] * (STAGE_POSITIONS - len(blocks))
+    return tuple(stages)

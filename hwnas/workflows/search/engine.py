@@ -94,7 +94,7 @@ class Search:
         with run.lock(), connected(self.ray):
             if scoring.teachers:
                 # Torch comes with it: searches without teachers do not wait for that.
-                from hwnas.evaluate.distill.teaching import teach
+                from hwnas.evaluate.distill.teacher import teach
 
                 teach(scoring.teachers, reporter, self.workers, ray=self.ray is not None)
             ahead = self._ask(ledger, store_path, reporter, progress)

@@ -147,6 +147,7 @@ def _distill(request: NetworkRequest, setting: Setting, judge: TrainEvaluator) -
     from hwnas.evaluate.distill.committee import Committee
     from hwnas.evaluate.distill.evaluator import DistillEvaluator
     from hwnas.evaluate.distill.stitch import StitchEvaluator
+    from hwnas.evaluate.distill.teacher import some_teachers
 
     images = request.images or UNIT.images
     recipes = {
@@ -155,16 +156,10 @@ def _distill(request: NetworkRequest, setting: Setting, judge: TrainEvaluator) -
         TOGETHER: replace(STITCH, images=images),
         FINALISTS: judge.recipe,
     }
-    committee = Committee.of(
-        setting,
-        recipes[TEACHERS],
-        recipes[UNITS],
-        request.seed,
-        (request.workspace / "runs" / "teachers").resolve(),
-        count=request.teachers,
-        time_limit_s=request.time_limit_s,
-    )
-    few = Committee(committee.members[:SCREENING_TEACHERS])
+    folder = (request.workspace / "runs" / "teachers").resolve()
+    teachers = some_teachers(setting, recipes[TEACHERS], request.seed, folder, request.teachers)
+    committee = Committee(teachers, recipes[UNITS], request.time_limit_s)
+    few = replace(committee, teachers=teachers[:SCREENING_TEACHERS])
     screen = StitchEvaluator(few, recipes[TOGETHER])
     made = MadeWith(request, setting, recipes)
-    return Scoring(DistillEvaluator(committee), made, judge, committee.teachers, screen)
+    return Scoring(DistillEvaluator(committee), made, judge, teachers, screen)

@@ -7,7 +7,7 @@ it.
 from __future__ import annotations
 
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hwnas.evaluate.evaluation import Evaluation
@@ -98,7 +98,7 @@ class Scorer:
     def _kept(self, job: Job) -> Evaluation | None:
         arch, replicate = job
         stored = self.store.get(self.space.format(arch), replicate)
-        return None if stored is None else Evaluation.from_json(stored)
+        return None if stored is None else Evaluation(**stored)
 
 
 @dataclass(slots=True)
@@ -110,7 +110,7 @@ class _Batch:
     seconds: float = 0.0
 
     def add(self, network: str, replicate: int, evaluation: Evaluation) -> None:
-        self.results.append((network, replicate, evaluation.to_json()))
+        self.results.append((network, replicate, asdict(evaluation)))
         self.seconds += evaluation.seconds
         if self.seconds > LARGEST_LOSS_S:
             self.close()
