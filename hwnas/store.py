@@ -48,16 +48,8 @@ class EvaluationStore:
         ).fetchone()
         return None if row is None else json.loads(row[0])
 
-    def put(self, network: str, replicate: int, result: Any) -> None:
-        """Commit a result; a power cut after this returns does not lose it.
-
-        Raises:
-            UserError: the disk is full, or cannot be written any more.
-        """
-        self.put_all([(network, replicate, result)])
-
-    def put_all(self, results: Sequence[tuple[str, int, Any]]) -> None:
-        """Commit several results (network, replicate, result) at once.
+    def put(self, results: Sequence[tuple[str, int, Any]]) -> None:
+        """Commit results (network, replicate, result); a power cut afterwards loses none of them.
 
         Raises:
             UserError: the disk is full, or cannot be written any more.

@@ -23,7 +23,7 @@ from pathlib import Path
 from hwnas.store import open_store
 with open_store(Path(sys.argv[1]), sys.argv[2], {}) as store:
     for number in range(int(sys.argv[3])):
-        store.put(f"net{number}", 0, {"score": number})
+        store.put([(f"net{number}", 0, {"score": number})])
         print(number, flush=True)
 """
 
@@ -32,14 +32,14 @@ def test_results_are_kept_by_network_context_and_replicate(tmp_path: Path) -> No
     path = tmp_path / "deep" / "evaluations.sqlite"
     with open_store(path, "one", {"recipe": 1}) as store:
         assert store.get("a") is None
-        store.put("a", 0, {"score": 0.5})
-        store.put("a", 1, {"score": 0.6})
+        store.put([("a", 0, {"score": 0.5})])
+        store.put([("a", 1, {"score": 0.6})])
     with open_store(path, "two", {"recipe": 2}) as store:
         assert store.get("a") is None
     with open_store(path, "one", {"recipe": 1}) as store:
         assert store.get("a") == {"score": 0.5}
         assert store.get("a", 1) == {"score": 0.6}
-        store.put("a", 1, {"score": 0.7})
+        store.put([("a", 1, {"score": 0.7})])
         assert store.get("a", 1) == {"score": 0.7}
 
 
@@ -78,7 +78,7 @@ def test_a_new_store_waits_for_another_process_that_makes_it(tmp_path: Path) -> 
     release = threading.Timer(0.3, lambda: other.execute("COMMIT"))
     release.start()
     with open_store(path, "one", {}) as store:
-        store.put("a", 0, {"score": 0.5})
+        store.put([("a", 0, {"score": 0.5})])
         assert store.get("a") == {"score": 0.5}
     release.join()
     other.close()

@@ -10,6 +10,7 @@ after every acceptance, and a block that would exceed a budget is never added.
 from __future__ import annotations
 
 import heapq
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from hwnas.cost import Problem
     from hwnas.search.ledger import Ask, Ledger
     from hwnas.search.rules import Rule
-    from hwnas.search.strategy import Asking
+    from hwnas.search.strategy import Asking, Options
     from hwnas.spaces import Arch, Element
 
 SMALLEST_MARGINAL = 1e-9
@@ -29,24 +30,6 @@ SMALLEST_MARGINAL = 1e-9
 
 AHEAD = 8
 """Queue entries that idle workers are told of."""
-
-
-@dataclass(frozen=True, slots=True)
-class Variant:
-    """How greedy goes.
-
-    Attributes:
-        eager: evaluate every block that fits at every step, as the oracle does.
-        first_overflow: end at the first block that does not fit, as the paper's authors did,
-            instead of going on with those that do.
-        max_refreshes: see `Options`.
-        replicates: see `Options`.
-    """
-
-    eager: bool = False
-    first_overflow: bool = False
-    max_refreshes: int | None = None
-    replicates: int = 1
 
 
 class Entry(NamedTuple):
@@ -67,6 +50,10 @@ class _Greedy:
     """State of one rule.
 
     Attributes:
+        told: limits on refreshes and replicates.
+        eager: evaluate every block that fits at every step, as the oracle does.
+        first_overflow: end at the first block that does not fit, as the paper's authors did,
+            instead of going on with those that do.
         current: the network so far.
         here: its score when it was taken; later replicates do not move it.
         gains: last known gain of every block that may still be added.
@@ -77,7 +64,9 @@ class _Greedy:
     problem: Problem
     rule: Rule
     ledger: Ledger
-    variant: Variant
+    told: Options
+    eager: bool
+    first_overflow: bool
     current: Arch
     here: float = 0.0
     gains: dict[Element, float] = field(default_factory=dict)
@@ -100,7 +89,7 @@ class _Greedy:
         gains, self.gains = self.gains, {}
         for network, elements in self.problem.space.additions(self.current).items():
             known = [element for element in elements if element in gains]
-            if known and (self.variant.first_overflow or self.ledger.feasible(network)):
+            if known and (self.first_overflow or self.ledger.feasible(network)):
                 self.options[network] = known
                 self.gains.update((element, gains[element]) for element in known)
 
@@ -111,8 +100,8 @@ class _Greedy:
             for element in self.options.pop(network):
                 del self.gains[element]
             return
-        if network not in self.fresh:
-            self.ledger.audit.see(self._gain(network), score - self.here)
+        if network not in self.fresh and (old := self._gain(network)) < math.inf:
+            self.ledger.audit.see(old, score - self.here)
         self.gains.update(dict.fromkeys(elements, score - self.here))
         self.fresh.add(network)
 
@@ -143,40 +132,40 @@ class _Greedy:
             entry.element,
             -entry.key,
             scale * self.ledger.stderr(entry.network),
-            self.ledger.replicates(entry.network) < self.variant.replicates,
+            self.ledger.replicates(entry.network) < self.told.replicates,
         )
 
 
-def greedy(problem: Problem, rule: Rule, ledger: Ledger, variant: Variant) -> Asking:
+def greedy(
+    problem: Problem,
+    rule: Rule,
+    ledger: Ledger,
+    options: Options,
+    *,
+    eager: bool = False,
+    first_overflow: bool = False,
+) -> Asking:
     """Run one rule to the end; every accepted network goes to the ledger, the start first.
 
-    Ends when no block fits any more, or at once when the start network cannot be scored.
+    Ends when no block fits any more, or at once when the start network cannot be scored. For the
+    variants see `_Greedy`.
     """
-    state = _Greedy(problem, rule, ledger, variant, problem.start())
+    state = _Greedy(problem, rule, ledger, options, eager, first_overflow, problem.start())
     yield from ledger.ask([state.current])
     if ledger.score(state.current) is None:
         return
     state.take(state.current)
-    yield from _first_round(state)
+    state.gains = dict.fromkeys(problem.space.elements(state.current), math.inf)
+    state.look_around()
+    yield from _refresh_all(state)
     while (taken := (yield from _next_block(state))) is not None:
         state.take(problem.space.add(state.current, taken), taken)
-
-
-def _first_round(state: _Greedy) -> Asking:
-    """Score every block that fits, alone."""
-    additions = state.problem.space.additions(state.current)
-    inside = {network: e for network, e in additions.items() if state.ledger.feasible(network)}
-    yield from state.ledger.ask(inside)
-    for network, elements in inside.items():
-        if (score := state.ledger.score(network)) is not None:
-            state.gains.update(dict.fromkeys(elements, score - state.here))
-            state.fresh.add(network)
 
 
 def _next_block(state: _Greedy) -> Generator[Ask, None, Element | None]:
     """Return the block to add, its gain fresh; None when nothing fits."""
     state.look_around()
-    if state.variant.eager:
+    if state.eager:
         yield from _refresh_all(state)
     queue = [state.entry(network) for network in state.options]
     heapq.heapify(queue)
@@ -189,7 +178,7 @@ def _next_block(state: _Greedy) -> Generator[Ask, None, Element | None]:
             if not (yield from _race(state, queue, top)):
                 return top.element
         elif not state.ledger.knows(top.network):
-            if refreshes == state.variant.max_refreshes:
+            if refreshes == state.told.max_refreshes:
                 continue
             refreshes += yield from _refresh(state, queue, top, refreshes)
         else:
@@ -215,7 +204,7 @@ def _likely_next(state: _Greedy, queue: list[Entry], top: Entry, refreshes: int)
     If the top entry falls behind: other old gains. If it stays on top: old gains after its block
     was added.
     """
-    space, limit = state.problem.space, state.variant.max_refreshes
+    space, limit = state.problem.space, state.told.max_refreshes
     more = AHEAD if limit is None else limit - refreshes - 1
     with_top = space.add(state.current, top.element)
     free = set(space.elements(with_top))
@@ -229,9 +218,9 @@ def _likely_next(state: _Greedy, queue: list[Entry], top: Entry, refreshes: int)
 
 
 def _refresh_all(state: _Greedy) -> Asking:
-    networks = list(state.options)
-    yield from state.ledger.ask(networks)
-    for network in networks:
+    """Score every block that fits."""
+    yield from state.ledger.ask(filter(state.ledger.feasible, state.options))
+    for network in list(state.options):
         state.look(network)
 
 
@@ -240,7 +229,7 @@ def _race(state: _Greedy, queue: list[Entry], top: Entry) -> Generator[Ask, None
 
     Returns whether that was done, so that the queue has to be looked at again.
     """
-    if state.variant.replicates < 2:
+    if state.told.replicates < 2:
         return False
     fresh = [state.contender(entry) for entry in queue if entry.network in state.fresh]
     leader = state.contender(top)

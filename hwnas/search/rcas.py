@@ -9,16 +9,17 @@ from __future__ import annotations
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from hwnas.search.lazy import Variant, greedy
+from hwnas.search.lazy import greedy
 from hwnas.search.ledger import Ask
 from hwnas.search.rules import default_rules
+from hwnas.search.strategy import Options
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from hwnas.cost import Problem
     from hwnas.search.ledger import Job, Ledger
-    from hwnas.search.strategy import Asking, Options
+    from hwnas.search.strategy import Asking
 
 GREEDY = ("eager", "paper", "rcas")
 """Strategies that can choose no block before every block was scored once."""
@@ -26,24 +27,23 @@ GREEDY = ("eager", "paper", "rcas")
 
 def rcas(problem: Problem, ledger: Ledger, options: Options) -> Asking:
     """Lazy greedy: exact greedy where scores are monotone and submodular, with fewer scores."""
-    variant = Variant(max_refreshes=options.max_refreshes, replicates=options.replicates)
-    yield from _every_rule(problem, ledger, options, variant)
+    yield from _every_rule(problem, ledger, options)
 
 
 def eager(problem: Problem, ledger: Ledger, options: Options) -> Asking:
     """Plain greedy: every block that fits is scored at every step. The oracle of lazy greedy."""
-    yield from _every_rule(problem, ledger, options, Variant(eager=True))
+    yield from _every_rule(problem, ledger, Options(options.rules), eager=True)
 
 
 def paper(problem: Problem, ledger: Ledger, options: Options) -> Asking:
     """Lazy greedy that ends, as the authors', at the first block that does not fit."""
-    yield from _every_rule(problem, ledger, options, Variant(first_overflow=True))
+    yield from _every_rule(problem, ledger, Options(options.rules), first_overflow=True)
 
 
-def _every_rule(problem: Problem, ledger: Ledger, options: Options, variant: Variant) -> Asking:
+def _every_rule(problem: Problem, ledger: Ledger, options: Options, **variant: bool) -> Asking:
     rules = options.rules or default_rules(problem)
     ledger.paths.update({rule.name: [] for rule in rules})
-    yield from _lockstep([greedy(problem, rule, ledger, variant) for rule in rules])
+    yield from _lockstep([greedy(problem, rule, ledger, options, **variant) for rule in rules])
 
 
 def _lockstep(searches: Sequence[Asking]) -> Asking:

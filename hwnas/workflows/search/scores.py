@@ -117,7 +117,7 @@ class _Batch:
 
     def close(self) -> None:
         if self.results:
-            self.store.put_all(self.results)
+            self.store.put(self.results)
         self.results, self.seconds = [], 0.0
 
 
