@@ -19,7 +19,6 @@ from hwnas.cli import (
 )
 from hwnas.cli.bench import bench
 from hwnas.cli.command import GroupedHelp
-from hwnas.cli.console import guarded
 from hwnas.cli.search import pick, search
 
 app = typer.Typer(
@@ -64,9 +63,6 @@ for _name, _command in (
     ("targets", targets.targets),
     ("doctor", doctor.doctor),
 ):
-    if hasattr(_command, "options"):
-        app.command(_name, cls=GroupedHelp)(_command)
-    else:
-        app.command(_name)(guarded(_command))
+    app.command(_name, cls=GroupedHelp)(_command)
 app.add_typer(data.app)
 app.add_typer(lut.app)
