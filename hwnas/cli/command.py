@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+from dataclasses import fields
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_origin
 
 import typer
@@ -41,18 +42,15 @@ def command(record: type[Record]) -> Callable[[Callable[..., None]], Callable[..
             taken = {name: _taken(value) for name, value in values.items() if value is not None}
             function(record(**taken), json=json)
 
-        parameters = [_parameter(*field) for field in _fields(record)] + [_json_parameter()]
+        known, defaults = options_of(record), {f.name: f.default for f in fields(record)}
+        parameters = [_parameter(name, *known[name], defaults[name]) for name in known]
+        parameters.append(_json_parameter())
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {each.name: each.annotation for each in parameters}
-        run.options = options_of(record)  # type: ignore[attr-defined]
+        run.options = known  # type: ignore[attr-defined]
         return guarded(run)
 
     return decorated
-
-
-def _fields(record: type[DataclassInstance]) -> list[tuple[str, Any, Option, Any]]:
-    defaults = {f.name: f.default for f in record.__dataclass_fields__.values()}
-    return [(name, kind, o, defaults[name]) for name, (kind, o) in options_of(record).items()]
 
 
 def _taken(value: Any) -> Any:
