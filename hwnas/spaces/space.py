@@ -100,6 +100,28 @@ class Space(Protocol):
         """Return the text that `parse` reads."""
 
 
+class PlainSpace:
+    """What follows where every position is for itself and every filling a network of its own."""
+
+    @property
+    def groups(self: Space) -> list[tuple[int, ...]]:
+        """Every position by itself."""
+        return [(position,) for position in range(len(self.choices))]
+
+    def canonical(self, arch: Arch) -> Arch:
+        """Return `arch`."""
+        return arch
+
+    def additions(self: Space, arch: Arch) -> dict[Arch, list[Element]]:
+        """Return the networks one block larger, with the element that leads to each."""
+        return {self.add(arch, element): [element] for element in self.elements(arch)}
+
+    def add(self, arch: Arch, element: Element) -> Arch:
+        """Return `arch` with a block at an empty position."""
+        position, block = element
+        return (*arch[:position], block, *arch[position + 1 :])
+
+
 def neighbours(space: Space, arch: Arch) -> list[Arch]:
     """Return the networks that differ in one position: a block added, removed or replaced.
 

@@ -18,6 +18,7 @@ import pandas as pd
 
 from hwnas.errors import UserError, one_of
 from hwnas.files import sha256
+from hwnas.spaces.space import PlainSpace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,7 +36,7 @@ UNREADABLE = (OSError, ValueError, EOFError, zlib.error, lzma.LZMAError, pd.erro
 
 
 @dataclass(frozen=True, eq=False)
-class TabularSpace:
+class TabularSpace(PlainSpace):
     """Networks by row.
 
     Attributes:
@@ -62,11 +63,6 @@ class TabularSpace:
         return [tuple(sorted(set(types))) for types in zip(*self.rows, strict=True)]
 
     @property
-    def groups(self) -> list[tuple[int, ...]]:
-        """Every position by itself."""
-        return [(position,) for position in range(len(self.columns))]
-
-    @property
     def size(self) -> int:
         """How many networks there are."""
         return len(self.rows)
@@ -78,10 +74,6 @@ class TabularSpace:
     def contains(self, arch: Arch) -> bool:
         """Return whether there is a row."""
         return arch in self.rows
-
-    def canonical(self, arch: Arch) -> Arch:
-        """Return `arch`: every row is a network of its own."""
-        return arch
 
     def start(self) -> Arch:
         """Return the network without a block, or the first of those with the fewest."""
@@ -104,15 +96,6 @@ class TabularSpace:
             for block in self.choices[position]
             if block and self.contains(self.add(arch, (position, block)))
         ]
-
-    def additions(self, arch: Arch) -> dict[Arch, list[Element]]:
-        """Return the rows one block larger, with the element that leads to each."""
-        return {self.add(arch, element): [element] for element in self.elements(arch)}
-
-    def add(self, arch: Arch, element: Element) -> Arch:
-        """Return `arch` with a block at an empty position."""
-        position, block = element
-        return (*arch[:position], block, *arch[position + 1 :])
 
     def describe(self, element: Element) -> str:
         """Return an element in words, e.g. "conv3x3 at op_2_0"."""

@@ -16,6 +16,7 @@ import numpy as np
 
 from hwnas import units
 from hwnas.cost import Budget, Cost, Problem
+from hwnas.spaces.space import PlainSpace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,7 +29,7 @@ SetFunction: TypeAlias = "Callable[[Arch], float]"
 
 
 @dataclass(frozen=True)
-class SetSpace:
+class SetSpace(PlainSpace):
     """All fillings of `positions` with `types` types or nothing, each a network of its own."""
 
     positions: int
@@ -39,11 +40,6 @@ class SetSpace:
     def choices(self) -> list[tuple[int, ...]]:
         """Types that each position may hold."""
         return [tuple(range(self.types + 1))] * self.positions
-
-    @property
-    def groups(self) -> list[tuple[int, ...]]:
-        """Every position by itself."""
-        return [(position,) for position in range(self.positions)]
 
     @property
     def size(self) -> int:
@@ -58,10 +54,6 @@ class SetSpace:
         """Return whether `arch` has the right length and types."""
         return len(arch) == self.positions and all(0 <= block <= self.types for block in arch)
 
-    def canonical(self, arch: Arch) -> Arch:
-        """Return `arch`."""
-        return arch
-
     def start(self) -> Arch:
         """Return the empty set."""
         return (0,) * self.positions
@@ -74,15 +66,6 @@ class SetSpace:
         """Return the pairs of an empty position and a type."""
         free = (position for position, block in enumerate(arch) if not block)
         return [(position, block) for position in free for block in range(1, self.types + 1)]
-
-    def additions(self, arch: Arch) -> dict[Arch, list[Element]]:
-        """Return the sets one element larger."""
-        return {self.add(arch, element): [element] for element in self.elements(arch)}
-
-    def add(self, arch: Arch, element: Element) -> Arch:
-        """Return `arch` with one more element."""
-        position, block = element
-        return (*arch[:position], block, *arch[position + 1 :])
 
     def describe(self, element: Element) -> str:
         """Return an element in words."""
