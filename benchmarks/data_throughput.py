@@ -143,7 +143,7 @@ def _loader(folder: Path, data, resolution: int):
     """Return torchvision's batches of the same files, augmented in the same way."""
     crop = (
         v2.RandomCrop(resolution, padding=resolution // 8)
-        if data.typical_side <= resolution
+        if data.form.typical_side <= resolution
         else v2.RandomResizedCrop(resolution, scale=CROP_AREA)
     )
     transform = v2.Compose(

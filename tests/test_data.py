@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 
 from hwnas.data import clutter
 from hwnas.data.cluttered import ClutteredDigits
-from hwnas.data.sources import digits
+from hwnas.data.sources import arrays
 
 
 @pytest.mark.parametrize("found", [True, False])
@@ -18,8 +18,8 @@ def test_the_digits_are_those_that_scikit_learn_loads(
 ) -> None:
     """Read from its file, and by itself where there is no such file."""
     if not found:
-        monkeypatch.setattr(digits, "find_spec", lambda _: None)
-    pixels, labels = digits.bundled_digits()
+        monkeypatch.setattr(arrays, "find_spec", lambda _: None)
+    pixels, labels = arrays.bundled_digits()
     values, classes = load_digits(return_X_y=True)
     assert np.array_equal(pixels.reshape(-1, 64), values)
     assert np.array_equal(labels, classes)

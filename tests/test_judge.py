@@ -12,8 +12,8 @@ from training import write_digits
 from hwnas.data import clutter
 from hwnas.data.catalog import find_dataset
 from hwnas.data.cluttered import ClutteredDigits
+from hwnas.data.forms import TrainingPixels
 from hwnas.data.images import LabelledImages
-from hwnas.data.reading import TrainingPixels
 from hwnas.data.splits import split_rows
 from hwnas.evaluate.evaluation import Composed
 from hwnas.progress import Silent

@@ -22,7 +22,7 @@ from sklearn.datasets import load_digits
 
 from hwnas.data.catalog import KNOWN, find_dataset
 from hwnas.data.selection import Selection
-from hwnas.data.sources.download import NoDownload, fetch
+from hwnas.data.sources.published import NoDownload, fetch
 from hwnas.errors import UserError
 from hwnas.progress import Silent
 

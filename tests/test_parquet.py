@@ -18,7 +18,7 @@ from PIL import Image
 from pyarrow import parquet
 
 from hwnas.data.catalog import find_dataset
-from hwnas.data.decoding.decoded import OWN_SIZE, Decoded, decoded
+from hwnas.data.decoding.store import Decoded, decoded, remembered_side
 from hwnas.data.sources.parquet import ParquetSource
 from hwnas.errors import MissingPackage, UserError
 from hwnas.progress import Silent
@@ -56,7 +56,8 @@ def _write(path: Path, count: int, *, first: int = 0, **columns: list[object]) -
 
 
 def _decoded(path: Path) -> Decoded:
-    return decoded(ParquetSource(path, [path]), OWN_SIZE, Silent())
+    source = ParquetSource(path, [path])
+    return decoded(source, remembered_side(source, Silent()), Silent())
 
 
 def _held_out(data: Dataset, split: Split, size: int, count: int = 10_000) -> list[torch.Tensor]:
@@ -169,7 +170,7 @@ def test_classes_without_names_are_numbered(tmp_path: Path) -> None:
 
 
 def _decode(path: Path, results: multiprocessing.Queue[str]) -> None:
-    results.put(_decoded(path).pixels_digest)
+    results.put(_decoded(path).digest)
 
 
 def test_processes_that_decode_at_once_get_the_same(tmp_path: Path, cache: Path) -> None:
@@ -182,7 +183,7 @@ def test_processes_that_decode_at_once_get_the_same(tmp_path: Path, cache: Path)
     digests = {results.get(timeout=60) for _ in processes}
     for process in processes:
         process.join()
-    assert digests == {_decoded(path).pixels_digest}
+    assert digests == {_decoded(path).digest}
     assert not [
         entry.name for entry in cache.iterdir() if entry.name.endswith((".tmp", ".partial"))
     ]

@@ -51,8 +51,7 @@ def described(found: dict[str, Any]) -> list[str]:
     parts = [part for part in ("train", "test") if found[part]]
     lines += [f"{part:<9} {_part(found[part])}" for part in parts]
     lines += [line.format(**found["splits"]) for line in USE]
-    if found["typical_side"]:
-        lines.append(f"size      mostly {found['typical_side']} pixels on the shorter side")
+    lines.append(f"size      mostly {found['typical_side']} pixels on the shorter side")
     lines += [f"training  {found['augmentation']}", f"cache     {_cache(found)}"]
     return [*lines, f"note      {found['note']}"] if found["note"] else lines
 
@@ -67,12 +66,11 @@ def _cache(found: dict[str, Any]) -> str:
     from hwnas.data.cache import in_bytes
 
     side, folder = found["stored_side"], found["cache"][0]
-    size = "" if found["cache_bytes"] is None else f", {in_bytes(found['cache_bytes'])}"
-    pixels = f"{side}x{side}" if side else "their own size"
+    about = f"{side}x{side}, {in_bytes(found['cache_bytes'])}"
     if not found["decoded"]:
-        return f"not decoded yet (to {pixels}{size}); --check does it now"
+        return f"not decoded yet (to {about}); --check does it now"
     damaged = f", {found['damaged']:,} damaged" if found["damaged"] else ""
-    return f"decoded to {pixels}{size}{damaged}, in {folder}"
+    return f"decoded to {about}{damaged}, in {folder}"
 
 
 app = typer.Typer(

@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hwnas.data.cluttered import ClutteredDigits
+from hwnas.data.selection import USUAL, Selection
 from hwnas.errors import UserError, one_of
 from hwnas.progress import Silent
 
 if TYPE_CHECKING:
     from hwnas.data.dataset import Dataset
-    from hwnas.data.selection import Selection
     from hwnas.data.sources.source import Parts
     from hwnas.progress import Reporter
 
-FOLDER, PARQUET = "folder:", "parquet:"
+FOLDER, PARQUET, HUB = "folder:", "parquet:", "hf:"
 KNOWN = [
     "cluttered-digits",
     "digits",
@@ -25,6 +25,7 @@ KNOWN = [
     "imagenet",
     "folder:PATH",
     "parquet:PATH",
+    "hf:NAME",
 ]
 LISTED = 6
 
@@ -32,7 +33,7 @@ LISTED = 6
 def find_dataset(
     spec: str,
     data_dir: Path | None = None,
-    selection: Selection | None = None,
+    selection: Selection = USUAL,
     reporter: Reporter | None = None,
 ) -> Dataset:
     """Return a data set; what can be downloaded is, and images are read when they are asked for.
@@ -47,7 +48,7 @@ def find_dataset(
         UserError: unknown name, files that are missing or cannot be used, or no network.
     """
     if spec == ClutteredDigits.name:
-        if selection is not None and selection.to_json():
+        if selection != USUAL:
             raise UserError(
                 f"{spec} is drawn on the fly, and its held-out digits are fixed: leave "
                 "--held-out-per-class and --skip-damaged out."
@@ -57,7 +58,8 @@ def find_dataset(
     parts = _parts(spec, data_dir, reporter or Silent())
     from hwnas.data.images import LabelledImages
 
-    return LabelledImages(spec, parts, selection)
+    name = f"{spec.partition('@')[0]}@{parts.revision}" if parts.revision else spec
+    return LabelledImages(name, parts, selection)
 
 
 def _parts(spec: str, data_dir: Path | None, reporter: Reporter) -> Parts:
@@ -69,6 +71,10 @@ def _parts(spec: str, data_dir: Path | None, reporter: Reporter) -> Parts:
         from hwnas.data.sources.folder import folder_parts
 
         return folder_parts(Path(spec.removeprefix(FOLDER)).expanduser())
+    if spec.startswith(HUB):
+        from hwnas.data.sources.hub import hub_parts
+
+        return hub_parts(spec, reporter)
     if spec == "digits":
         from hwnas.data.sources.arrays import digits_parts
 

@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional
 
 from hwnas.data.dataset import batch_sizes, held_out_parts
-from hwnas.data.sources.digits import BRIGHTEST, SIZE, bundled_digits
+from hwnas.data.sources.arrays import BRIGHTEST, SIZE, bundled_digits
 from hwnas.seeds import derive
 
 if TYPE_CHECKING:

@@ -8,7 +8,9 @@ per resolution; training takes random crops of that, evaluation the centre.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 import torch
@@ -24,9 +26,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from hwnas.data.decoding.decoded import Decoded
+    from hwnas.data.decoding.store import Decoded
     from hwnas.graph import ImageInput
     from hwnas.graph.inputs import Triple
+
+Read: TypeAlias = "Callable[[NDArray[np.int64]], NDArray[np.uint8]]"
+"""Returns rows (n, s, s, 3) of all images."""
 
 SMALL = 64
 """Images of up to so many pixels on the shorter side are kept at their own size."""
@@ -40,72 +45,52 @@ LOW_SIDE = 128
 READERS = 8
 """Threads that read for a GPU, at most."""
 
+RESIDENT_BYTES = 8 * 10**9
+"""Training images up to this size stay in a GPU's memory."""
 
-class Form(Protocol):
-    """How the images of a data set are stored, and made into batches."""
-
-    head: ClassVar[dict[str, Any]]
-    """Begins the fingerprint: name and version of what this form makes of images."""
-
-    augmentation: ClassVar[str]
-    """In words."""
-
-    def stored_side(self, resolution: int) -> int | None:
-        """Return the side that images are decoded to, or None for their own."""
-
-    def digest(self, decoded: Decoded) -> str:
-        """Return the hash that identifies the images."""
-
-    def normalisation(self, decoded: Callable[[], Decoded]) -> tuple[Triple, Triple]:
-        """Return mean and standard deviation per channel; `decoded` is called if needed."""
-
-    def reader(
-        self, pixels: NDArray[np.uint8], resolution: int
-    ) -> tuple[Callable[[NDArray[np.int64]], NDArray[np.uint8]], int]:
-        """Return what reads rows as `augmented` takes them, and the side of these."""
-
-    def threads(self, device: torch.device) -> int:
-        """Return how many threads read ahead."""
-
-    def augmented(
-        self, pixels: Tensor, resolution: int, images: ImageInput, rng: np.random.Generator
-    ) -> Tensor:
-        """Return training images (n, 3, r, r), normalised."""
-
-    def centred(self, pixels: NDArray[np.uint8], resolution: int) -> NDArray[np.uint8]:
-        """Return images (n, r, r, 3) for evaluation."""
+PART = 4096
+"""Images that are sent there at a time."""
 
 
+def form_of(typical_side: int) -> Form:
+    """Return how images are stored and augmented whose shorter side is mostly so many pixels."""
+    return OwnSize(typical_side) if typical_side <= SMALL else Resized(typical_side)
+
+
+@dataclass(frozen=True)
 class OwnSize:
-    """Small images."""
+    """Small images.
 
-    # The name is that of the first kind of file with such images, and scores are kept by it.
-    head: ClassVar[dict[str, Any]] = {"name": "parquet", "version": 2}
+    Attributes:
+        typical_side: the most common of their shorter sides, in pixels.
+    """
+
+    typical_side: int
+
+    head: ClassVar[dict[str, Any]] = {"name": "small images", "version": 1}
     augmentation: ClassVar[str] = "random shifts by up to 1/8 and flips"
+    per_resolution: ClassVar[bool] = False
 
-    def stored_side(self, resolution: int) -> None:
-        """Return None."""
-
-    def digest(self, decoded: Decoded) -> str:
-        """Return the hash over the pixels."""
-        return decoded.pixels_digest
+    def stored_side(self, resolution: int) -> int:  # noqa: ARG002 - that of every resolution
+        """Return the side that images are decoded to."""
+        return self.typical_side
 
     def normalisation(self, decoded: Callable[[], Decoded]) -> tuple[Triple, Triple]:
-        """Return statistics of the training images."""
-        found = decoded()
-        return found.mean, found.std
+        """Return mean and standard deviation of the training images, per channel."""
+        return decoded().statistics()
 
-    def reader(
-        self, pixels: NDArray[np.uint8], resolution: int
-    ) -> tuple[Callable[[NDArray[np.int64]], NDArray[np.uint8]], int]:
-        """Return what reads rows at the resolution; smaller ones, cheap to keep, are made once."""
+    def reader(self, pixels: NDArray[np.uint8], resolution: int) -> tuple[Read, int]:
+        """Return what reads rows as `augmented` takes them, and the side of these.
+
+        Smaller ones than are stored, which are cheap to keep, are made once.
+        """
         if resolution >= pixels.shape[1]:
             return lambda rows: resized(pixels[rows], resolution), resolution
         reduced = resized(pixels, resolution)
         return lambda rows: reduced[rows], resolution
 
     def threads(self, device: torch.device) -> int:  # noqa: ARG002
-        """Return 0: all of it is in memory."""
+        """Return how many threads read ahead: none, as all of it is in memory."""
         return 0
 
     def augmented(
@@ -115,45 +100,37 @@ class OwnSize:
         images: ImageInput,
         rng: np.random.Generator,
     ) -> Tensor:
-        """Return shifted and flipped images, on a ground of the mean colour."""
+        """Return shifted and flipped images (n, 3, r, r), on a ground of the mean colour."""
         blank = torch.from_numpy(np.round(255 * np.array(images.mean)).astype(np.uint8))
         shifted = shifted_and_flipped(pixels, blank.to(pixels.device), rng)
         return normalise(shifted.permute(0, 3, 1, 2).float() / 255, images)
 
     def centred(self, pixels: NDArray[np.uint8], resolution: int) -> NDArray[np.uint8]:
-        """Return all of every image."""
+        """Return all of every image for evaluation, (n, r, r, 3)."""
         return resized(pixels, resolution)
 
 
+@dataclass(frozen=True)
 class Resized:
-    """Large images."""
+    """Large images; in all else as `OwnSize`."""
+
+    typical_side: int
 
     head: ClassVar[dict[str, Any]] = {"name": "large images", "version": 1}
     augmentation: ClassVar[str] = "random crops of 25% to 100% of the area, resized, and flips"
-
-    def __init__(self, typical_side: int) -> None:
-        """Take images whose shorter side is mostly `typical_side` pixels."""
-        self._typical_side = typical_side
+    per_resolution: ClassVar[bool] = True
 
     def stored_side(self, resolution: int) -> int:
         """Return 256 for 224, and so on in proportion; never more than the images have."""
         wanted = min(2 * resolution, max(resolution / CENTRE_SHARE, LOW_SIDE))
-        return min(MULTIPLE * math.ceil(wanted / MULTIPLE), self._typical_side)
-
-    def digest(self, decoded: Decoded) -> str:
-        """Return the hash over the files: pixels are others at every resolution."""
-        return decoded.files_digest
+        return min(MULTIPLE * math.ceil(wanted / MULTIPLE), self.typical_side)
 
     def normalisation(self, decoded: Callable[[], Decoded]) -> tuple[Triple, Triple]:  # noqa: ARG002
         """Return the usual values, those of ImageNet: known without decoding anything."""
         return IMAGENET_MEAN, IMAGENET_STD
 
-    def reader(
-        self,
-        pixels: NDArray[np.uint8],
-        resolution: int,  # noqa: ARG002 - crops are resized on the device
-    ) -> tuple[Callable[[NDArray[np.int64]], NDArray[np.uint8]], int]:
-        """Return what reads rows as they are stored."""
+    def reader(self, pixels: NDArray[np.uint8], resolution: int) -> tuple[Read, int]:  # noqa: ARG002
+        """Return what reads rows as they are stored: crops are resized on the device."""
         return lambda rows: pixels[rows], pixels.shape[1]
 
     def threads(self, device: torch.device) -> int:
@@ -169,3 +146,50 @@ class Resized:
     def centred(self, pixels: NDArray[np.uint8], resolution: int) -> NDArray[np.uint8]:
         """Return the centre of every image."""
         return centres(pixels, resolution)
+
+
+Form: TypeAlias = "OwnSize | Resized"
+
+
+def fits(size: int, device: torch.device) -> bool:
+    """Return whether so many bytes of images are kept on a device other than the CPU."""
+    return device.type != "cpu" and size <= RESIDENT_BYTES
+
+
+class TrainingPixels:
+    """Training images of one size: on a disk, in memory, or all of them in a GPU's memory."""
+
+    def __init__(self, read: Read, count: int, device: torch.device, *, resident: bool) -> None:
+        """Take images; nothing is read yet.
+
+        Args:
+            read: of them.
+            count: number of all images.
+            device: where batches are wanted.
+            resident: keep all of them there, see `fits`.
+        """
+        self._read = read
+        self._count = count
+        self._device = device
+        self.resident = resident
+
+    def fetch(self, rows: NDArray[np.int64]) -> Tensor:
+        """Return what `place` makes a batch of; threads may do this ahead of need."""
+        if self.resident:
+            return torch.from_numpy(rows)
+        pixels = torch.from_numpy(self._read(rows))
+        return pixels if self._device.type == "cpu" else pixels.pin_memory()
+
+    def place(self, fetched: Tensor) -> Tensor:
+        """Return the images (n, s, s, 3) uint8 on the device."""
+        if self.resident:
+            return self._everything[fetched.to(self._device)]
+        return fetched.to(self._device, non_blocking=True)
+
+    @cached_property
+    def _everything(self) -> Tensor:
+        parts = [
+            torch.from_numpy(self._read(rows)).to(self._device)
+            for rows in np.split(np.arange(self._count), range(PART, self._count, PART))
+        ]
+        return torch.cat(parts)

@@ -9,21 +9,13 @@ import numpy as np
 import torch
 
 from hwnas.data.dataset import CPU, Batch, Split, batch_sizes, held_out_parts, normalise
-from hwnas.data.decoding.decoded import (
-    OWN_SIZE,
-    Decoded,
-    Size,
-    decoded,
-    is_decoded,
-    remembered_side,
-)
-from hwnas.data.decoding.direct import decoded_rows
-from hwnas.data.forms import SMALL, Form, OwnSize, Resized
-from hwnas.data.order import endless_epochs, shuffled
-from hwnas.data.reading import TrainingPixels, ahead, fits
-from hwnas.data.selection import Selection
+from hwnas.data.decoding.decode import decoded_rows
+from hwnas.data.decoding.store import Decoded, decoded, is_decoded, remembered_side
+from hwnas.data.forms import Form, TrainingPixels, fits, form_of
+from hwnas.data.prefetch import ahead
+from hwnas.data.selection import USUAL, Selection
 from hwnas.data.sources.source import require_all_classes
-from hwnas.data.splits import Splits, split_rows
+from hwnas.data.splits import Splits, endless_epochs, shuffled, split_rows
 from hwnas.errors import UserError
 from hwnas.graph import ImageInput
 from hwnas.progress import Silent
@@ -51,7 +43,7 @@ FEW = 512
 class LabelledImages:
     """Images of a source, decoded into the cache when they, or what is in them, is asked for."""
 
-    def __init__(self, name: str, parts: Parts, selection: Selection | None = None) -> None:
+    def __init__(self, name: str, parts: Parts, selection: Selection = USUAL) -> None:
         """Take a data set; nothing is read yet.
 
         Args:
@@ -61,29 +53,24 @@ class LabelledImages:
         """
         self.name = name
         self.parts = parts
-        self.selection = selection or Selection()
+        self.selection = selection
         self._resolution = ANY_RESOLUTION
         self._warned: set[str] = set()
-        self._loaded: dict[tuple[Part, Size], Decoded] = {}
+        self._loaded: dict[tuple[Part, int], Decoded] = {}
         self._pixels: dict[tuple[int, torch.device], TrainingPixels] = {}
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
         """Names of the classes; large images are not decoded for them."""
         train = self.parts.train
-        if train.in_memory and is_decoded(train, OWN_SIZE):
+        if train.in_memory and self.is_decoded(ANY_RESOLUTION):
             return self._part("train", ANY_RESOLUTION).labels
         return train.labels
 
     @cached_property
-    def typical_side(self) -> int:
-        """The most common shorter side of the training images, in pixels, by a sample."""
-        return remembered_side(self.parts.train, Silent())
-
-    @cached_property
     def form(self) -> Form:
         """How images of this size are stored and augmented."""
-        return OwnSize() if self.typical_side <= SMALL else Resized(self.typical_side)
+        return form_of(remembered_side(self.parts.train, Silent()))
 
     @cached_property
     def images(self) -> ImageInput:
@@ -109,8 +96,7 @@ class LabelledImages:
     @property
     def fingerprint(self) -> dict[str, Any]:
         """Hash of the content, and what is held out of it."""
-        parts: list[Part] = ["train", "test"] if self.parts.test else ["train"]
-        content = [self.form.digest(self._any(part)) for part in parts]
+        content = [self._any(part).digest for part in self.sources()]
         held_out = self.selection.held_out_per_class
         chosen = {} if held_out is None else {"held_out_per_class": held_out}
         return {**self.form.head, "content": content, **chosen}
@@ -174,24 +160,13 @@ class LabelledImages:
         rows = shuffled(np.arange(len(source.classes)))
         if source is self.parts.train:
             rows = self.planned_splits().final
-        side = self.form.stored_side(resolution) or resolution
+        side = self.form.stored_side(resolution)
         return self.form.centred(decoded_rows(source, rows[:count], side), resolution)
 
     def is_decoded(self, resolution: int) -> bool:
         """Return whether `prepare` would find all images in the cache."""
-        sources = self.sources().items()
-        return all(is_decoded(source, self.size(part, resolution)) for part, source in sources)
-
-    def size(self, part: Part, resolution: int) -> Size:
-        """Return what images are decoded to for a resolution."""
         side = self.form.stored_side(resolution)
-        if side is not None:
-            return Size(side, own=False)
-        test = self.parts.test
-        if part == "test" and test and remembered_side(test, Silent()) > SMALL:
-            # Large ones where those to train on are small: nothing is gained by keeping them large.
-            return Size(self.typical_side, own=True)
-        return OWN_SIZE
+        return all(is_decoded(source, side) for source in self.sources().values())
 
     def loaded(self, resolution: int) -> list[Decoded]:
         """Return the images for a resolution, training images first."""
@@ -207,14 +182,14 @@ class LabelledImages:
         return found if self.parts.test is None else {**found, "test": self.parts.test}
 
     def _part(self, part: Part, resolution: int, reporter: Reporter | None = None) -> Decoded:
-        size = self.size(part, resolution)
+        side = self.form.stored_side(resolution)
         self._resolution = resolution
-        if (part, size) not in self._loaded:
+        if (part, side) not in self._loaded:
             source = self.sources()[part]
-            found = decoded(source, size, reporter or Silent())
+            found = decoded(source, side, reporter or Silent())
             self._check(found, source)
-            self._loaded[part, size] = found
-        return self._loaded[part, size]
+            self._loaded[part, side] = found
+        return self._loaded[part, side]
 
     def _any(self, part: Part) -> Decoded:
         """Return images at whatever size: what is asked of them is the same at all."""
@@ -261,7 +236,7 @@ class LabelledImages:
     ) -> tuple[Splits, NDArray[np.int64], TrainingPixels]:
         """Return rows by purpose, class of every row, and where pixels come from."""
         if self._on_the_spot("train", resolution, images):
-            source, side = self.parts.train, self.form.stored_side(resolution) or resolution
+            source, side = self.parts.train, self.form.stored_side(resolution)
             pixels = TrainingPixels(
                 lambda rows: decoded_rows(source, rows, side), images, device, resident=False
             )
@@ -278,10 +253,10 @@ class LabelledImages:
 
     def _on_the_spot(self, part: Part, resolution: int, images: int) -> bool:
         """Return whether a few images are decoded alone, as the others are not in the cache."""
-        size = self.size(part, resolution)
-        if size.own or images > FEW or self.selection.skip_damaged:
+        if not self.form.per_resolution or images > FEW or self.selection.skip_damaged:
             return False
-        return (part, size) not in self._loaded and not is_decoded(self.sources()[part], size)
+        side = self.form.stored_side(resolution)
+        return (part, side) not in self._loaded and not is_decoded(self.sources()[part], side)
 
 
 def _missing_in(test: Decoded | None) -> list[str]:

@@ -15,7 +15,7 @@ class Selection:
     Attributes:
         held_out_per_class: training images of each class that score candidates, and as many again
             for "final" where there are no test images; None for the usual number, see
-            `hwnas.data.splits`.
+            `hwnas.data.splits.split_rows`.
         skip_damaged: leave out images that cannot be decoded, instead of refusing the data set.
     """
 
@@ -29,7 +29,7 @@ class Selection:
             )
 
     def to_json(self) -> dict[str, Any]:
-        """Return what differs from the default, so that a default that is added changes nothing."""
+        """Return what was asked for: nothing of the usual."""
         default = asdict(Selection())
         return {name: value for name, value in asdict(self).items() if value != default[name]}
 

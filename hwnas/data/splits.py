@@ -1,13 +1,15 @@
-"""Which training images are held out: to score candidates, to judge finalists, to report on."""
+"""Which images are for what, and in which order they are trained on."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hwnas.errors import UserError
+from hwnas.seeds import derive
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -112,3 +114,23 @@ def _in_turn(classes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.
     turns[by_class] = np.arange(len(order)) - starts
     by_turn = np.lexsort((labels, turns))
     return order[by_turn], turns[by_turn]
+
+
+@lru_cache(maxsize=4)
+def _epoch(size: int, seed: int, number: int) -> NDArray[np.int64]:
+    return np.random.default_rng(derive(seed, "epoch", number)).permutation(size)
+
+
+def endless_epochs(size: int, seed: int, first: int, count: int) -> NDArray[np.int64]:
+    """Return `count` items, from number `first` on, of epoch after epoch of range(size)."""
+    parts, end = [], first + count
+    while first < end:
+        number, start = divmod(first, size)
+        parts.append(_epoch(size, seed, number)[start : start + end - first])
+        first += len(parts[-1])
+    return np.concatenate(parts)
+
+
+def shuffled(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return rows in an order that says nothing of their classes, the same every time."""
+    return rows[np.random.default_rng(0).permutation(len(rows))]

@@ -1,1 +1,1 @@
-"""Encoded images to arrays of pixels in the cache, by several processes, through kills."""
+"""Images of a source, decoded once into a cache."""

@@ -1,22 +1,23 @@
-"""One encoded image to a square of RGB pixels, or why that cannot be."""
+"""Encoded images to squares of RGB pixels, or why that cannot be."""
 
 from __future__ import annotations
 
 import io
 import warnings
+from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from hwnas.errors import MissingPackage
+from hwnas.errors import MissingPackage, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from hwnas.data.sources.source import Item
+    from hwnas.data.sources.source import Item, Source
 
 Damage: TypeAlias = str
 """Why an image cannot be used."""
@@ -27,11 +28,14 @@ MIN_SIDE = 8
 DRAFT = 2
 """JPEG images are decoded at the lowest resolution that is still so many times what is stored."""
 
+SAMPLED_UNITS, SAMPLED_IMAGES = 16, 64
+"""Of so many units so many images tell how large the images of a source usually are."""
+
 ORIENTATION = 0x0112
 """EXIF tag: how the camera was held. 1 is upright."""
 
 
-def square(item: Item, side: int, *, draft: bool) -> NDArray[np.uint8] | Damage:
+def square(item: Item, side: int) -> NDArray[np.uint8] | Damage:
     """Return the central square of an image as (side, side, 3) uint8, RGB.
 
     Grey images get three equal channels, 16 bits become 8, alpha is dropped, and photographs that
@@ -39,8 +43,8 @@ def square(item: Item, side: int, *, draft: bool) -> NDArray[np.uint8] | Damage:
 
     Args:
         item: encoded, or pixels.
-        side: of the result, in pixels.
-        draft: let JPEG decode at reduced resolution where the image is much larger than `side`.
+        side: of the result, in pixels. JPEG is decoded at a reduced resolution where the image is
+            much larger.
     """
     from PIL import Image, ImageOps
 
@@ -50,8 +54,7 @@ def square(item: Item, side: int, *, draft: bool) -> NDArray[np.uint8] | Damage:
         with _opened(item) as image:
             if min(image.size) < MIN_SIDE:
                 return f"only {image.width}x{image.height} pixels"
-            if draft:
-                image.draft("RGB", (DRAFT * side, DRAFT * side))
+            image.draft("RGB", (DRAFT * side, DRAFT * side))
             rgb = _rgb(_upright(image))
         if rgb.size != (side, side):
             rgb = ImageOps.fit(rgb, (side, side), Image.Resampling.BILINEAR)
@@ -60,6 +63,56 @@ def square(item: Item, side: int, *, draft: bool) -> NDArray[np.uint8] | Damage:
     except Exception as error:  # noqa: BLE001 - pillow raises many kinds for damaged images
         return _reason(error)
     return np.asarray(rgb)
+
+
+def decoded_rows(source: Source, rows: NDArray[np.int64], side: int) -> NDArray[np.uint8]:
+    """Return images (n, side, side, 3), where decoding a whole data set for them would be a waste.
+
+    Raises:
+        UserError: one is damaged, or cannot be read.
+    """
+    require_pillow()
+    result = np.empty((len(rows), side, side, 3), np.uint8)
+    for place, row in enumerate(rows.tolist()):
+        (item,) = source.piece(row, row + 1)
+        found = square(item, side)
+        if isinstance(found, str):
+            raise UserError(
+                f"image {source.where(row)} of {source.title} cannot be decoded: {found}. Mend or "
+                "remove it."
+            )
+        result[place] = found
+    return result
+
+
+def typical_side(source: Source) -> int:
+    """Return the most common shorter side of a sample of the images, in pixels.
+
+    Of equally common ones the larger.
+
+    Raises:
+        UserError: no image of the sample can be read, or they are too small.
+    """
+    require_pillow()
+    sides: Counter[int] = Counter()
+    damage = ""
+    units = source.units
+    for first, last in units[:: max(1, len(units) // SAMPLED_UNITS)]:
+        for row, item in enumerate(source.piece(first, min(last, first + SAMPLED_IMAGES)), first):
+            found = shorter_side(item)
+            if isinstance(found, int):
+                sides[found] += 1
+            else:
+                damage = damage or f"{source.where(row)}: {found}"
+    if not sides:
+        raise UserError(f"no image of {source.title} can be read ({damage}).")
+    side = max(sides, key=lambda side: (sides[side], side))
+    if side < MIN_SIDE:
+        raise UserError(
+            f"most images of {source.title} are only {side} pixels high or wide: at least "
+            f"{MIN_SIDE} are needed."
+        )
+    return side
 
 
 def shorter_side(item: Item) -> int | Damage:

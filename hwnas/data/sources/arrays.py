@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hwnas.data.sources.digits import BRIGHTEST, bundled_digits
 from hwnas.data.sources.source import Parts, even_units, require_all_classes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
+
+
+SIZE = 8
+BRIGHTEST = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +86,6 @@ class ArraySource:
 
 def digits_parts() -> Parts:
     """Return scikit-learn's 1,797 handwritten digits of 8x8 pixels; none are for a test alone."""
-    from importlib.metadata import version
-
     identity = ["scikit-learn digits", version("scikit-learn")]
     return Parts("scikit-learn", ArraySource("scikit-learn's digits", identity, _digits))
 
@@ -90,3 +94,21 @@ def _digits() -> Arrays:
     values, classes = bundled_digits()
     pixels = np.rint(255 * values / BRIGHTEST).astype(np.uint8)
     return Arrays(pixels, classes, tuple(str(digit) for digit in range(10)))
+
+
+def bundled_digits() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return pixels (1797, 8, 8) from 0 to `BRIGHTEST`, and labels (1797,).
+
+    Read from the file that scikit-learn reads them from: importing its data sets takes as long as
+    importing torch, in every process that draws an image. Where that file lies elsewhere,
+    scikit-learn is asked.
+    """
+    spec = find_spec("sklearn")  # imports nothing
+    path = Path((spec and spec.origin) or "").parent / "datasets/data/digits.csv.gz"
+    if path.exists():
+        table = np.loadtxt(path, delimiter=",", dtype=np.int64)
+        return table[:, :-1].reshape(-1, SIZE, SIZE), table[:, -1]
+    from sklearn.datasets import load_digits
+
+    values, classes = load_digits(return_X_y=True)
+    return values.reshape(-1, SIZE, SIZE).astype(np.int64), classes.astype(np.int64)

@@ -6,13 +6,12 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hwnas.data.sources.source import Parts, even_units, require_distinct
+from hwnas.data.sources.source import SPLITS, Parts, even_units, require_distinct, split_of
 from hwnas.errors import UserError
 
 if TYPE_CHECKING:
@@ -22,9 +21,6 @@ if TYPE_CHECKING:
 
 KIND = "image folder"
 SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp", ".gif")
-TRAIN = ("train", "training")
-TEST = (("test", "testing"), ("val", "valid", "validation"))
-"""What is reported comes from the first of these that has class folders."""
 
 EXPECTED = "CLASS/image.jpg, or train/CLASS/image.jpg and val/CLASS/image.jpg, are expected there"
 FEWEST_CLASSES = 2
@@ -44,37 +40,51 @@ def folder_parts(path: Path, names: Mapping[str, str] | None = None) -> Parts:
     if not path.is_dir():
         what = "is a file" if path.exists() else "does not exist"
         raise UserError(f"data set {path} {what}: give a folder; {EXPECTED}.")
-    train = _child(path, TRAIN)
-    if train is None:
+    splits = _split_folders(path)
+    if "train" not in splits:
         _require_class_folders(path)
-        return Parts(KIND, FolderSource(path, names=names))
-    source = FolderSource(train, names=names)
-    found = [child for known in TEST if (child := _child(path, known)) is not None]
-    if found:
-        note = f"{found[1].name}/ is not used" if len(found) > 1 else ""
-        return Parts(KIND, source, FolderSource(found[0], like=source), note)
-    flat = _flat(path)
-    note = f"{flat.name}/ is not used: it has no class folders" if flat else ""
-    return Parts(KIND, source, None, note)
+        return Parts(KIND, FolderSource(path, names=names), note=_loose(path, ""))
+    used = [splits[name] for name in ("train", "test", "validation") if name in splits][:2]
+    unused = [
+        f"{child.name}/ is not used"
+        + ("" if child in splits.values() else ": it has no class folders of the training images")
+        for child in _folders(path)
+        if child not in used and split_of(child.name)
+    ]
+    note = "; ".join([*unused, *filter(None, (_loose(child, f"{child.name}/") for child in used))])
+    train = FolderSource(used[0], names=names)
+    test = FolderSource(used[1], like=train) if len(used) > 1 else None
+    return Parts(KIND, train, test, note)
 
 
 def has_split_folders(path: Path) -> bool:
     """Return whether there is a folder of training images with class folders."""
-    return path.is_dir() and _child(path, TRAIN) is not None
+    return path.is_dir() and "train" in _split_folders(path)
 
 
-def _child(path: Path, names: Sequence[str]) -> Path | None:
-    """Return the folder of one of the names that has class folders; "train" may be a class."""
-    for child in _folders(path):
-        if child.name.lower() in names and _folders(child) and not _has_image(child):
-            return child
-    return None
+def _split_folders(path: Path) -> dict[str, Path]:
+    """Return folders of class folders by what their names tell that they are for.
 
-
-def _flat(path: Path) -> Path | None:
-    """Return a folder of test images that are not sorted by class."""
-    known = tuple(chain.from_iterable(TEST))
-    return next((child for child in _folders(path) if child.name.lower() in known), None)
+    Whether "train" is a class: it is if pictures lie in it directly, unless "test" or the like has
+    class folders of the same names. Names such as "seg_train" count with such another only.
+    """
+    exact = {word for known in SPLITS.values() for word in known}
+    named = {child: split for child in _folders(path) if (split := split_of(child.name))}
+    # Exact names last, as the last one of a split counts.
+    children = sorted(named, key=lambda child: child.name.lower() in exact)
+    inside = {child: {folder.name for folder in _folders(child)} for child in children}
+    for train in reversed(children):
+        if named[train] != "train" or not inside[train]:
+            continue
+        alike = {named[child]: child for child in children if inside[child] & inside[train]}
+        others = {
+            named[child]: child
+            for child in children
+            if child.name.lower() in exact and len(inside[child]) >= FEWEST_CLASSES
+        }
+        if set(alike) != {"train"} or (train.name.lower() in exact and not _images_in(train)):
+            return {**others, **alike, "train": train}
+    return {}
 
 
 def _folders(path: Path) -> list[Path]:
@@ -101,8 +111,15 @@ def _is_image(name: str) -> bool:
     return name.lower().endswith(SUFFIXES)
 
 
-def _has_image(path: Path) -> bool:
-    return any(_is_image(entry.name) and entry.is_file() for entry in _entries(path))
+def _images_in(path: Path) -> int:
+    """Return how many images lie in a folder itself."""
+    return sum(_is_image(entry.name) and entry.is_file() for entry in _entries(path))
+
+
+def _loose(path: Path, name: str) -> str:
+    """Return a note on images beside class folders, or nothing."""
+    count = _images_in(path)
+    return f"{count:,} images in {name or 'the folder itself'} are of no class" if count else ""
 
 
 def _require_class_folders(path: Path) -> None:
@@ -182,12 +199,8 @@ class FolderSource:
     @cached_property
     def identity(self) -> Any:
         """Path of the folder; hash over names, sizes and times of all files."""
-        own = [
-            "folder",
-            str(self._root.resolve()),
-            self._listing.digest,
-            sorted(self._names.items()),
-        ]
+        place, names = str(self._root.resolve()), sorted(self._names.items())
+        own = ["folder", place, self._listing.digest, names]
         return own if self._like is None else [*own, self._like.identity]
 
     @cached_property

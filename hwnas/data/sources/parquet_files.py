@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_left, bisect_right
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,16 +54,14 @@ class Rows:
     Attributes:
         path: the file.
         image_column: see `LabelledFile`.
-        groups: numbers of the row groups that hold the rows.
-        start: number of the first row of these groups.
+        group_sizes: likewise.
         first: first row that is wanted.
         last: first row that is not wanted any more.
     """
 
     path: Path
     image_column: str
-    groups: tuple[int, ...]
-    start: int
+    group_sizes: tuple[int, ...]
     first: int
     last: int
 
@@ -71,10 +71,11 @@ class Rows:
         Raises:
             UserError: the file is damaged, or an image that it names cannot be read.
         """
-        columns, row = [self.image_column], self.start
+        ends = list(accumulate(self.group_sizes))
+        groups = range(bisect_right(ends, self.first), bisect_left(ends, self.last) + 1)
+        row = ends[groups[0]] - self.group_sizes[groups[0]]
         with opened(self.path) as file:
-            parts = file.iter_batches(ROWS_AT_A_TIME, row_groups=list(self.groups), columns=columns)
-            for part in parts:
+            for part in file.iter_batches(ROWS_AT_A_TIME, groups, [self.image_column]):
                 inside = slice(max(0, self.first - row), max(0, self.last - row))
                 for cell in part.column(0)[inside].to_pylist():
                     yield _encoded(self.path, cell)
@@ -99,8 +100,14 @@ def labelled(path: Path) -> LabelledFile:
         sizes = tuple(about.row_group(index).num_rows for index in range(about.num_row_groups))
     if not len(values):
         raise UserError(f"{path} holds no images.")
-    classes = _classes(path, label, values)
-    return LabelledFile(path, classes, _class_names(features, label), image, label, sizes)
+    if np.issubdtype(values.dtype, np.integer):
+        values = values.astype(np.int64)
+    elif not all(isinstance(value, str) for value in values):
+        raise UserError(
+            f"{path}: column {label!r} must hold class numbers or class names, in all rows."
+        )
+    names = features.get(label, {}).get("names")
+    return LabelledFile(path, values, names and tuple(map(str, names)), image, label, sizes)
 
 
 @contextmanager
@@ -126,53 +133,31 @@ def opened(path: Path) -> Iterator[Any]:
         raise UserError(f"{path} cannot be read as Parquet ({reason}): fetch it again.") from None
 
 
-def _features(schema: Any) -> dict[str, Any]:
+def _features(schema: Any) -> dict[str, dict[str, Any]]:
     """Return what the `datasets` library writes into the schema about columns, if it did."""
     try:
         features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
-    except (KeyError, TypeError, ValueError):
+        return {name: about for name, about in features.items() if isinstance(about, dict)}
+    except (AttributeError, KeyError, TypeError, ValueError):
         return {}
-    return features if isinstance(features, dict) else {}
 
 
 def _column(
     path: Path,
     names: list[str],
     known: Sequence[str],
-    features: Mapping[str, Any],
+    features: Mapping[str, Mapping[str, Any]],
     kind: str,
 ) -> str:
     """Return the column of a known name, else the only one that the file says is of the kind."""
     for name in known:
         if name in names:
             return name
-    of_kind = [
-        name
-        for name in names
-        if isinstance(features.get(name), dict) and features[name].get("_type") == kind
-    ]
+    of_kind = [name for name in names if features.get(name, {}).get("_type") == kind]
     if len(of_kind) == 1:
         return of_kind[0]
     wanted = " or ".join(map(repr, known))
     raise UserError(f"{path} has no column {wanted}; it has {', '.join(names)}: rename the column.")
-
-
-def _classes(path: Path, label: str, values: NDArray[Any]) -> NDArray[Any]:
-    """Return class numbers as int64, or names as they are."""
-    if np.issubdtype(values.dtype, np.integer):
-        return values.astype(np.int64)
-    if all(isinstance(value, str) for value in values):
-        return values
-    raise UserError(
-        f"{path}: column {label!r} must hold class numbers or class names, in all rows."
-    )
-
-
-def _class_names(features: Mapping[str, Any], label: str) -> tuple[str, ...] | None:
-    try:
-        return tuple(map(str, features[label]["names"]))
-    except (KeyError, TypeError):
-        return None
 
 
 def _encoded(path: Path, cell: Any) -> bytes:

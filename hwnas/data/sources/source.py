@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -21,6 +22,20 @@ Item: TypeAlias = "bytes | NDArray[np.uint8]"
 
 UNIT = 256
 """Images that are decoded, written and remembered as done together."""
+
+
+SPLITS = {
+    "train": ("train", "training"),
+    "test": ("test", "testing"),
+    "validation": ("validation", "valid", "val", "dev"),
+}
+"""Words in the names of files and folders that tell what images are for."""
+
+
+def split_of(name: str) -> str | None:
+    """Return what the name of a file or folder tells that its images are for, or None."""
+    words = re.split(r"[^a-z]+", name.lower())
+    return next((split for split, known in SPLITS.items() if set(words) & set(known)), None)
 
 
 class Source(Protocol):
@@ -77,12 +92,14 @@ class Parts:
         train: training images.
         test: images for the final test, or None.
         note: what else was found and is not used, or empty.
+        revision: commit of a data set that comes from a hub, or empty.
     """
 
     kind: str
     train: Source
     test: Source | None = None
     note: str = ""
+    revision: str = ""
 
 
 def even_units(count: int) -> list[tuple[int, int]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hwnas.data.catalog import find_dataset
-from hwnas.data.decoding.decoded import decoded_folder
+from hwnas.data.decoding.store import decoded_folder
 from hwnas.data.images import LabelledImages
 from hwnas.data.selection import Selection
 from hwnas.spaces.catalog import parse_resolution
@@ -15,7 +15,7 @@ from hwnas.spaces.catalog import parse_resolution
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from hwnas.data.decoding.decoded import Decoded
+    from hwnas.data.decoding.store import Decoded
     from hwnas.data.sources.source import Source
     from hwnas.progress import Reporter
     from hwnas.workflows.data.options import DataShowOptions
@@ -42,7 +42,7 @@ def show(options: DataShowOptions, reporter: Reporter) -> dict[str, Any]:
     ready = data.is_decoded(resolution)
     test = data.parts.test
     return {
-        "dataset": spec,
+        "dataset": data.name,
         "kind": data.parts.kind,
         "note": data.parts.note,
         "classes": len(data.labels),
@@ -50,7 +50,7 @@ def show(options: DataShowOptions, reporter: Reporter) -> dict[str, Any]:
         "train": _part(data.parts.train, len(data.labels)),
         "test": None if test is None else _part(test, len(data.labels)),
         "splits": _splits(data, ready=ready),
-        "typical_side": data.typical_side,
+        "typical_side": data.form.typical_side,
         "augmentation": data.form.augmentation,
         **_stored(data, resolution, decoded=ready),
     }
@@ -79,20 +79,15 @@ def _part(source: Source, classes: int) -> dict[str, Any]:
 def _stored(data: LabelledImages, resolution: int, *, decoded: bool) -> dict[str, Any]:
     """Return how images are stored in the cache, or would be."""
     side = data.form.stored_side(resolution)
-    folders = [
-        decoded_folder(source, data.size(part, resolution))
-        for part, source in data.sources().items()
-    ]
+    sources = data.sources().values()
     parts = data.loaded(resolution) if decoded else []
-    count = sum(len(source.classes) for source in data.sources().values())
-    known = {found.pixels.shape[1] for found in parts}
-    stored = side or (max(known) if known else None)
+    count = sum(len(source.classes) for source in sources)
     return {
         "resolution": resolution,
-        "stored_side": stored,
+        "stored_side": side,
         "decoded": decoded,
-        "cache": [str(folder) for folder in folders],
-        "cache_bytes": _bytes(parts) if decoded else stored and 3 * stored**2 * count,
+        "cache": [str(decoded_folder(source, side)) for source in sources],
+        "cache_bytes": _bytes(parts) if decoded else 3 * side**2 * count,
         "damaged": sum(len(found.damaged) for found in parts) if decoded else None,
     }
 

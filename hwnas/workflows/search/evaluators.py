@@ -96,7 +96,7 @@ def scoring(request: NetworkRequest | TableRequest, reporter: Reporter) -> Scori
         resolution=request.proxy_resolution,
     )
     data.prepare(proxy.resolution, reporter)
-    setting = Setting(proxy, request.dataset, request.data_dir, request.torch_device, selection)
+    setting = Setting(proxy, data.name, request.data_dir, request.torch_device, selection)
     short, limit_s = _short_recipe(request, data), request.time_limit_s
     candidates = TrainEvaluator(
         setting,

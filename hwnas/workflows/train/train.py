@@ -91,7 +91,7 @@ def train(options: TrainOptions, reporter: Reporter, world: World = ALONE) -> di
             "run": str(folder.path) if searched else None,
             "space": winner.space.name,
             "arch": winner.space.format(winner.arch),
-            "dataset": winner.dataset,
+            "dataset": data.name,
             "data_dir": None if winner.data_dir is None else str(winner.data_dir),
             **({"selection": chosen} if (chosen := winner.selection.to_json()) else {}),
             "preset": options.recipe,
