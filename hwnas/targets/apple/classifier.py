@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 import hwnas
-from hwnas.errors import UserError
+from hwnas.errors import HwnasError, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from numpy.typing import NDArray
 
     from hwnas.graph import Graph, ImageInput
 
@@ -53,3 +57,22 @@ def describe_origin(description: Any, metadata: Mapping[str, str]) -> None:
     about.author = "hwnas"
     about.versionString = hwnas.__version__
     about.userDefined.update(metadata)
+
+
+def pixels_of(spec: Any, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return RGB images (n, height, width, 3) as a model (protobuf) reads them: (n, 3, h, w).
+
+    Raises:
+        UserError: they do not have the size that the model states.
+        HwnasError: the model reads images of another colour space.
+    """
+    image = spec.description.input[0].type.imageType
+    if images.dtype != np.uint8 or images.shape[1:] != (image.height, image.width, 3):
+        raise UserError(
+            f"the model reads uint8 images (n, {image.height}, {image.width}, 3), but got "
+            f"{images.dtype} {images.shape}"
+        )
+    space = image.ColorSpace.Name(image.colorSpace)
+    if space != "RGB":
+        raise HwnasError(f"the executor does not interpret images of colour space {space}")
+    return images.transpose(0, 3, 1, 2)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from hwnas.errors import HwnasError, UserError
-from hwnas.targets.apple import require
+from hwnas.errors import HwnasError
+from hwnas.targets.apple import classifier, require
 from hwnas.targets.coreml.layers import LAYERS, SEVERAL_INPUTS, Layer, unknown
 from hwnas.targets.shared.compute import one_thread
 
@@ -25,32 +25,6 @@ if TYPE_CHECKING:
 BATCH = 8
 """Images that run at once, so that the blobs of a large network stay within some hundred MB."""
 
-CHANNEL_ORDERS = {"RGB": (0, 1, 2), "BGR": (2, 1, 0)}
-"""Places of red, green and blue by the colour space of an image input."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """What Core ML returns for one image."""
-
-    probabilities: dict[str, float]
-    """Label to probability, in the order of the model's labels."""
-    label: str
-
-
-def predict(model: bytes, image: NDArray[np.uint8]) -> Prediction:
-    """Return what an image classifier returns for one RGB image (height, width, 3).
-
-    Raises:
-        UserError: the image does not have the size that the model states.
-        HwnasError: the model is no classifier, or holds something that is not interpreted.
-    """
-    values = probabilities(model, image[None])[0]
-    labels = _labels(_parsed(model))
-    return Prediction(
-        dict(zip(labels, map(float, values), strict=True)), labels[int(values.argmax())]
-    )
-
 
 def probabilities(model: bytes, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return the probabilities of RGB images (n, height, width, 3) as (n, classes).
@@ -60,15 +34,10 @@ def probabilities(model: bytes, images: NDArray[np.uint8]) -> NDArray[np.float32
         HwnasError: the model is no classifier, or holds something that is not interpreted.
     """
     spec = _parsed(model)
-    classes = len(_labels(spec))
-    image = spec.description.input[0].type.imageType
-    if images.dtype != np.uint8 or images.shape[1:] != (image.height, image.width, 3):
-        raise UserError(
-            f"the model reads uint8 images (n, {image.height}, {image.width}, 3), but got "
-            f"{images.dtype} {images.shape}"
-        )
-    ordered = images[..., _channel_order(spec)].transpose(0, 3, 1, 2)
-    return _run(spec, ordered).reshape(-1, classes)
+    kind = spec.WhichOneof("Type")
+    if kind != "neuralNetworkClassifier":
+        raise HwnasError(f"expected a Core ML classifier, but the model is of type {kind}")
+    return _run(spec, classifier.pixels_of(spec, images)).reshape(len(images), -1)
 
 
 def run(model: bytes, values: NDArray[Any]) -> NDArray[np.float32]:
@@ -76,8 +45,7 @@ def run(model: bytes, values: NDArray[Any]) -> NDArray[np.float32]:
 
     Args:
         model: a network with one input.
-        values: (n, channels, height, width) or (n, channels); 0 to 255 in the model's order of
-            channels where its input is an image.
+        values: (n, channels, height, width) or (n, channels); 0 to 255 where its input is an image.
 
     Returns:
         (n, channels, height, width) of the output blob.
@@ -97,14 +65,6 @@ def _network(spec: Any) -> Any:
     if kind not in {"neuralNetwork", "neuralNetworkClassifier"}:
         raise unknown(f"models of type {kind}")
     return getattr(spec, kind)
-
-
-def _labels(spec: Any) -> list[str]:
-    kind = spec.WhichOneof("Type")
-    if kind != "neuralNetworkClassifier":
-        raise HwnasError(f"expected a Core ML classifier, but the model is of type {kind}")
-    network = spec.neuralNetworkClassifier
-    return [str(label) for label in getattr(network, network.WhichOneof("ClassLabels")).vector]
 
 
 def _output_blob(spec: Any) -> str:
@@ -144,7 +104,7 @@ def _step(layer: Any) -> _Step:
     kind = layer.WhichOneof("layer")
     if kind not in LAYERS:
         raise unknown(f"layer {layer.name!r} of type {kind}")
-    if len(layer.input) > 1 and kind not in SEVERAL_INPUTS:
+    if (len(layer.input) > 1) != (kind in SEVERAL_INPUTS):
         raise unknown(f"layer {layer.name!r}, {kind} of {len(layer.input)} inputs")
     return _Step(LAYERS[kind](getattr(layer, kind)), tuple(layer.input), layer.output[0])
 
@@ -166,14 +126,6 @@ def _forward(steps: list[_Step], source: str, value: Tensor, target: str) -> Ten
     return blobs[target][0]
 
 
-def _channel_order(spec: Any) -> tuple[int, ...]:
-    image = spec.description.input[0].type.imageType
-    space = image.ColorSpace.Name(image.colorSpace)
-    if space not in CHANNEL_ORDERS:
-        raise unknown(f"images of colour space {space}")
-    return CHANNEL_ORDERS[space]
-
-
 def _preprocessing(spec: Any) -> Layer:
     steps = _network(spec).preprocessing
     if not steps:
@@ -182,6 +134,5 @@ def _preprocessing(spec: Any) -> Layer:
         raise unknown("preprocessing other than one scale and its biases")
     scaler = steps[0].scaler
     biases = (scaler.redBias, scaler.greenBias, scaler.blueBias)
-    ordered = [biases[place] for place in _channel_order(spec)]
-    bias = torch.tensor(ordered, dtype=torch.float64).reshape(3, 1, 1)
+    bias = torch.tensor(biases, dtype=torch.float64).reshape(3, 1, 1)
     return lambda x: scaler.channelScale * x + bias

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from hwnas.errors import HwnasError, UserError
-from hwnas.targets.apple import require
+from hwnas.targets.apple import classifier, require
 from hwnas.targets.mlprogram.garbage import young_garbage_only
 from hwnas.targets.mlprogram.operations import OPERATIONS, Inputs, unknown
 from hwnas.targets.mlprogram.package import MODEL
@@ -47,15 +47,7 @@ def probabilities(package: Artifact, images: NDArray[np.uint8]) -> NDArray[np.fl
     spec, function = _loaded(package)
     if all(operation.op_type != CLASSIFY for operation in function.operations):
         raise HwnasError("expected a Core ML classifier, but the program does not classify")
-    image = spec.description.input[0].type.imageType
-    if images.dtype != np.uint8 or images.shape[1:] != (image.height, image.width, 3):
-        raise UserError(
-            f"the model reads uint8 images (n, {image.height}, {image.width}, 3), but got "
-            f"{images.dtype} {images.shape}"
-        )
-    if image.ColorSpace.Name(image.colorSpace) != "RGB":
-        raise unknown(f"images of colour space {image.ColorSpace.Name(image.colorSpace)}")
-    pixels = torch.from_numpy(images.transpose(0, 3, 1, 2).astype(np.float64))
+    pixels = torch.from_numpy(classifier.pixels_of(spec, images).astype(np.float64))
     constants = _constants(function)
     with one_thread(), torch.inference_mode():
         rows = [_run(function, constants, each[None]).reshape(1, -1).numpy() for each in pixels]
