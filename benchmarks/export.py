@@ -33,7 +33,7 @@ from hwnas.measure import by_name, measure_round, pinned, warm_up
 from hwnas.models.layers import ChannelShuffle
 from hwnas.models.network import Network, fold, initialise
 from hwnas.spaces import PUBLISHED, find_space
-from hwnas.targets.convert.to_onnx import to_onnx
+from hwnas.targets.convert.onnx import exported
 from hwnas.targets.formats import FORMATS, find_format
 from hwnas.targets.onnx.runtime import OnnxRuntime
 from hwnas.targets.shared.compute import run
@@ -140,8 +140,8 @@ def speed(files: dict[tuple[str, str], bytes], litert_python: str | None) -> dic
     for precision in ("fp32", "int8"):
         ours["tflite"][f"{precision}, --mediapipe"] = _for_mediapipe(precision)
     example = torch.zeros(1, *SPACE.input_shape)
-    ours["onnx"]["torch.onnx.export"] = to_onnx(network(), example)
-    ours["onnx"]["torch.onnx.export, plain shuffle"] = to_onnx(_plain(network()), example)
+    ours["onnx"]["torch.onnx.export"] = exported(network(), example)
+    ours["onnx"]["torch.onnx.export, plain shuffle"] = exported(_plain(network()), example)
     if litert_python:
         ours["tflite"]["litert-torch"] = _by_litert_torch(litert_python)
     else:

@@ -22,7 +22,7 @@ from hwnas.errors import CheckFailed, MissingPackage, UserError
 from hwnas.files import sha256
 from hwnas.graph import unnamed
 from hwnas.models.own import load_own
-from hwnas.workflows.export import from_module
+from hwnas.targets.convert.onnx import OnnxConverter
 from hwnas.workflows.export.labels_and_normalisation import image_input
 from hwnas.workflows.export.options import ExportOptions
 from hwnas.workflows.export.provenance import origin_of_own
@@ -199,12 +199,11 @@ def test_torchvisions_networks_are_converted_and_checked(tmp_path: Path) -> None
 def test_a_module_that_converts_wrongly_is_refused(
     own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def of_another(model: Any, *arguments: Any, **options: Any) -> Artifact:
-        other = nn.Sequential(model.module, nn.Softplus())
-        return real(dataclasses.replace(model, module=other.eval()), *arguments, **options)
+    def of_another(self: Any, module: Any, *arguments: Any) -> Artifact:
+        return real(self, nn.Sequential(module, nn.Softplus()).eval(), *arguments)
 
-    real = from_module.convert
-    monkeypatch.setattr(from_module, "convert", of_another)
+    real = OnnxConverter.convert
+    monkeypatch.setattr(OnnxConverter, "convert", of_another)
     with pytest.raises(CheckFailed, match="the onnx file of my_net differs from torch"):
         export_module(load_own(f"{own}:build", (3, 32, 32)), tmp_path / "out", format="onnx")
     assert not (tmp_path / "out").exists()

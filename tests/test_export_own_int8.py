@@ -19,14 +19,15 @@ from hwnas.errors import CheckFailed, MissingPackage, UserError
 from hwnas.graph import random_weights
 from hwnas.models.own import load_own
 from hwnas.spaces import find_space
-from hwnas.targets.convert import int8_onnx, int8_tflite
+from hwnas.targets.convert.onnx import OnnxConverter
+from hwnas.targets.convert.tflite import TfLiteConverter
+from hwnas.targets.formats import find_converter
 from hwnas.targets.onnx import emitter as onnx_emitter
 from hwnas.targets.onnx.runtime import OnnxRuntime
 from hwnas.targets.shared import compute
 from hwnas.targets.shared.format import Content
 from hwnas.targets.tflite import emitter as tflite_emitter
 from hwnas.targets.tflite.runtime import LiteRt
-from hwnas.workflows.export import from_module
 from hwnas.workflows.export.calibration import calibration_images
 from hwnas.workflows.export.labels_and_normalisation import image_input
 from hwnas.workflows.export.options import ExportOptions
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hwnas.models.own import OwnModel
-    from hwnas.targets.shared.artifact import Artifact
 
 DATA = "cluttered-digits"
 RESOLUTION = 16
@@ -143,11 +143,11 @@ def test_8_bits_without_images_say_what_is_needed(trained: OwnModel, tmp_path: P
 def test_a_file_that_loses_too_much_is_refused(
     trained: OwnModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def of_another(form: str, artifact: Artifact, calibration: Any, **options: Any) -> Artifact:
-        return real(form, artifact, calibration / 50, **options)
+    def of_another(self: Any, model: bytes, calibration: Any) -> bytes:
+        return real(self, model, calibration / 50)
 
-    real = from_module.quantise
-    monkeypatch.setattr(from_module, "quantise", of_another)
+    real = OnnxConverter.quantised
+    monkeypatch.setattr(OnnxConverter, "quantised", of_another)
     with pytest.raises(CheckFailed, match="these bits are too few"):
         export_module(trained, tmp_path, **ONNX_INT8, dataset=DATA)
     assert not list(tmp_path.iterdir())
@@ -163,7 +163,8 @@ def test_a_quantiser_that_is_missing_is_named_before_any_work(
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == package else name)
-    monkeypatch.setattr(from_module, "convert", None)
+    monkeypatch.setattr(OnnxConverter, "convert", None)
+    monkeypatch.setattr(TfLiteConverter, "convert", None)
     with pytest.raises(MissingPackage, match=r'pip install "hwnas\[convert\]"'):
         export_module(trained, tmp_path, format=form, precision="int8", dataset=DATA)
 
@@ -182,8 +183,10 @@ def images() -> np.ndarray:
 
 def test_both_quantisers_take_any_file_and_keep_what_it_computes(images: np.ndarray) -> None:
     exact = compute.run(GRAPH, WEIGHTS, images)
-    onnx_file = int8_onnx.quantised(onnx_emitter.emit(Content(GRAPH, WEIGHTS)), images)
-    tflite_file = int8_tflite.quantised(tflite_emitter.emit(Content(GRAPH, WEIGHTS)), images)
+    onnx_file = find_converter("onnx").quantised(onnx_emitter.emit(Content(GRAPH, WEIGHTS)), images)
+    tflite_file = find_converter("tflite").quantised(
+        tflite_emitter.emit(Content(GRAPH, WEIGHTS)), images
+    )
     CompiledModel.from_buffer(tflite_file)
     assert LiteRt(tflite_file).interface.input_dtype == "int8"
     for session in (OnnxRuntime(onnx_file), LiteRt(tflite_file)):
@@ -194,11 +197,15 @@ def test_the_first_image_of_many_still_counts(images: np.ndarray) -> None:
     """A moving average of extremes, as the quantiser's own calibration has it, would forget it."""
     far = np.concatenate([8 * images[:1], np.repeat(images[1:2], 100, axis=0)])
     exact = compute.run(GRAPH, WEIGHTS, far[:1])
-    made = LiteRt(int8_tflite.quantised(tflite_emitter.emit(Content(GRAPH, WEIGHTS)), far))
+    made = LiteRt(
+        find_converter("tflite").quantised(tflite_emitter.emit(Content(GRAPH, WEIGHTS)), far)
+    )
     assert difference(made.predict(far[:1]), exact).rms_rel < 0.2
 
 
 def test_what_a_quantiser_does_not_take_is_one_line(images: np.ndarray) -> None:
     with pytest.raises(UserError, match=r"onnxruntime\.quantization cannot write") as caught:
-        int8_onnx.quantised(onnx_emitter.emit(Content(GRAPH, WEIGHTS)), images[:, :, :8])
+        find_converter("onnx").quantised(
+            onnx_emitter.emit(Content(GRAPH, WEIGHTS)), images[:, :, :8]
+        )
     assert "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Deployment formats by name: one of the two doors to them, for export and parity."""
+"""Deployment formats by name, and what converts to them: the door for export and parity."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 from hwnas.errors import UserError, one_of
 
 if TYPE_CHECKING:
+    from hwnas.targets.convert.converter import Converter
     from hwnas.targets.shared.format import Format
 
 FORMATS = ("onnx", "tflite", "coreml", "mlprogram")
+CONVERTED = ("onnx", "tflite", "mlprogram")
+"""Those that torch modules become, which no graph describes."""
 
 
 def find_format(name: str, *, pixels: bool = False) -> Format:
@@ -43,6 +46,24 @@ def find_format(name: str, *, pixels: bool = False) -> Format:
 
             return MlProgram()
     raise one_of("format", name, list(FORMATS))
+
+
+def find_converter(name: str, *, pixels: bool = False) -> Converter:
+    """Return what writes a torch module as a format of `CONVERTED`; arguments as `find_format`."""
+    match name:
+        case "onnx":
+            from hwnas.targets.convert.onnx import OnnxConverter
+
+            return OnnxConverter()
+        case "tflite":
+            from hwnas.targets.convert.tflite import TfLiteConverter
+
+            return TfLiteConverter(pixels=pixels)
+        case "mlprogram":
+            from hwnas.targets.convert.mlprogram import MlProgramConverter
+
+            return MlProgramConverter()
+    raise one_of("format", name, list(CONVERTED))
 
 
 def check_precision(form: Format, precision: str | None) -> str:

@@ -5,22 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import torch
+
+from hwnas import __version__
 from hwnas.data.catalog import find_dataset
 from hwnas.errors import UserError, one_of
-from hwnas.targets.formats import find_format
+from hwnas.targets.formats import find_converter, find_format
+from hwnas.targets.shared.artifact import Artifact
 from hwnas.targets.shared.format import normalised
 from hwnas.targets.tflite.pixels import as_taken
 from hwnas.workflows.export import parity as parities
 from hwnas.workflows.export.calibration import calibration_images
 from hwnas.workflows.export.checked_file import Draft, hold
-from hwnas.workflows.export.converters import (
-    CONVERTERS,
-    convert,
-    describe,
-    quantise,
-    require_quantiser,
-)
 from hwnas.workflows.export.labels_and_normalisation import image_input
+from hwnas.workflows.export.provenance import origin_of_own
 from hwnas.workflows.shared_options import selection_of
 
 if TYPE_CHECKING:
@@ -31,7 +29,7 @@ if TYPE_CHECKING:
     from hwnas.graph import ImageInput
     from hwnas.models.own import OwnModel
     from hwnas.progress import Reporter
-    from hwnas.targets.shared.artifact import Artifact
+    from hwnas.targets.convert.converter import Converter
     from hwnas.targets.shared.format import Format
     from hwnas.workflows.export.options import ExportOptions
 
@@ -62,21 +60,25 @@ def converted(model: OwnModel, options: ExportOptions, reporter: Reporter) -> Dr
         UserError: the options do not go together, or the converter does not take the module.
     """
     name = options.format or "onnx"
-    precision = _precision(name, options.precision)
+    converter = _converter(name, pixels=options.mediapipe)
+    precision = _precision(converter, name, options.precision)
     form = find_format(name, pixels=options.mediapipe)
     data = _dataset(model, options)
     images = image_input(model.classes, data, options)
     fed = as_taken(images) if options.mediapipe else images
-    quantiser = CONVERTERS[name].quantiser if precision == "int8" else None
-    calibration = _calibration(model, name, data, fed) if quantiser else None
-    reporter.info(f"{CONVERTERS[name].name} converts {model.name} ...")
-    artifact = convert(model, name, precision, images, pixels=options.mediapipe)
+    quantiser = converter.quantiser if precision == "int8" else None
+    calibration = _calibration(model, converter, data, fed) if quantiser else None
+    reporter.info(f"{converter.name} converts {model.name} ...")
+    about = _about(model, converter, precision)
+    example = torch.zeros(1, *model.input_shape)
+    artifact = converter.convert(model.module, example, images, about, precision)
     draft = _draft(model, options, form, data, images, artifact)
     if calibration is not None:
         hold(draft, reporter)
         reporter.info(f"{quantiser} makes 8 bits of it, by {len(calibration)} images ...")
-        artifact = quantise(name, artifact, calibration, pixels=options.mediapipe)
-    draft = replace(draft, artifact=describe(model, name, precision, fed, artifact))
+        artifact = Artifact.single(converter.quantised(artifact.content, calibration))
+    artifact = converter.described(artifact, model.input_shape, fed, about)
+    draft = replace(draft, artifact=artifact)
     if precision == "fp32":
         return draft
     reference = replace(draft.reference, rounding=EFFECTS[precision])
@@ -113,18 +115,29 @@ def _draft(
     )
 
 
-def _precision(form: str, asked: str | None) -> str:
+def _converter(form: str, *, pixels: bool) -> Converter:
     if form == "coreml":
         raise UserError(
             "a torch module of your own becomes a Core ML neural network for iOS 13 and later "
             "only: --format mlprogram (iOS 15 and later) is what Core ML is given today."
         )
-    if form not in CONVERTERS:
-        raise one_of("format", form, list(CONVERTERS))
-    known = CONVERTERS[form].precisions
+    return find_converter(form, pixels=pixels)
+
+
+def _precision(converter: Converter, form: str, asked: str | None) -> str:
+    known = converter.precisions
     if asked is not None and asked not in known:
         raise one_of(f"precision of --model as {form}", asked, list(known))
     return asked or known[0]
+
+
+def _about(model: OwnModel, converter: Converter, precision: str) -> dict[str, str]:
+    origin = origin_of_own(model, converter.packages_of(precision))
+    return {
+        "hwnas.version": __version__,
+        "hwnas.precision": precision,
+        **{f"hwnas.{name}": text for name, text in origin.items()},
+    }
 
 
 def _dataset(model: OwnModel, options: ExportOptions) -> Dataset | None:
@@ -140,14 +153,14 @@ def _dataset(model: OwnModel, options: ExportOptions) -> Dataset | None:
 
 
 def _calibration(
-    model: OwnModel, form: str, data: Dataset | None, fed: ImageInput
+    model: OwnModel, converter: Converter, data: Dataset | None, fed: ImageInput
 ) -> NDArray[np.float32]:
     """Return the images (n, 3, H, W) that 8-bit values are calibrated by, as the file takes them.
 
     Raises:
         UserError: there is no data, or the quantiser is not installed.
     """
-    require_quantiser(form)
+    converter.require_quantiser()
     if data is None:
         raise UserError(
             "8-bit values are calibrated on training images, but none are known for a module "

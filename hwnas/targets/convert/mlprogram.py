@@ -3,6 +3,7 @@
 Not to the older neural networks: coremltools writes those for iOS 13 and later only, and iOS 15
 has the ML Program.
 """
+# ruff: noqa: D102 - `Converter` says what each of these is for
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from torch import nn
 
 from hwnas.targets.apple import require
 from hwnas.targets.apple.classifier import IMAGE, LABEL, PIXEL_SCALE
+from hwnas.targets.convert.converter import Converter
 from hwnas.targets.mlprogram import package
 from hwnas.targets.shared.quiet import quietly
 
@@ -22,11 +24,47 @@ if TYPE_CHECKING:
     from hwnas.graph import ImageInput
     from hwnas.targets.shared.artifact import Artifact
 
-PRECISIONS = ("fp16", "fp32", "int8")
-"""The default first. int8: large weights, one scale per output channel, the rest as fp16."""
-
 LARGE = 2048
 """Numbers of a weight that is stored in 8 bits; smaller ones would save little."""
+
+
+class MlProgramConverter(Converter):
+    """Classifiers of "image" to "classLabel" and "probabilities", for iOS 15, or 16 in 8 bits.
+
+    int8: large weights, one scale per output channel, the rest as fp16.
+    """
+
+    name = "coremltools"
+    precisions = ("fp16", "fp32", "int8")
+    packages = ("torch", "coremltools")
+
+    def convert(
+        self,
+        module: nn.Module,
+        example: torch.Tensor,
+        images: ImageInput,
+        about: Mapping[str, str],
+        precision: str,
+    ) -> Artifact:
+        require("converters")  # says so when coremltools is missing, and keeps it quiet
+        import coremltools as tools
+
+        kinds, targets = tools.precision, tools.target
+        with quietly("coremltools", "an ML Program"), torch.no_grad():
+            network = _FromUnitPixels(module, images).eval()
+            program = torch.export.export(network, (example,)).run_decompositions({})
+            model = tools.convert(
+                program,
+                inputs=[tools.ImageType(name=IMAGE, shape=tuple(example.shape), scale=PIXEL_SCALE)],
+                classifier_config=tools.ClassifierConfig(list(images.labels), LABEL),
+                convert_to="mlprogram",
+                minimum_deployment_target=targets.iOS16 if precision == "int8" else targets.iOS15,
+                compute_precision=kinds.FLOAT32 if precision == "fp32" else kinds.FLOAT16,
+                skip_model_load=True,
+            )
+            if precision == "int8":
+                model = _in_8_bits(model)
+            return package.classifier_of(model, images, about)
 
 
 class _FromUnitPixels(nn.Module):
@@ -44,49 +82,6 @@ class _FromUnitPixels(nn.Module):
         """Return probabilities for pixels in [0, 1]."""
         scores: torch.Tensor = self.network(self.normalise(pixels))
         return scores.softmax(dim=1)
-
-
-def to_mlprogram(
-    module: nn.Module,
-    example: torch.Tensor,
-    images: ImageInput,
-    metadata: Mapping[str, str],
-    precision: str,
-) -> Artifact:
-    """Return an image classifier: "image" to "classLabel" and "probabilities".
-
-    For iOS 15, and for iOS 16 with weights in 8 bits.
-
-    Args:
-        module: in evaluation mode.
-        example: one input (1, 3, H, W).
-        images: normalisation and labels.
-        metadata: texts by name, stored as user-defined metadata.
-        precision: one of `PRECISIONS`.
-
-    Raises:
-        MissingPackage: coremltools is not installed.
-        UserError: the converter does not take the module.
-    """
-    require("converters")  # says so when coremltools is missing, and keeps it quiet
-    import coremltools as tools
-
-    kinds, targets = tools.precision, tools.target
-    with quietly("coremltools", "an ML Program"), torch.no_grad():
-        network = _FromUnitPixels(module, images).eval()
-        program = torch.export.export(network, (example,)).run_decompositions({})
-        model = tools.convert(
-            program,
-            inputs=[tools.ImageType(name=IMAGE, shape=tuple(example.shape), scale=PIXEL_SCALE)],
-            classifier_config=tools.ClassifierConfig(list(images.labels), LABEL),
-            convert_to="mlprogram",
-            minimum_deployment_target=targets.iOS16 if precision == "int8" else targets.iOS15,
-            compute_precision=kinds.FLOAT32 if precision == "fp32" else kinds.FLOAT16,
-            skip_model_load=True,
-        )
-        if precision == "int8":
-            model = _in_8_bits(model)
-        return package.classifier_of(model, images, metadata)
 
 
 def _in_8_bits(model: Any) -> Any:
