@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RUNTIMES = ("ai_edge_litert", "coremltools", "flatbuffers", "onnx", "onnxruntime", "torch")
-HEAVY = (*RUNTIMES, "numpy", "pandas", "scipy", "sklearn")
+HEAVY = (*RUNTIMES, "numpy", "pandas", "scipy", "sklearn", "hwnas.workflows")
 TINY = ("--budget-latency", "81ms", "--evaluator", "train", "--images", "64")
 TINIEST = ("--space", "rcnet", "--input", "8", "--classes", "10", "--target", "iphone5s")
 FEW = ("--dataset", "digits", "--held-out-per-class", "5")

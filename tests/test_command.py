@@ -10,6 +10,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from hwnas.cli.app import COMMANDS
+from hwnas.cli.app import app as hwnas
 from hwnas.cli.command import GroupedHelp, command
 from hwnas.errors import UserError
 from hwnas.options import BUDGETS, MACHINE, NoOptions, Option, given, options_of, refuse
@@ -113,3 +115,10 @@ def test_options_that_do_not_go_together_are_refused_where_they_were_given():
     refuse(options, "--budget --layers", "no budget, no layers.")
     with pytest.raises(UserError, match="leave --input out"):
         refuse(options, "--budget --input", "leave --input out.")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_is_listed_with_what_it_says_of_itself(name):
+    shown = CliRunner().invoke(hwnas, [name, "--help"]).output
+    _, _, line, *_ = shown.splitlines()
+    assert line.strip() == COMMANDS[name][1]
