@@ -144,11 +144,11 @@ def test_everything_that_decides_a_score_is_in_its_identity(teacher: Teacher) ->
     moved = replace(committee, teachers=(replace(teacher, folder=teacher.folder / "else"),))
     assert moved.identity() == committee.identity()
     units = [
-        committee.transplant(teacher, swapped(FRAME, SPACE.start(), 0), 0),
-        committee.transplant(teacher, swapped(FRAME, SPACE.start(), 1), 0),
-        committee.transplant(teacher, swapped(FRAME, SPACE.start(), 0), 1),
-        others[2].transplant(teacher, swapped(FRAME, SPACE.start(), 0), 0),
-        committee.transplant(another, swapped(FRAME, SPACE.start(), 0), 0),
+        committee.training(teacher, swapped(FRAME, SPACE.start(), 0), 0),
+        committee.training(teacher, swapped(FRAME, SPACE.start(), 1), 0),
+        committee.training(teacher, swapped(FRAME, SPACE.start(), 0), 1),
+        others[2].training(teacher, swapped(FRAME, SPACE.start(), 0), 0),
+        committee.training(another, swapped(FRAME, SPACE.start(), 0), 0),
     ]
     assert len({unit.file for unit in units}) == len(units)
 

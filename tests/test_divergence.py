@@ -11,7 +11,7 @@ import torch
 from teachers import SETTING, SHORT, SPACE, trained_teacher
 
 from hwnas.errors import EvaluationFailed
-from hwnas.evaluate.distill import stitch, transplant
+from hwnas.evaluate.distill import stitch, unit_training
 from hwnas.evaluate.distill.committee import Committee
 from hwnas.evaluate.distill.stitch import StitchEvaluator
 from hwnas.evaluate.distill.units import FRAME, swapped
@@ -19,6 +19,7 @@ from hwnas.evaluate.evaluation import Evaluation
 from hwnas.evaluate.trainer import TrainEvaluator
 from hwnas.evaluate.workers.pool import open_pool
 from hwnas.train.loop import Training
+from hwnas.train.metrics import Metrics
 from hwnas.train.recipe import QUICK, STITCH
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def test_a_whole_with_hopeless_classifiers_is_a_verdict_or_a_number(
 
 
 def test_a_whole_that_is_sure_of_every_class_has_a_score() -> None:
-    sure = Evaluation.of(1.0, 0.0, 0.0, images=32, seconds=1.0)
+    sure = Evaluation.of(Metrics(1.0, 0.0, 0.0, 0.0, 100, None), images=32, seconds=1.0)
     found = stitch._both(0.0, sure)
     assert found.score > 10
     assert math.isfinite(found.stderr)
@@ -103,12 +104,12 @@ def test_a_whole_that_is_sure_of_every_class_has_a_score() -> None:
 def test_class_scores_of_a_unit_that_are_no_numbers_are_found_out(
     committee: Committee, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    logits = transplant._Trainee.logits
+    logits = unit_training._Trainee.logits
 
     def spoilt(*args: Any) -> list[torch.Tensor]:
         return [torch.full_like(value, math.nan) for value in logits(*args)]
 
-    monkeypatch.setattr(transplant._Trainee, "logits", spoilt)
+    monkeypatch.setattr(unit_training._Trainee, "logits", spoilt)
     with pytest.raises(EvaluationFailed, match="diverged"):
         committee.evaluate(UNIT)
 
@@ -120,5 +121,5 @@ def test_no_evaluation_holds_what_is_no_number(value: float) -> None:
         with pytest.raises(EvaluationFailed, match="diverged"):
             replace(good, **{name: value})
     with pytest.raises(EvaluationFailed, match="diverged"):
-        Evaluation.of(0.1, 800.0, 1.0, images=1, seconds=1.0)
+        Evaluation.of(Metrics(0.1, 0.0, 800.0, 1.0, 100, None), images=1, seconds=1.0)
     assert good.failed is None

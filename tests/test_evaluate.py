@@ -28,6 +28,7 @@ from hwnas.evaluate.trainer import TrainEvaluator
 from hwnas.evaluate.workers import processes
 from hwnas.evaluate.workers.pool import open_pool
 from hwnas.spaces import SPACES, find_space
+from hwnas.train.metrics import Metrics
 from hwnas.train.recipe import QUICK
 
 if TYPE_CHECKING:
@@ -231,7 +232,7 @@ def test_everything_that_decides_a_score_is_in_its_identity(
 
 def test_evaluations_survive_json() -> None:
     for evaluation in (
-        Evaluation.of(0.5, 1.2, 0.1, images=10, seconds=2.0),
+        Evaluation.of(Metrics(0.5, 0.1, 1.2, 0.1, 100, None), images=10, seconds=2.0),
         Evaluation.failure("died"),
     ):
         assert Evaluation(**json.loads(json.dumps(asdict(evaluation)))) == evaluation

@@ -14,7 +14,7 @@ from hwnas import cost
 from hwnas.cost import Budget, Problem
 from hwnas.errors import InfeasibleError, UserError
 from hwnas.evaluate.fake import FakeEvaluator
-from hwnas.search.lazy import SMALLEST_MARGINAL
+from hwnas.search.greedy import SMALLEST_MARGINAL
 from hwnas.search.ledger import Ask, Job, Ledger, Score
 from hwnas.search.rcas import rcas
 from hwnas.search.rules import Rule, default_rules, make_rules

@@ -50,7 +50,7 @@ def test_a_network_is_the_teachers_stem_and_its_own_units(evaluator: StitchEvalu
     with torch.inference_mode():
         value = run_layers(stem, teacher.layers, value)
         for unit, nodes in zip(units_of(LARGER), units, strict=True):
-            file = evaluator.part.transplant(taught, unit, 0).file
+            file = evaluator.part.training(taught, unit, 0).file
             weights = torch.load(file, weights_only=True)
             names = [module_name(node.name) for node in nodes]
             assert {key.split(".")[0] for key in weights} <= set(names)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import torch
 
     from hwnas.spaces import Arch
+    from hwnas.train.metrics import Metrics
 
 
 LARGEST = 700.0
@@ -65,26 +66,19 @@ class Evaluation:
             )
 
     @classmethod
-    def of(
-        cls,
-        accuracy: float,
-        cross_entropy: float,
-        cross_entropy_stderr: float,
-        *,
-        images: int,
-        seconds: float,
-    ) -> Evaluation:
+    def of(cls, metrics: Metrics, *, images: int, seconds: float) -> Evaluation:
         """Return the evaluation of a network that was trained.
 
         Raises:
             EvaluationFailed: training diverged, so far that the score is no number above zero.
         """
+        loss = metrics.cross_entropy
         # Not `> LARGEST`: an infinite or missing number has to fail as well.
-        if not cross_entropy < LARGEST:
-            raise EvaluationFailed(f"training diverged: cross-entropy {cross_entropy:g}")
-        score = math.exp(-cross_entropy)
-        stderr = score * cross_entropy_stderr
-        return cls(score, accuracy, cross_entropy, stderr, images, seconds)
+        if not loss < LARGEST:
+            raise EvaluationFailed(f"training diverged: cross-entropy {loss:g}")
+        score = math.exp(-loss)
+        stderr = score * metrics.cross_entropy_stderr
+        return cls(score, metrics.accuracy, loss, stderr, images, seconds)
 
     @classmethod
     def known(cls, score: float) -> Evaluation:

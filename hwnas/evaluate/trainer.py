@@ -128,13 +128,8 @@ def train_and_score(
     # The losses are those before each step: what the last ones did is not in them.
     training.require_finite()
     metrics = measure(training.result, setting.held_out(split, recipe.validation))
-    return Evaluation.of(
-        metrics.accuracy,
-        metrics.cross_entropy,
-        metrics.cross_entropy_stderr,
-        images=recipe.images,
-        seconds=time.perf_counter() - began,
-    )
+    seconds = time.perf_counter() - began
+    return Evaluation.of(metrics, images=recipe.images, seconds=seconds)
 
 
 def train_within(

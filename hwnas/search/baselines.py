@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hwnas.errors import UserError
-from hwnas.search.draw import LARGEST_WHOLE, draw, draw_new, limited
+from hwnas.search.random_networks import LARGEST_WHOLE, draw, draw_new, limited
 from hwnas.spaces import neighbours
 
 if TYPE_CHECKING:

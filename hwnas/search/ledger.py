@@ -132,7 +132,8 @@ class Ledger:
 
     def ask(self, archs: Iterable[Arch], ahead: Iterable[Arch] = ()) -> Generator[Ask, None, None]:
         """Have networks scored that are not known yet; use with `yield from`."""
-        needed = self._unknown(archs)
+        canonical = dict.fromkeys(map(self.problem.space.canonical, archs))
+        needed = [arch for arch in canonical if not self._known(arch)]
         if needed:
             later = map(self.problem.space.canonical, ahead)
             ahead_jobs = ((arch, 0) for arch in later if not self._known(arch))
@@ -142,10 +143,6 @@ class Ledger:
         """Have another replicate of networks that have a score; use with `yield from`."""
         canonical = dict.fromkeys(map(self.problem.space.canonical, archs))
         yield Ask(tuple((arch, self.replicates(arch)) for arch in canonical))
-
-    def _unknown(self, archs: Iterable[Arch]) -> dict[Arch, None]:
-        canonical = dict.fromkeys(map(self.problem.space.canonical, archs))
-        return dict.fromkeys(arch for arch in canonical if not self._known(arch))
 
     @property
     def left(self) -> int | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from hwnas.search.lazy import greedy
+from hwnas.search.greedy import greedy
 from hwnas.search.ledger import Ask
 from hwnas.search.rules import default_rules
 from hwnas.search.strategy import Options

@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from hwnas.evaluate.distill.transplant import Transplant
+from hwnas.evaluate.distill.unit_training import UnitTraining
 from hwnas.evaluate.evaluation import Evaluation, collected
 
 if TYPE_CHECKING:
@@ -58,17 +58,17 @@ class Committee:
         """The geometry and the data, the same for all teachers."""
         return self.teachers[0].setting
 
-    def transplant(self, teacher: Teacher, arch: Arch, replicate: int) -> Transplant:
+    def training(self, teacher: Teacher, arch: Arch, replicate: int) -> UnitTraining:
         """Return the training of a unit, written as the frame with it, for one of the teachers."""
-        return Transplant(teacher, self.recipe, arch, replicate, self.time_limit_s)
+        return UnitTraining(teacher, self.recipe, arch, replicate, self.time_limit_s)
 
     def evaluate(self, arch: Arch, replicate: int = 0) -> Evaluation:
         """Train a unit for every teacher; images are those of all trainings.
 
         Raises:
-            EvaluationFailed, MemoryError, UserError: as `Transplant.evaluate`.
+            EvaluationFailed, MemoryError, UserError: as `UnitTraining.evaluate`.
         """
-        found = (self.transplant(one, arch, replicate).evaluate() for one in self.teachers)
+        found = (self.training(one, arch, replicate).evaluate() for one in self.teachers)
         return mean(collected(found))
 
 

@@ -40,7 +40,7 @@ class DistillEvaluator:
     part: Committee
 
     def parts(self, arch: Arch) -> list[Arch]:
-        """Return each unit of `arch` in turn, as transplants are written."""
+        """Return each unit of `arch` in turn, written into the frame."""
         return units_of(self.part.setting.space.canonical(arch))
 
     def whole(self, parts: Sequence[Arch]) -> Arch:

@@ -120,7 +120,7 @@ def put_together(part: Committee, teacher: Teacher, arch: Arch, replicate: int =
         for key, value in trained(teacher).layers[name].state_dict().items()
     }
     for unit in units_of(space.canonical(arch)):
-        weights |= part.transplant(teacher, unit, replicate).weights()
+        weights |= part.training(teacher, unit, replicate).weights()
     for name, value in network.layers.state_dict().items():
         value.copy_(weights[name])
     return network

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hwnas.search.draw import TRIES, draw_new
+from hwnas.search.random_networks import TRIES, draw_new
 from hwnas.spaces import neighbours
 
 if TYPE_CHECKING:

@@ -55,7 +55,7 @@ STANDARD_BATCHES = 20
 
 
 @dataclass(frozen=True)
-class Transplant:
+class UnitTraining:
     """The training of a unit.
 
     Attributes:
@@ -154,17 +154,17 @@ class _Trainee:
         training: its own, in fp32: activations are told apart by little.
     """
 
-    def __init__(self, transplant: Transplant, unit: int, seed: int, lesson: Features) -> None:
-        setting, self._unit = transplant.teacher.setting, unit
-        self._teacher = trained(transplant.teacher)
-        network = Network(setting.space.graph(transplant.arch))
+    def __init__(self, plan: UnitTraining, unit: int, seed: int, lesson: Features) -> None:
+        setting, self._unit = plan.teacher.setting, unit
+        self._teacher = trained(plan.teacher)
+        network = Network(setting.space.graph(plan.arch))
         initialise(network, seed, still_branches=True)
         own = _Layers(parts_of(network.graph)[unit + 1], network)
         _take_first_blocks(own, self._teacher)
         error = _divergence if unit == len(UNITS) - 1 else _distance(unit + 1, lesson)
         self.training = Training(
             own,
-            transplant.recipe,
+            plan.recipe,
             setting.torch_device,
             loss=lambda value, wanted: error(own(value), wanted),
             record=False,
