@@ -28,10 +28,9 @@ from export_accuracy import accuracies
 
 from hwnas.data.selection import USUAL
 from hwnas.device import describe_host
-from hwnas.graph import unnamed
+from hwnas.graph import Shuffle, unnamed
 from hwnas.measure import by_name, measure_round, pinned, warm_up
-from hwnas.models.layers import ChannelShuffle
-from hwnas.models.network import Network, fold, initialise
+from hwnas.models.network import Network, fold, initialise, module_name
 from hwnas.spaces import PUBLISHED, find_space
 from hwnas.targets.convert.onnx import exported
 from hwnas.targets.formats import FORMATS, find_format
@@ -165,9 +164,9 @@ def _plain(built: Network) -> Network:
     The module's own is written for training in channels-last memory, and its transpositions stay
     in the converter's file.
     """
-    for name, layer in built.layers.items():
-        if isinstance(layer, ChannelShuffle):
-            built.layers[name] = torch.nn.ChannelShuffle(layer.groups)
+    for node in built.graph:
+        if isinstance(node.op, Shuffle):
+            built.layers[module_name(node.name)] = torch.nn.ChannelShuffle(node.op.groups)
     return built
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hwnas.graph import Add, Conv, GlobalAvgPool, Linear, Shuffle
-from hwnas.models.layers import ACTIVATIONS, ConvNormAct, Pool, Sum
+from hwnas.models.layers import ACTIVATIONS, ConvNormAct, Weightless
 from hwnas.models.network import Network, module_name, run_layers
 
 if TYPE_CHECKING:
@@ -41,10 +41,8 @@ class StackedNetwork(nn.Module):
                     modules[name] = _StackedLinear(layers)
                 case Shuffle():
                     modules[name] = _StackedShuffle(self.copies, node.op.groups)
-                case Add():
-                    modules[name] = Sum()
-                case GlobalAvgPool():
-                    modules[name] = Pool()
+                case Add() | GlobalAvgPool():
+                    modules[name] = Weightless(node.op)
                 case other:
                     raise NotImplementedError(f"copies of {type(other).__name__} side by side")
         self.layers = nn.ModuleDict(modules)

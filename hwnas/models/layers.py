@@ -49,39 +49,6 @@ class ConvNormAct(nn.Sequential):
             self.act = ACTIVATIONS[op.activation](inplace=True)
 
 
-class ChannelShuffle(nn.Module):
-    """Channel g * (C / groups) + k moves to k * groups + g."""
-
-    def __init__(self, groups: int) -> None:
-        super().__init__()
-        self.groups = groups
-
-    def forward(self, value: Tensor) -> Tensor:
-        """Return the shuffled (n, C, h, w)."""
-        # Written for channels-last memory, which training uses: faster there than
-        # splitting the channels in place, whose result the next convolution has to reorder.
-        n, channels, height, width = value.shape
-        rows = value.permute(0, 2, 3, 1)
-        split = rows.view(n, height, width, self.groups, channels // self.groups)
-        return split.transpose(3, 4).reshape(n, height, width, channels).permute(0, 3, 1, 2)
-
-
-class Sum(nn.Module):
-    """Element-wise sum."""
-
-    def forward(self, left: Tensor, right: Tensor) -> Tensor:
-        """Return left + right."""
-        return left + right
-
-
-class Pool(nn.Module):
-    """Mean over height and width."""
-
-    def forward(self, value: Tensor) -> Tensor:
-        """Return (n, C) for (n, C, h, w)."""
-        return value.mean((2, 3))
-
-
 class LinearAct(nn.Linear):
     """Linear layer and the op's activation, if any."""
 
@@ -101,56 +68,55 @@ class LinearAct(nn.Linear):
                 return result
 
 
-class Scale(nn.Module):
-    """A feature map times one factor per channel."""
+class Weightless(nn.Module):
+    """An operation that nothing is learnt of."""
 
-    def forward(self, value: Tensor, factors: Tensor) -> Tensor:
-        """Return (n, C, h, w) for (n, C, h, w) and (n, C)."""
-        return value * factors[..., None, None]
-
-
-class ChannelSlice(nn.Module):
-    """The channels from `start` up to but without `stop`."""
-
-    def __init__(self, start: int, stop: int) -> None:
+    def __init__(self, op: Op) -> None:
         super().__init__()
-        self.start, self.stop = start, stop
-
-    def forward(self, value: Tensor) -> Tensor:
-        """Return (n, stop - start, ...) for (n, C, ...)."""
-        return value[:, self.start : self.stop]
-
-
-class ChannelConcat(nn.Module):
-    """The channels of all inputs."""
+        self.op = op
 
     def forward(self, *values: Tensor) -> Tensor:
-        """Return (n, sum of channels, h, w)."""
-        return torch.cat(values, dim=1)
+        """Return the result (n, C, ...) for inputs (n, C, ...), in the order of the graph."""
+        first = values[0]
+        match self.op:
+            case Shuffle(groups):
+                return _shuffled(first, groups)
+            case Add():
+                return first + values[1]
+            case Multiply():
+                return first * values[1][..., None, None]
+            case HardSwish():
+                return functional.hardswish(first)
+            case HardSigmoid():
+                return functional.hardsigmoid(first)
+            case Slice(start, stop):
+                return first[:, start:stop]
+            case Concat():
+                return torch.cat(values, dim=1)
+            case MaxPool(kernel, stride):
+                return functional.max_pool2d(first, kernel, stride, kernel // 2)
+            case GlobalAvgPool():
+                return first.mean((2, 3))
+            case op:
+                raise NotImplementedError(f"{type(op).__name__} without weights")
 
 
-def layer_of(op: Op) -> nn.Module:  # noqa: C901 - one case per operation
+def _shuffled(value: Tensor, groups: int) -> Tensor:
+    """Move channel g * (C / groups) + k to k * groups + g."""
+    # Written for channels-last memory, which training uses: faster there than
+    # splitting the channels in place, whose result the next convolution has to reorder.
+    n, channels, height, width = value.shape
+    rows = value.permute(0, 2, 3, 1)
+    split = rows.view(n, height, width, groups, channels // groups)
+    return split.transpose(3, 4).reshape(n, height, width, channels).permute(0, 3, 1, 2)
+
+
+def layer_of(op: Op) -> ConvNormAct | LinearAct | Weightless:
     """Return a module for `op`, weights as torch draws them."""
     match op:
         case Conv():
             return ConvNormAct(op)
-        case Shuffle():
-            return ChannelShuffle(op.groups)
-        case Add():
-            return Sum()
-        case Multiply():
-            return Scale()
-        case HardSwish():
-            return nn.Hardswish()
-        case HardSigmoid():
-            return nn.Hardsigmoid()
-        case Slice():
-            return ChannelSlice(op.start, op.stop)
-        case Concat():
-            return ChannelConcat()
-        case MaxPool():
-            return nn.MaxPool2d(op.kernel, op.stride, op.kernel // 2)
-        case GlobalAvgPool():
-            return Pool()
         case Linear():
             return LinearAct(op)
+        case _:
+            return Weightless(op)
