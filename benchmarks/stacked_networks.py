@@ -93,8 +93,6 @@ def _stack_conv(layers: Sequence[ConvNormAct], op: Conv) -> nn.Module:
     for name in ("weight", "bias", "running_mean", "running_var"):
         parts = [getattr(layer.norm, name).detach() for layer in layers]
         getattr(norm, name).data.copy_(torch.cat(parts))
-    if op.activation is None:
-        return nn.Sequential(conv, norm)
     return nn.Sequential(conv, norm, ACTIVATIONS[op.activation](inplace=True))
 
 

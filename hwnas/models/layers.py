@@ -25,7 +25,11 @@ from hwnas.graph import (
 if TYPE_CHECKING:
     from hwnas.graph import Activation, Op
 
-ACTIVATIONS: dict[Activation, type[nn.ReLU6 | nn.ReLU]] = {"relu6": nn.ReLU6, "relu": nn.ReLU}
+ACTIVATIONS: dict[Activation | None, type[nn.Module]] = {
+    "relu6": nn.ReLU6,
+    "relu": nn.ReLU,
+    None: nn.Identity,
+}
 
 
 class ConvNormAct(nn.Sequential):
@@ -45,8 +49,7 @@ class ConvNormAct(nn.Sequential):
         self.norm = nn.BatchNorm2d(op.out_channels)
         # Serves a momentum that depends on it; here it would cost a GPU one launch per layer.
         self.norm.num_batches_tracked = None
-        if op.activation is not None:
-            self.act = ACTIVATIONS[op.activation](inplace=True)
+        self.act = ACTIVATIONS[op.activation](inplace=True)
 
 
 class LinearAct(nn.Linear):
@@ -54,18 +57,12 @@ class LinearAct(nn.Linear):
 
     def __init__(self, op: Linear) -> None:
         super().__init__(op.in_features, op.out_features)
-        self.activation = op.activation
+        self.act = ACTIVATIONS[op.activation]()
 
     def forward(self, value: Tensor) -> Tensor:
         """Return (n, out_features) for (n, in_features)."""
-        result = super().forward(value)
-        match self.activation:
-            case "relu6":
-                return functional.relu6(result)
-            case "relu":
-                return functional.relu(result)
-            case None:
-                return result
+        result: Tensor = self.act(super().forward(value))
+        return result
 
 
 class Weightless(nn.Module):

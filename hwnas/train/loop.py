@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hwnas.errors import EvaluationFailed
-from hwnas.train.environment import precision
 from hwnas.train.optimiser import Nesterov, pull_towards
 from hwnas.train.recorded_step import RecordedStep
 from hwnas.train.world import ALONE
@@ -168,11 +167,6 @@ class Training:
     def images_seen(self) -> int:
         """Images of all batches so far, repetitions counted."""
         return min(self.step * self.recipe.batch_size, self.recipe.images)
-
-    @property
-    def precision(self) -> str:
-        """What networks are computed in; weights are kept in fp32 everywhere."""
-        return precision(self.device)
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that a continuation needs."""

@@ -21,7 +21,8 @@ from hwnas.progress import Silent
 from hwnas.seeds import derive
 from hwnas.spaces.fillings import STAGE_POSITIONS, STAGES
 from hwnas.train.full.checkpoint import load_trained, read
-from hwnas.train.full.training import Advice, train_final
+from hwnas.train.full.course import Advice
+from hwnas.train.full.training import train_final
 from hwnas.train.world import World
 
 if TYPE_CHECKING:

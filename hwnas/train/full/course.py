@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from hwnas.errors import EvaluationFailed, Interrupted
-from hwnas.train.environment import device_name, versions
+from hwnas.errors import EvaluationFailed, Interrupted, UserError
+from hwnas.train.environment import device_name, precision, versions
 from hwnas.train.full import checkpoint as checkpoints
 from hwnas.train.full.listeners import Epoch, best_of
 from hwnas.train.full.plan import Pace, Plan, duration
 from hwnas.train.full.result import Confusion, TrainResult
 from hwnas.train.full.stopping import stop_requests
 from hwnas.train.loop import GPU_CHECK_STEPS
+from hwnas.train.memory import full_memory
 from hwnas.train.metrics import measure, metrics_of, outputs
 from hwnas.train.mixing import mixed
 from hwnas.train.world import IMAGES_PER_PROCESS
@@ -44,6 +45,19 @@ VALIDATED_SHARE = 0.05
 CONFUSED_PAIRS = 5
 
 
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What a user can do about a training that fails, in options of the command at hand.
+
+    Attributes:
+        diverged: goes on after a colon.
+        full: a sentence without its full stop, for a full memory.
+    """
+
+    diverged: str
+    full: str
+
+
 class Course:
     """One call's part of a training."""
 
@@ -67,8 +81,13 @@ class Course:
         self._saved_step = 0
         self._pace, self._note = Pace(), ""
 
-    def go_on(self, saved: dict[str, Any]) -> None:
-        """Take up what a checkpoint holds."""
+    def begin(self, saved: dict[str, Any] | None) -> None:
+        """Say what is done where, and take up what a checkpoint holds, if there is one."""
+        device, size = self._training.device, self._world.size
+        together = f", {size} processes" if size > 1 else ""
+        self._reporter.info(f"{self._plan}; {device_name(device)}, {precision(device)}{together}")
+        if saved is None:
+            return
         self._training.load_state_dict(saved["training"])
         self._began -= saved["seconds"]
         self._saved_step = self._training.step
@@ -76,38 +95,47 @@ class Course:
         self._curve = [Epoch(**values) for values in progress["curve"]]
         self._losses.fill_(progress["losses"])
         self._counted = progress["counted"]
-        self._reporter.info(f"going on in {self.place} ({self._job.checkpoint})")
+        self._reporter.info(f"going on in {self._place} ({self._job.checkpoint})")
 
-    def describe(self) -> str:
-        """Return what is done where, for people."""
-        name, size = device_name(self._training.device), self._world.size
-        together = f", {size} processes" if size > 1 else ""
-        return f"{self._plan}; {name}, {self._training.precision}{together}"
+    def finish(self, advice: Advice) -> TrainResult:
+        """Train to the end of the recipe, and measure the result.
+
+        Args:
+            advice: what can be done about a training that fails.
+
+        Raises:
+            Interrupted: someone asked to stop; the state is saved.
+            EvaluationFailed: training diverged; no state is saved from then on.
+            UserError: the memory is full.
+        """
+        try:
+            self._train()
+            return self._score()
+        except EvaluationFailed as error:
+            raise EvaluationFailed(
+                f"{error}, in {self._place}: {advice.diverged}. {self._saved_state}"
+            ) from error
+        except (RuntimeError, MemoryError) as error:
+            if full_memory(error) is None:
+                raise
+            raise UserError(
+                f"the memory is full in {self._place}: batches of {self._job.recipe.batch_size} "
+                f"images are too large for this network here. {advice.full}. {self._saved_state}"
+            ) from error
 
     @property
-    def place(self) -> str:
+    def _place(self) -> str:
         """Where the training is, for people."""
         return self._plan.place(self._training.step)
 
     @property
-    def batch_size(self) -> int:
-        """Images of a step."""
-        return self._job.recipe.batch_size
-
-    @property
-    def saved_state(self) -> str:
+    def _saved_state(self) -> str:
         """What is saved, for people."""
         if self._saved_step == 0:
             return "Nothing of this training is saved."
         return f"{self._job.checkpoint} holds the state of step {self._saved_step:,}, unspoiled."
 
-    def train(self) -> None:
-        """Train to the end of the recipe.
-
-        Raises:
-            Interrupted: someone asked to stop; the state is saved.
-            EvaluationFailed: training diverged.
-        """
+    def _train(self) -> None:
         training = self._training
         for listener in self._listeners:
             listener.on_start(training.step)
@@ -219,14 +247,13 @@ class Course:
         )
 
     def _stop(self) -> None:
-        place = self.place
         self._save(None)
         raise Interrupted(
-            f"training stopped in {place}, saved in {self._job.checkpoint}: the same command "
+            f"training stopped in {self._place}, saved in {self._job.checkpoint}: the same command "
             "goes on there."
         )
 
-    def score(self) -> TrainResult:
+    def _score(self) -> TrainResult:
         """Measure the result and write the finished checkpoint."""
         training, job = self._training, self._job
         device = training.device
@@ -245,7 +272,7 @@ class Course:
             best=asdict(best_of(self._curve)),
             confused=[asdict(pair) for pair in confusion.worst(CONFUSED_PAIRS)],
             device_name=device_name(device),
-            precision=training.precision,
+            precision=precision(device),
             processes=self._world.size,
             versions=versions(device),
         )

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 
-from hwnas.errors import EvaluationFailed, UserError
+from hwnas.errors import UserError
 from hwnas.models.network import Network, initialise
 from hwnas.train.full import checkpoint as checkpoints
 from hwnas.train.full.checkpoint import Job
-from hwnas.train.full.course import Course
+from hwnas.train.full.course import Advice, Course
 from hwnas.train.full.result import TrainResult
 from hwnas.train.loop import Training
-from hwnas.train.memory import full_memory
 from hwnas.train.world import ADVISED_PER_PROCESS, ALONE, IMAGES_PER_PROCESS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from hwnas.data.dataset import Dataset, Split
@@ -28,19 +25,6 @@ if TYPE_CHECKING:
     from hwnas.train.full.listeners import Listener
     from hwnas.train.recipe import Recipe
     from hwnas.train.world import World
-
-
-@dataclass(frozen=True, slots=True)
-class Advice:
-    """What a user can do about a training that fails, in options of the command at hand.
-
-    Attributes:
-        diverged: goes on after a colon.
-        full: a sentence without its full stop, for a full memory.
-    """
-
-    diverged: str
-    full: str
 
 
 def default_device() -> torch.device:
@@ -99,15 +83,11 @@ def train_final(
     initialise(network, seed, still_branches=True)
     training = Training(network, recipe, world.device, world=world)
     course = Course(job, training, world, reporter, listeners)
-    reporter.info(course.describe())
     if advice is None:
         _tell_idle_gpus(world, reporter)
-    if saved is not None:
-        course.go_on(saved)
+    course.begin(saved)
     _require_same_step(training.step, world)
-    with _explained(advice or _advice(recipe), course):
-        course.train()
-        return course.score()
+    return course.finish(advice or _advice(recipe))
 
 
 def _require_images_for_all(recipe: Recipe, world: World, reporter: Reporter) -> None:
@@ -150,21 +130,3 @@ def _advice(recipe: Recipe) -> Advice:
         "longer --warmup-epochs",
         full=f"Take --batch-size {max(2, size // 2)}, or more GPUs",
     )
-
-
-@contextmanager
-def _explained(advice: Advice, course: Course) -> Iterator[None]:
-    """Say what can be done about a training that fails."""
-    try:
-        yield
-    except EvaluationFailed as error:
-        raise EvaluationFailed(
-            f"{error}, in {course.place}: {advice.diverged}. {course.saved_state}"
-        ) from error
-    except (RuntimeError, MemoryError) as error:
-        if full_memory(error) is None:
-            raise
-        raise UserError(
-            f"the memory is full in {course.place}: batches of {course.batch_size} images are too "
-            f"large for this network here. {advice.full}. {course.saved_state}"
-        ) from error
