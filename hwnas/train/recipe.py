@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 Schedule: TypeAlias = Literal["one-cycle", "multi-step"]
@@ -101,14 +101,8 @@ PAPER_SEARCH = Recipe(
 )
 """Ten epochs of CIFAR, as Xiong et al. (ICCV 2019) score candidates; for a GPU."""
 
-PAPER_CIFAR = Recipe(
-    "paper-cifar",
-    images=200 * 50_000,
-    batch_size=128,
-    peak_lr=0.1,
-    schedule="multi-step",
-    milestones=(0.3, 0.6, 0.9),
-    warmup=0.0,
+PAPER_CIFAR = replace(
+    PAPER_SEARCH, name="paper-cifar", images=200 * 50_000, milestones=(0.3, 0.6, 0.9)
 )
 """Final training on CIFAR: 200 epochs, drops at 60, 120 and 180 (Xiong et al., ICCV 2019)."""
 

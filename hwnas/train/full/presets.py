@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 from hwnas.errors import UserError, one_of
 from hwnas.options import Option
-from hwnas.train.recipe import PAPER_CIFAR, Recipe, average_decay, final_recipe
+from hwnas.train.recipe import PAPER_CIFAR, Recipe, final_recipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PAPER_IMAGENET = Recipe(
-    "paper-imagenet",
+PAPER_IMAGENET = replace(
+    PAPER_CIFAR,
+    name="paper-imagenet",
     images=400 * 1_281_167,
-    batch_size=128,
     peak_lr=0.01,
-    schedule="multi-step",
     milestones=(0.5, 0.75),
-    warmup=0.0,
 )
 """Final training on ImageNet: 400 epochs, drops at 200 and 300 (Xiong et al., ICCV 2019)."""
 
@@ -34,14 +33,10 @@ def _stretched(recipe: Recipe, train_size: int, epochs: int, batch_size: int | N
 
 
 def _modern(train_size: int, epochs: int, batch_size: int | None) -> Recipe:
-    images, size = epochs * train_size, batch_size or 128
-    return Recipe(
-        "modern",
-        images=images,
-        batch_size=size,
-        peak_lr=0.1,
+    return replace(
+        final_recipe(train_size, epochs, batch_size or 128),
+        name="modern",
         warmup=min(LONGEST_WARMUP, MODERN_WARMUP_EPOCHS / epochs),
-        ema=average_decay(images / size),
         label_smoothing=0.1,
         mixup=0.2,
         cutmix=1.0,
@@ -83,6 +78,23 @@ def find_preset(name: str) -> Preset:
     return PRESETS[name]
 
 
+LIMITS: dict[str, tuple[str, Callable[[float], bool]]] = {
+    "epochs": ("at least 1", lambda value: value >= 1),
+    "batch_size": ("at least 2", lambda value: value >= 2),
+    "lr": ("above 0", lambda value: 0 < value < math.inf),
+    **dict.fromkeys(
+        ("weight_decay", "warmup_epochs", "mixup", "cutmix"),
+        ("0 or more", lambda value: 0 <= value < math.inf),
+    ),
+    **dict.fromkeys(
+        ("momentum", "ema", "label_smoothing"),
+        ("from 0 to below 1", lambda value: 0 <= value < 1),
+    ),
+    "erasing": ("from 0 to 1", lambda value: 0 <= value <= 1),
+}
+"""What the numbers of `Changes` must be, nan never being it."""
+
+
 def _of_recipe(what: str) -> Option:
     return Option(what, "Recipe", default="the recipe's")
 
@@ -112,14 +124,11 @@ class Changes:
     erasing: Annotated[float | None, _of_recipe("Probability of random erasing.")] = None
 
     def __post_init__(self) -> None:
-        _require("--epochs", self.epochs, "at least 1", lambda value: value >= 1)
-        _require("--batch-size", self.batch_size, "at least 2", lambda value: value >= 2)
-        _require("--lr", self.lr, "above 0", lambda value: 0 < value < float("inf"))
-        for name in ("weight_decay", "warmup_epochs", "mixup", "cutmix"):
-            _require(_flag(name), getattr(self, name), "0 or more", _is_positive)
-        for name in ("momentum", "ema", "label_smoothing"):
-            _require(_flag(name), getattr(self, name), "from 0 to below 1", _is_below_one)
-        _require("--erasing", self.erasing, "from 0 to 1", lambda value: 0 <= value <= 1)
+        for name, (wanted, holds) in LIMITS.items():
+            value = getattr(self, name)
+            if value is not None and not holds(value):
+                flag = "--" + name.replace("_", "-")
+                raise UserError(f"{flag} must be {wanted}, but got {value:g}.")
 
     def apply(self, recipe: Recipe, epochs: int) -> Recipe:
         """Return a recipe of so many epochs with these changes.
@@ -128,10 +137,8 @@ class Changes:
             UserError: the warm-up is longer than the training.
         """
         names = ("weight_decay", "momentum", "label_smoothing", "mixup", "cutmix", "erasing")
-        found = {name: getattr(self, name) for name in names}
-        changes: dict[str, Any] = {
-            name: value for name, value in found.items() if value is not None
-        }
+        found: dict[str, Any] = {name: getattr(self, name) for name in names}
+        changes = {name: value for name, value in found.items() if value is not None}
         if self.lr is not None:
             changes["peak_lr"] = self.lr
         if self.ema is not None:
@@ -161,20 +168,3 @@ def full_recipe(preset: str, train_size: int, usual_epochs: int, changes: Change
     found = find_preset(preset)
     epochs = changes.epochs or found.epochs or usual_epochs
     return changes.apply(found.make(train_size, epochs, changes.batch_size), epochs)
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
-
-
-def _is_positive(value: float) -> bool:
-    return 0 <= value < float("inf")
-
-
-def _is_below_one(value: float) -> bool:
-    return 0 <= value < 1
-
-
-def _require(flag: str, value: float | None, wanted: str, holds: Callable[[float], bool]) -> None:
-    if value is not None and not holds(value):
-        raise UserError(f"{flag} must be {wanted}, but got {value:g}.")

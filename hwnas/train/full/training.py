@@ -27,11 +27,6 @@ if TYPE_CHECKING:
     from hwnas.train.world import World
 
 
-def default_device() -> torch.device:
-    """Return the GPU if there is one, else the CPU."""
-    return ALONE.device
-
-
 def train_final(
     graph: Graph,
     dataset: Dataset,

@@ -15,7 +15,7 @@ from hwnas.spaces import find_space
 from hwnas.train.full.checkpoint import network_id
 from hwnas.train.full.listeners import Board, require_tensorboard
 from hwnas.train.full.presets import find_preset, full_recipe
-from hwnas.train.full.training import default_device, train_final
+from hwnas.train.full.training import train_final
 from hwnas.train.world import ALONE
 from hwnas.workflows.shared_options import geometry_of, selection_of
 from hwnas.workflows.train.training_folder import (
@@ -44,7 +44,7 @@ def default_epochs(dataset: str) -> int:
     """Return the usual number of epochs: a minute for the embedded data, 200 on a GPU."""
     if dataset == "cluttered-digits":
         return EMBEDDED_EPOCHS
-    return GPU_EPOCHS if default_device().type == "cuda" else CPU_EPOCHS
+    return GPU_EPOCHS if ALONE.device.type == "cuda" else CPU_EPOCHS
 
 
 def train(options: TrainOptions, reporter: Reporter, world: World = ALONE) -> dict[str, Any]:
