@@ -10,6 +10,7 @@ from hwnas.progress import Silent
 from hwnas.spaces import find_space
 from hwnas.targets.formats import FORMATS, find_format
 from hwnas.targets.shared.format import PRECISIONS
+from hwnas.train.full.checkpoint import Job
 from hwnas.train.full.training import train_final
 from hwnas.train.recipe import final_recipe
 from hwnas.workflows.export.checked_file import hand_over
@@ -35,7 +36,7 @@ def accuracies(data: Path) -> list[dict]:
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = Path(folder) / "checkpoint.pt"
         recipe = final_recipe(dataset.train_size, EPOCHS)
-        result = train_final(SPACE.graph(arch), dataset, recipe, 0, checkpoint, Silent())
+        result = train_final(Job(SPACE.graph(arch), dataset, recipe, 0, checkpoint), Silent())
         print(f"\ntrained {EPOCHS} epochs of CIFAR-10: top-1 {result.accuracy:.1%}\n")
         winner = Winner(SPACE, arch, dataset="cifar10", data_dir=data, checkpoint=checkpoint)
         print("| format | precision | top-1 | float32 | same class |")

@@ -35,6 +35,7 @@ from hwnas.search.rules import default_rules
 from hwnas.search.strategy import Options
 from hwnas.spaces import find_space
 from hwnas.train import recipe as recipes
+from hwnas.train.full.checkpoint import Job
 from hwnas.train.full.training import train_final
 from hwnas.workflows.search.engine import Search
 from hwnas.workflows.search.evaluators import Scoring
@@ -160,7 +161,7 @@ def pieces(plan: Plan, options: argparse.Namespace, watch: Watch, content: dict)
         setting = Setting(plan.space, plan.dataset, options.data_dir, device)
         graph = plan.space.graph(plan.space.parse(content["search"]["arch"]))
         checkpoint = folder / "final.pt"
-        result = train_final(graph, setting.data, plan.final, 0, checkpoint, watch)
+        result = train_final(Job(graph, setting.data, plan.final, 0, checkpoint), watch)
         content["final"] = result.to_json()
 
 

@@ -22,6 +22,7 @@ from hwnas.data.catalog import find_dataset
 from hwnas.device import describe_host
 from hwnas.progress import Silent
 from hwnas.spaces import find_space
+from hwnas.train.full.checkpoint import Job
 from hwnas.train.full.training import train_final
 from hwnas.train.recipe import final_recipe
 
@@ -37,7 +38,7 @@ def accuracy(job: tuple[str, str, str, int, int]) -> float:
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = Path(folder) / "checkpoint.pt"
         graph = space.graph(space.parse(arch))
-        return 100 * train_final(graph, data, recipe, seed, checkpoint, Silent()).accuracy
+        return 100 * train_final(Job(graph, data, recipe, seed, checkpoint), Silent()).accuracy
 
 
 def main() -> None:

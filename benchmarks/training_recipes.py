@@ -27,6 +27,7 @@ from hwnas.files import fingerprint, write_json
 from hwnas.progress import Silent
 from hwnas.spaces import find_space
 from hwnas.train.environment import versions
+from hwnas.train.full.checkpoint import Job
 from hwnas.train.full.presets import Changes, full_recipe
 from hwnas.train.full.training import train_final
 from hwnas.train.world import ALONE
@@ -54,7 +55,7 @@ def train(arch: str, recipe: str, epochs: int, seed: int, workspace: Path) -> di
     graph = space.graph(space.parse(arch))
     checkpoint = workspace / fingerprint(arch) / f"{recipe}-{epochs}-{seed}" / "checkpoint.pt"
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    result = train_final(graph, data, found, seed, checkpoint, Silent()).to_json()
+    result = train_final(Job(graph, data, found, seed, checkpoint), Silent()).to_json()
     return {
         "recipe": recipe,
         "seed": seed,

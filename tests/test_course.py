@@ -20,7 +20,7 @@ from hwnas.errors import EvaluationFailed, Interrupted, MissingPackage, UserErro
 from hwnas.models.network import Network, initialise
 from hwnas.progress import Advance, Silent
 from hwnas.train.full import course
-from hwnas.train.full.checkpoint import best_of_checkpoint, load_trained
+from hwnas.train.full.checkpoint import Job, best_of_checkpoint, load_trained
 from hwnas.train.full.listeners import Board
 from hwnas.train.full.plan import Plan
 from hwnas.train.full.training import train_final
@@ -95,7 +95,7 @@ class Heard(Silent):
 
 def _train(checkpoint: Path, heard: Heard, **changes: Any) -> Any:
     data, recipe = changes.pop("data", Digits()), replace(RECIPE, **changes)
-    return train_final(GRAPH, data, recipe, 1, checkpoint, heard, listeners=[heard])
+    return train_final(Job(GRAPH, data, recipe, 1, checkpoint), heard, listeners=[heard])
 
 
 def _timeless(curve: Sequence[Epoch]) -> list[Epoch]:
@@ -248,7 +248,9 @@ def test_tensorboard_holds_the_course_once_also_after_a_stop(tmp_path: Path) -> 
         heard = Heard(stop_after)
         listeners = [heard, Board(tmp_path / "board")]
         try:
-            train_final(GRAPH, Digits(), recipe, 1, tmp_path / "c.pt", heard, listeners=listeners)
+            train_final(
+                Job(GRAPH, Digits(), recipe, 1, tmp_path / "c.pt"), heard, listeners=listeners
+            )
         except Interrupted:
             assert stop_after == 120
     log = accumulators.EventAccumulator(str(tmp_path / "board"))

@@ -146,13 +146,14 @@ def test_an_artifact_is_one_file_or_a_folder(tmp_path: Path) -> None:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Winner:
     """The start network after some thousand images: far from chance, far from perfect."""
     from hwnas.data.catalog import find_dataset
+    from hwnas.train.full.checkpoint import Job
     from hwnas.train.full.training import train_final
     from hwnas.train.recipe import final_recipe
 
     space, checkpoint = find_space("rcnet-digits"), tmp_path_factory.mktemp("t") / "checkpoint.pt"
     data = find_dataset("cluttered-digits")
     arch = space.canonical(space.start())
-    train_final(space.graph(arch), data, final_recipe(8000, 1), 0, checkpoint, Silent())
+    train_final(Job(space.graph(arch), data, final_recipe(8000, 1), 0, checkpoint), Silent())
     return Winner(space, arch, dataset="cluttered-digits", checkpoint=checkpoint)
 
 

@@ -17,7 +17,7 @@ from hwnas.models.network import Network, initialise
 from hwnas.progress import Advance, Silent
 from hwnas.spaces import find_space
 from hwnas.train.full import course
-from hwnas.train.full.checkpoint import load_trained
+from hwnas.train.full.checkpoint import Job, load_trained
 from hwnas.train.full.training import train_final
 from hwnas.train.loop import Training
 from hwnas.train.recipe import PAPER_CIFAR, PAPER_SEARCH, QUICK, Recipe, final_recipe
@@ -62,18 +62,18 @@ def test_an_interrupted_training_ends_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(course, "SAVE_EVERY_S", 0)
-    whole = train_final(GRAPH, DATA, RECIPE, 1, tmp_path / "whole.pt", Silent())
+    whole = train_final(Job(GRAPH, DATA, RECIPE, 1, tmp_path / "whole.pt"), Silent())
     for steps in (30, 40):
         with pytest.raises(KeyboardInterrupt):
-            train_final(GRAPH, DATA, RECIPE, 1, tmp_path / "cut.pt", StopAfter(steps))
-    cut = train_final(GRAPH, DATA, RECIPE, 1, tmp_path / "cut.pt", Silent())
+            train_final(Job(GRAPH, DATA, RECIPE, 1, tmp_path / "cut.pt"), StopAfter(steps))
+    cut = train_final(Job(GRAPH, DATA, RECIPE, 1, tmp_path / "cut.pt"), Silent())
     assert (cut.accuracy, cut.cross_entropy) == (whole.accuracy, whole.cross_entropy)
     ours, theirs = (
         load_trained(GRAPH, tmp_path / f"{n}.pt").state_dict() for n in ("cut", "whole")
     )
     assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
     before = (tmp_path / "cut.pt").stat().st_mtime_ns
-    assert train_final(GRAPH, DATA, RECIPE, 1, tmp_path / "cut.pt", Silent()) == cut
+    assert train_final(Job(GRAPH, DATA, RECIPE, 1, tmp_path / "cut.pt"), Silent()) == cut
     assert (tmp_path / "cut.pt").stat().st_mtime_ns == before
 
 
@@ -96,14 +96,16 @@ def test_all_test_images_are_reported_on_and_counted(tmp_path: Path) -> None:
     assert about["accuracy"] == pytest.approx(0.1)
     matrix = (tmp_path / "out" / "confusion.csv").read_text().splitlines()[1:]
     assert sum(int(cell) for line in matrix for cell in line.split(",")[1:]) == test
-    result = train_final(GRAPH, DATA, replace(RECIPE, images=64), 1, tmp_path / "c.pt", Silent())
+    result = train_final(
+        Job(GRAPH, DATA, replace(RECIPE, images=64), 1, tmp_path / "c.pt"), Silent()
+    )
     assert result.validation == DATA.train_size
 
 
 def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path) -> None:
     tiny = replace(RECIPE, images=320)
     checkpoint = tmp_path / "c.pt"
-    train_final(GRAPH, DATA, tiny, 1, checkpoint, Silent())
+    train_final(Job(GRAPH, DATA, tiny, 1, checkpoint), Silent())
     other = SPACE.graph(SPACE.add(SPACE.start(), (1, 2)))
     for graph, recipe, seed, told in (
         (other, tiny, 1, "network"),
@@ -111,7 +113,7 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path) -> None:
         (GRAPH, tiny, 2, "seed"),
     ):
         with pytest.raises(UserError, match=f"another {told}"):
-            train_final(graph, DATA, recipe, seed, checkpoint, Silent())
+            train_final(Job(graph, DATA, recipe, seed, checkpoint), Silent())
     with pytest.raises(UserError, match="another network"):
         load_trained(other, checkpoint)
     checkpoint.write_bytes(checkpoint.read_bytes()[:1000])

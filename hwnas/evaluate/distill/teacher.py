@@ -20,7 +20,7 @@ from hwnas.models.network import run_layers
 from hwnas.progress import Silent
 from hwnas.seeds import derive
 from hwnas.spaces.fillings import STAGE_POSITIONS, STAGES
-from hwnas.train.full.checkpoint import load_trained, read
+from hwnas.train.full.checkpoint import Job, load_trained, read
 from hwnas.train.full.course import Advice
 from hwnas.train.full.training import train_final
 from hwnas.train.world import World
@@ -102,18 +102,16 @@ class Teacher:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         setting = self.setting
-        return train_final(
+        job = Job(
             setting.space.graph(TEACHER),
             setting.data,
             self.recipe,
             self.seed,
             self.checkpoint,
-            reporter,
             # A search looks at no image that its winner is reported on.
             scored_on="search",
-            advice=ADVICE,
-            world=World(on=setting.device),
         )
+        return train_final(job, reporter, advice=ADVICE, world=World(on=setting.device))
 
 
 def some_teachers(

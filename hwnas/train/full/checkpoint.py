@@ -35,15 +35,16 @@ def best_of_checkpoint(checkpoint: Path) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a checkpoint is of, and where it lies.
+    """What is trained on what, how, and where its checkpoint lies.
 
     Attributes:
-        graph: the network.
-        dataset: its images.
+        graph: network with a square RGB input.
+        dataset: has as many classes as the graph has outputs.
         recipe: how.
-        seed: of weights and batches.
-        checkpoint: where the state goes.
-        scored_on: held-out images that score the result; of "final" all.
+        seed: of the initial weights and the order of images.
+        checkpoint: where the state goes; `load_trained` reads it.
+        scored_on: held-out images that score the result: all of "final", or as many of another
+            split as the recipe says.
     """
 
     graph: Graph

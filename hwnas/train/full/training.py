@@ -9,7 +9,6 @@ import torch
 from hwnas.errors import UserError
 from hwnas.models.network import Network, initialise
 from hwnas.train.full import checkpoint as checkpoints
-from hwnas.train.full.checkpoint import Job
 from hwnas.train.full.course import Advice, Course
 from hwnas.train.full.result import TrainResult
 from hwnas.train.loop import Training
@@ -17,43 +16,30 @@ from hwnas.train.world import ADVISED_PER_PROCESS, ALONE, IMAGES_PER_PROCESS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
-    from hwnas.data.dataset import Dataset, Split
-    from hwnas.graph import Graph
     from hwnas.progress import Reporter
+    from hwnas.train.full.checkpoint import Job
     from hwnas.train.full.listeners import Listener
     from hwnas.train.recipe import Recipe
     from hwnas.train.world import World
 
 
 def train_final(
-    graph: Graph,
-    dataset: Dataset,
-    recipe: Recipe,
-    seed: int,
-    checkpoint: Path,
+    job: Job,
     reporter: Reporter,
     *,
-    scored_on: Split = "final",
     advice: Advice | None = None,
     world: World = ALONE,
     listeners: Sequence[Listener] = (),
 ) -> TrainResult:
-    """Train in full, or go on where `checkpoint` stopped; a finished one is not trained again.
+    """Train in full, or go on where the checkpoint stopped; a finished one is not trained again.
 
     The result after an interruption is the same as without, to the bit on a CPU. The best epoch's
     weights go into a file beside the checkpoint (`hwnas.train.full.checkpoint.best_of_checkpoint`).
 
     Args:
-        graph: network with a square RGB input.
-        dataset: has as many classes as the graph has outputs.
-        recipe: how.
-        seed: of the initial weights and the order of images.
-        checkpoint: file to write; `load_trained` reads it.
+        job: what is trained on what, and how.
         reporter: is shown a bar and a line per epoch.
-        scored_on: held-out images that score the result: all of "final", or as many of another
-            split as the recipe says.
         advice: what the command at hand has for a training that fails; None for `hwnas train`.
         world: the processes that train it together, the first one writes; or the device of one.
         listeners: are told its course.
@@ -64,8 +50,8 @@ def train_final(
         EvaluationFailed: training diverged; the checkpoint is from before.
         Interrupted: Ctrl-C or SIGTERM; the state is saved.
     """
-    dataset.prepare(graph.input_shape[1], reporter)
-    job = Job(graph, dataset, recipe, seed, checkpoint, scored_on)
+    job.dataset.prepare(job.resolution, reporter)
+    recipe, checkpoint = job.recipe, job.checkpoint
     _require_images_for_all(recipe, world, reporter)
     saved = checkpoints.read(checkpoint) if checkpoint.exists() else None
     if saved is not None:
@@ -74,8 +60,8 @@ def train_final(
         if saved["metrics"] is not None:
             reporter.info(f"{checkpoint} has been trained to the end already")
             return TrainResult(**saved["metrics"])
-    network = Network(graph)
-    initialise(network, seed, still_branches=True)
+    network = Network(job.graph)
+    initialise(network, job.seed, still_branches=True)
     training = Training(network, recipe, world.device, world=world)
     course = Course(job, training, world, reporter, listeners)
     if advice is None:

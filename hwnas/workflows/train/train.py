@@ -12,7 +12,7 @@ from hwnas.files import fingerprint, require_writable
 from hwnas.options import refuse
 from hwnas.runs import Run, find_run
 from hwnas.spaces import find_space
-from hwnas.train.full.checkpoint import network_id
+from hwnas.train.full.checkpoint import Job, network_id
 from hwnas.train.full.listeners import Board, require_tensorboard
 from hwnas.train.full.presets import find_preset, full_recipe
 from hwnas.train.full.training import train_final
@@ -78,11 +78,7 @@ def train(options: TrainOptions, reporter: Reporter, world: World = ALONE) -> di
         world.wait()
         with _going_on(fresh=options.fresh):
             result = train_final(
-                graph,
-                data,
-                recipe,
-                seed,
-                folder.checkpoint,
+                Job(graph, data, recipe, seed, folder.checkpoint),
                 reporter,
                 world=world,
                 listeners=_listeners(folder, world, tensorboard=options.tensorboard),
