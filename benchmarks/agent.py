@@ -29,7 +29,7 @@ from hwnas.progress import Silent
 from hwnas.resources import shipped
 from hwnas.spaces import SPACES
 from hwnas.targets.backend import local_backend
-from hwnas.workflows.profile.agent import Door, profile_by_agent
+from hwnas.workflows.profile.agent import profile_by_agent
 from hwnas.workflows.profile.profiled import Profiling
 
 HARNESS = shipped("export") / "linux" / "hwnas_bench.py"
@@ -99,9 +99,7 @@ def _agent(profile, space, plan) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         board = Board(Path(folder) / "cache")
         start = time.perf_counter()
-        done = profile_by_agent(
-            Profiling(profile, space, Path(folder), board), Door("0"), plan=plan
-        )
+        done = profile_by_agent(Profiling(profile, space, Path(folder), board), "0", plan)
         facts = _facts(done.table, time.perf_counter() - start)
         board.harness.wait(timeout=60)
         return facts

@@ -20,7 +20,8 @@ from hwnas.agent.http.address import Certificate, Listen, is_private, url
 from hwnas.device import describe_host, find_target
 from hwnas.errors import UserError
 from hwnas.lut.storage import load
-from hwnas.workflows.profile.agent import Door, profile_by_agent
+from hwnas.workflows.profile.agent import profile_by_agent
+from hwnas.workflows.profile.options import USUAL, ProfileOptions
 from hwnas.workflows.profile.profiled import Profiling
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def test_what_is_shown_is_run_on_the_device_and_the_table_is_written(
     target: str, tmp_path: Path
 ) -> None:
     profile, plan, board = find_target(target), small_plan(), Board(tmp_path / "cache")
-    done = profile_by_agent(Profiling(profile, SPACE, tmp_path, board), Door("0"), plan=plan)
+    done = profile_by_agent(Profiling(profile, SPACE, tmp_path, board), "0", plan)
     said = board.ended()
     assert "done: " in said
     table = load(done.folder)
@@ -84,7 +85,7 @@ from pathlib import Path
 from agent_server import Told
 from bundles import SPACE, small_plan
 from hwnas.device import find_target
-from hwnas.workflows.profile.agent import Door, profile_by_agent
+from hwnas.workflows.profile.agent import profile_by_agent
 from hwnas.workflows.profile.profiled import Profiling
 
 class Shown(Told):
@@ -93,7 +94,7 @@ class Shown(Told):
 
 plan = replace(small_plan(), batch=11)
 profiling = Profiling(find_target("tflite"), SPACE, Path(), Shown())
-profile_by_agent(profiling, Door(sys.argv[1]), plan=plan)
+profile_by_agent(profiling, sys.argv[1], plan)
 """
 
 
@@ -174,22 +175,22 @@ def test_options_that_cannot_be_are_one_line(shell: Shell, tmp_path: Path) -> No
 
 
 def test_what_stands_in_the_way_is_told_before_anything_is_made(tmp_path: Path) -> None:
-    def start(target: str, door: Door) -> None:
+    def start(target: str, address: str, options: ProfileOptions = USUAL) -> None:
         profiling = Profiling(find_target(target), SPACE, tmp_path, Told())
-        profile_by_agent(profiling, door, plan=small_plan())
+        profile_by_agent(profiling, address, small_plan(), options)
 
     with (
         socket.create_server(("127.0.0.1", 0)) as taken,
         pytest.raises(UserError, match="Address already in use"),
     ):
-        start("onnx-cpu", Door(str(taken.getsockname()[1])))
+        start("onnx-cpu", str(taken.getsockname()[1]))
     with pytest.raises(UserError, match="go together"):
-        start("onnx-cpu", Door("0", cert=tmp_path / "c.pem"))
+        start("onnx-cpu", "0", ProfileOptions(tls_cert=tmp_path / "c.pem"))
     for target in ("iphone5s", "android"):
         with pytest.raises(UserError, match=f"{target} is measured through a cable"):
-            start(target, Door("0"))
+            start(target, "0")
     with pytest.raises(UserError, match="cannot listen on no-such-host"):
-        start("onnx-cpu", Door("no-such-host.invalid:1"))
+        start("onnx-cpu", "no-such-host.invalid:1")
 
 
 def test_without_the_server_the_package_is_named(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from hwnas.progress import Silent
 from hwnas.targets.apple import benchmarker, require
 from hwnas.targets.mlprogram import executor
 from hwnas.targets.shared.artifact import Artifact
+from hwnas.workflows.profile.options import ProfileOptions
 from hwnas.workflows.profile.profiled import Profiling
 from hwnas.workflows.profile.this_machine import profile_here
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 pytest.importorskip("coremltools")
 
 PHONE = find_target("iphone")
+STRICT = ProfileOptions(require_device=True)
 OTHERWISE = "hwnas profile --target iphone --emit DIR"
 
 
@@ -262,7 +264,7 @@ def test_a_phone_that_tells_no_time_is_refused(tools: Tools) -> None:
 def test_without_a_mac_the_bundle_is_named(tmp_path: Path) -> None:
     told = "is timed from a Mac, and this is Linux. Elsewhere: hwnas profile --target iphone --emit"
     with pytest.raises(UserError, match=told):
-        profile_here(Profiling(PHONE, SPACE, tmp_path, Silent()), require_device=True)
+        profile_here(Profiling(PHONE, SPACE, tmp_path, Silent()), STRICT)
 
 
 def test_a_phone_that_coremltools_does_not_reach_is_not_taken_for_the_one_that_is(
@@ -270,7 +272,7 @@ def test_a_phone_that_coremltools_does_not_reach_is_not_taken_for_the_one_that_i
 ) -> None:
     other = Profiling(find_target("iphone5s"), SPACE, tmp_path, Silent())
     with pytest.raises(UserError, match=r"iPhone 5s.* is another machine. Measure it: .*--emit"):
-        profile_here(other, require_device=True)
+        profile_here(other, STRICT)
     assert tools.calls == []
 
 

@@ -25,7 +25,8 @@ from hwnas.lut.storage import load, save
 from hwnas.profiler.energy import EnergyProfiler, PowerSource
 from hwnas.progress import Silent
 from hwnas.workflows.doctor import energy_counters
-from hwnas.workflows.profile.this_machine import MeterLog, power_source
+from hwnas.workflows.profile.options import USUAL, ProfileOptions
+from hwnas.workflows.profile.this_machine import power_source
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -155,7 +156,7 @@ def test_what_only_root_may_read_is_told_once_with_the_remedy(
     rapl_zone(tmp_path, "intel-rapl:1", "package-1")
     _deny(energy.parent.parent, monkeypatch)
     told = Told()
-    assert power_source(find_target("onnx-cpu"), None, told, tmp_path) is None
+    assert power_source(find_target("onnx-cpu"), USUAL, told, tmp_path) is None
     (line,) = told.lines
     assert "unknown" in line
     assert "sudo chmod" in line
@@ -179,7 +180,7 @@ def _deny(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_no_counter_is_no_message(tmp_path: Path) -> None:
     told = Told()
-    assert power_source(find_target("onnx-cpu"), None, told, tmp_path) is None
+    assert power_source(find_target("onnx-cpu"), USUAL, told, tmp_path) is None
     assert told.lines == []
     assert [finding.state for finding in energy_counters(tmp_path)] == ["note"]
 
@@ -386,17 +387,21 @@ def test_a_counter_that_stands_still_leaves_the_estimate(device: Device, tmp_pat
 def test_a_log_that_is_not_right_is_told_before_anything_is_timed(tmp_path: Path) -> None:
     csv = a_log(tmp_path / "m.csv", "time,power", ["1,2"])
     with pytest.raises(UserError, match="timestamp and watts"):
-        power_source(find_target("onnx-cpu"), MeterLog(csv), Silent())
+        power_source(find_target("onnx-cpu"), ProfileOptions(power_log=csv), Silent())
     a_log(csv, "timestamp,watts", [f"{START + n},3.0" for n in range(9)])
     with pytest.raises(UserError, match=r"one reading each 1 s, too few .*--power-block 6"):
-        power_source(find_target("onnx-cpu"), MeterLog(csv), Silent())
-    assert power_source(find_target("onnx-cpu"), MeterLog(csv, block_s=6.0), Silent())
+        power_source(find_target("onnx-cpu"), ProfileOptions(power_log=csv), Silent())
+    assert power_source(
+        find_target("onnx-cpu"), ProfileOptions(power_log=csv, power_block=6.0), Silent()
+    )
 
 
 @pytest.mark.parametrize("text", ["", "timest", "timestamp,watts\n", "timestamp,watts\n1,2\n"])
 def test_a_log_that_has_only_just_begun_is_no_mistake(tmp_path: Path, text: str) -> None:
     (tmp_path / "m.csv").write_text(text)
-    assert power_source(find_target("onnx-cpu"), MeterLog(tmp_path / "m.csv"), Silent())
+    assert power_source(
+        find_target("onnx-cpu"), ProfileOptions(power_log=tmp_path / "m.csv"), Silent()
+    )
 
 
 def test_an_idle_block_runs_nothing() -> None:

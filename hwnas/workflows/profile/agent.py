@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,11 +16,11 @@ from hwnas.harness import ASKING
 from hwnas.profiler.bundled import FromDevice, device_table, protocol_of, setup_of
 from hwnas.profiler.clock import network_graphs, panel_graphs
 from hwnas.profiler.energy import checked, power_order
-from hwnas.profiler.plan import make_plan
 from hwnas.profiler.protocol import Profiler
 from hwnas.profiler.recording import open_rounds
 from hwnas.resources import shipped
 from hwnas.workflows.profile.device_clock import DeviceClock
+from hwnas.workflows.profile.options import USUAL
 
 try:
     from hwnas.agent.host import Files, Host
@@ -31,7 +30,6 @@ except ModuleNotFoundError as error:
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hwnas.agent.http.limits import Limits
     from hwnas.bundle.models import Maker
     from hwnas.bundle.results import Power
     from hwnas.device import DeviceProfile
@@ -39,40 +37,22 @@ if TYPE_CHECKING:
     from hwnas.profiler.plan import Plan
     from hwnas.progress import Reporter
     from hwnas.spaces import RcnetSpace
+    from hwnas.workflows.profile.options import ProfileOptions
     from hwnas.workflows.profile.profiled import Profiled, Profiling
 
 HARNESS = "linux/hwnas_bench.py"
 
 
-@dataclass(frozen=True, slots=True)
-class Door:
-    """Where a device finds the host.
-
-    Attributes:
-        address: PORT, HOST:PORT or [IPV6]:PORT.
-        cert: for TLS, PEM.
-        key: of the certificate.
-        new_token: show a new pairing token; the old one is no longer good.
-        limits: of requests; None: the usual ones.
-    """
-
-    address: str
-    cert: Path | None = None
-    key: Path | None = None
-    new_token: bool = False
-    limits: Limits | None = None
-
-
 def profile_by_agent(
-    profiling: Profiling, door: Door, *, fresh: bool = False, plan: Plan | None = None
+    profiling: Profiling, address: str, plan: Plan, options: ProfileOptions = USUAL
 ) -> Profiled:
     """Let a device measure a target, job by job; write the table.
 
     Args:
         profiling: what is profiled.
-        door: where the device comes to.
-        fresh: forget an interrupted profile, and its device.
-        plan: what is timed; None: what is usual.
+        address: where the device comes to: PORT, HOST:PORT or [IPV6]:PORT.
+        plan: what is timed.
+        options: the certificate, and what is forgotten of an interrupted profile.
 
     Raises:
         UserError: the address is taken, the workspace cannot be written, the device keeps giving
@@ -80,7 +60,6 @@ def profile_by_agent(
         MissingPackage: what serves HTTP, or makes the models, is not installed.
     """
     maker = _maker(profiling.profile)
-    plan = plan or make_plan(profiling.space)
     profiling.require_writable()
     recording = profiling.unfinished(".agent.jsonl")
     files = Files(
@@ -88,16 +67,17 @@ def profile_by_agent(
         models=recording.with_suffix(".models"),
         log=profiling.workspace / "lut" / "agent.log",
     )
-    certificate = _certificate(door)
+    certificate = _certificate(options)
     _require_room(profiling.workspace, network_graphs(profiling.space, plan.networks))
     models = ModelFiles(files.models)
     with (
-        closing(Listen.parse(door.address).bind()) as bound,
+        closing(Listen.parse(address).bind()) as bound,
         Workshop(maker, models) as workshop,
     ):
         brief = _brief(profiling, maker, workshop)
-        host = Host(files, brief, models, profiling.reporter, fresh=fresh, renew=door.new_token)
-        with host.listening(bound, certificate, door.limits):
+        fresh, renew = options.fresh, options.new_token
+        host = Host(files, brief, models, profiling.reporter, fresh=fresh, renew=renew)
+        with host.listening(bound, certificate):
             _invite(host, certificate, profiling.reporter)
             profiled = _measured(profiling, plan, host, workshop, recording, fresh=fresh)
             host.finish()
@@ -191,16 +171,16 @@ def _require_room(workspace: Path, graphs: Mapping[str, Graph]) -> None:
         )
 
 
-def _certificate(door: Door) -> Certificate | None:
+def _certificate(options: ProfileOptions) -> Certificate | None:
     """Return what TLS needs, checked, or None without TLS.
 
     Raises:
         UserError: one of both files is missing, or not what it should be.
     """
-    if door.cert is None and door.key is None:
+    if options.tls_cert is None and options.tls_key is None:
         return None
-    if door.cert is None or door.key is None:
+    if options.tls_cert is None or options.tls_key is None:
         raise UserError("--tls-cert and --tls-key go together.")
-    certificate = Certificate(door.cert, door.key)
+    certificate = Certificate(options.tls_cert, options.tls_key)
     certificate.check()
     return certificate

@@ -89,3 +89,7 @@ class ProfileOptions:
         ),
     ] = None
     workspace: shared.Workspace = shared.HERE
+
+
+USUAL = ProfileOptions()
+"""What holds where nothing else was asked for."""

@@ -10,7 +10,7 @@ from hwnas.profiler.plan import sized_plan
 from hwnas.spaces import find_space
 from hwnas.workflows.profile.bundle import Emitted, Ingested, emit, ingest
 from hwnas.workflows.profile.profiled import Profiled, Profiling
-from hwnas.workflows.profile.this_machine import MeterLog, profile_here
+from hwnas.workflows.profile.this_machine import profile_here
 from hwnas.workflows.profile.ways import require_one_way
 from hwnas.workflows.shared_options import geometry_of
 
@@ -61,18 +61,9 @@ def _profiling(options: ProfileOptions, reporter: Reporter) -> Profiling:
 
 
 def _measured(profiling: Profiling, options: ProfileOptions) -> Profiled:
-    if options.listen is not None:
-        from hwnas.workflows.profile.agent import Door, profile_by_agent
+    if options.listen is None:
+        return profile_here(profiling, options)
+    from hwnas.workflows.profile.agent import profile_by_agent
 
-        door = Door(options.listen, options.tls_cert, options.tls_key, options.new_token)
-        plan = sized_plan(profiling.space, options.networks)
-        return profile_by_agent(profiling, door, fresh=options.fresh, plan=plan)
-    meter_log = None
-    if options.power_log is not None:
-        meter_log = MeterLog(options.power_log, options.power_offset, options.power_block)
-    return profile_here(
-        profiling,
-        fresh=options.fresh,
-        require_device=options.require_device,
-        meter_log=meter_log,
-    )
+    plan = sized_plan(profiling.space, options.networks)
+    return profile_by_agent(profiling, options.listen, plan, options)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hwnas.device import describe_host
 from hwnas.errors import TableError, UserError
 from hwnas.harness import measure_command
 from hwnas.lut.storage import load
+from hwnas.workflows.profile.options import USUAL
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,38 +19,16 @@ if TYPE_CHECKING:
     from hwnas.profiler.energy import PowerSource
     from hwnas.progress import Reporter
     from hwnas.targets.backend import Backend
+    from hwnas.workflows.profile.options import ProfileOptions
     from hwnas.workflows.profile.profiled import Profiled, Profiling
 
 
-@dataclass(frozen=True, slots=True)
-class MeterLog:
-    """The log of an external power meter.
-
-    Attributes:
-        path: CSV; may appear while the profile runs, or after it.
-        offset_s: added to its timestamps.
-        block_s: seconds that each part runs for the meter, or None for the default.
-    """
-
-    path: Path
-    offset_s: float = 0.0
-    block_s: float | None = None
-
-
-def profile_here(
-    profiling: Profiling,
-    *,
-    fresh: bool = False,
-    require_device: bool = False,
-    meter_log: MeterLog | None = None,
-) -> Profiled:
+def profile_here(profiling: Profiling, options: ProfileOptions = USUAL) -> Profiled:
     """Measure the target where it can be measured here, else estimate; write the table.
 
     Args:
         profiling: what is profiled.
-        fresh: do not go on with an interrupted profile.
-        require_device: fail rather than estimate.
-        meter_log: of an external power meter.
+        options: whether to go on, to estimate, and to read a power meter.
 
     Raises:
         UserError: the workspace cannot be written, the runtime is missing, or there is neither
@@ -60,13 +38,13 @@ def profile_here(
     if profile.local:
         backend = _backend_of(profile)
         profiling.require_writable()
-        table = _measured(profiling, backend, fresh=fresh, meter_log=meter_log)
-    elif meter_log is not None:
+        table = _measured(profiling, backend, options)
+    elif options.power_log is not None:
         raise UserError(
             f"--power-log needs parts that run on this machine, but {profile.title} is another one."
         )
-    elif require_device:
-        table = _attached(profiling, fresh=fresh)
+    elif options.require_device:
+        table = _attached(profiling, fresh=options.fresh)
     else:
         from hwnas.profiler.estimated import estimate_table
 
@@ -102,13 +80,12 @@ def _attached(profiling: Profiling, *, fresh: bool) -> Table:
         return profiler.run(profiling.unfinished(".jsonl"), fresh=fresh)
 
 
-def _measured(
-    profiling: Profiling, backend: Backend, *, fresh: bool, meter_log: MeterLog | None
-) -> Table:
+def _measured(profiling: Profiling, backend: Backend, options: ProfileOptions) -> Table:
     """Measure everything, or only what an earlier profile left unstable."""
-    finished = None if fresh or meter_log else _finished(profiling, backend)
+    anew = options.fresh or options.power_log is not None
+    finished = None if anew else _finished(profiling, backend)
     if finished is None:
-        return _everything(profiling, backend, fresh=fresh, meter_log=meter_log)
+        return _everything(profiling, backend, options)
     folder, reporter = profiling.folder, profiling.reporter
     unstable = sum(row.unstable for row in finished.rows.values())
     if not unstable:
@@ -146,15 +123,13 @@ def _finished(profiling: Profiling, backend: Backend) -> Table | None:
     return table if same and table.calibration else None
 
 
-def _everything(
-    profiling: Profiling, backend: Backend, *, fresh: bool, meter_log: MeterLog | None
-) -> Table:
+def _everything(profiling: Profiling, backend: Backend, options: ProfileOptions) -> Table:
     from hwnas.profiler.clock import LocalClock
     from hwnas.profiler.energy import EnergyProfiler
     from hwnas.profiler.protocol import Profiler
 
     profile, space, reporter = profiling.profile, profiling.space, profiling.reporter
-    power = power_source(profile, meter_log, reporter)
+    power, fresh = power_source(profile, options, reporter), options.fresh
 
     def with_energies(table: Table) -> Table:
         if power is None:
@@ -182,7 +157,7 @@ def _backend_of(profile: DeviceProfile) -> Backend:
 
 
 def power_source(
-    profile: DeviceProfile, meter_log: MeterLog | None, reporter: Reporter, root: Path | None = None
+    profile: DeviceProfile, options: ProfileOptions, reporter: Reporter, root: Path | None = None
 ) -> PowerSource | None:
     """Return what tells the power: the meter's log, else a counter of this machine, else None.
 
@@ -190,7 +165,7 @@ def power_source(
 
     Args:
         profile: the target.
-        meter_log: of an external power meter.
+        options: where the log of an external power meter is.
         reporter: told what cannot be used.
         root: /sys/class, unless in a test.
 
@@ -201,11 +176,9 @@ def power_source(
     from hwnas.energy.log import check_log
     from hwnas.profiler.energy import PowerSource, table_energy
 
-    if meter_log is not None:
-        power = PowerSource(
-            log=meter_log.path, offset_s=meter_log.offset_s, block_s=meter_log.block_s
-        )
-        check_log(meter_log.path, power.seconds)
+    if (log := options.power_log) is not None:
+        power = PowerSource(log=log, offset_s=options.power_offset, block_s=options.power_block)
+        check_log(log, power.seconds)
         return power
     found = survey(root or SYSFS, profile.power_sensors)
     if found.counters:
