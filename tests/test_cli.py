@@ -53,6 +53,15 @@ def test_a_search_that_trains_nothing_does_not_wait_for_torch(
     assert done.stdout.splitlines()[-1] == "False", done.stderr
 
 
+def test_options_of_no_command_import_anything_heavy() -> None:
+    code = (
+        "import sys; from hwnas.cli.app import COMMANDS, _loaded; "
+        f"print([m for m in {HEAVY[:-1]} if [*map(_loaded, COMMANDS)] and m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
 def test_help_is_quick_and_imports_nothing_heavy() -> None:
     code = f"import sys, hwnas.cli.app; print([m for m in {HEAVY} if m in sys.modules])"
     imported = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
