@@ -41,26 +41,21 @@ class Limit:
     value: float
 
 
-def parse_limit(resource: str, text: str) -> Limit:
-    """Parse "190ms" or "iphone5s=190ms".
+def parse_limits(quantities: Mapping[str, Sequence[str]]) -> tuple[Limit, ...]:
+    """Parse the texts of every resource, such as "190ms" or "iphone5s=190ms".
 
     Raises:
         UserError: no number, no unit, not above zero, or a device where none belongs.
     """
+    return tuple(_parsed(name, text) for name, texts in quantities.items() for text in texts)
+
+
+def _parsed(resource: str, text: str) -> Limit:
     target, separator, quantity = text.rpartition("=")
     if separator and resource not in MEASURED:
         raise UserError(f"--budget-{resource} {text!r}: {resource} is the same on every device.")
     value = units.DIMENSIONS[resource].parse(quantity)
     return Limit(resource, target.strip() or None, value)
-
-
-def parse_limits(quantities: Mapping[str, Sequence[str]]) -> tuple[Limit, ...]:
-    """Parse the texts of every resource.
-
-    Raises:
-        UserError: as `parse_limit`.
-    """
-    return tuple(parse_limit(name, text) for name, texts in quantities.items() for text in texts)
 
 
 def find_tables(

@@ -19,7 +19,7 @@ from hwnas.search.rcas import GREEDY
 from hwnas.search.strategy import find_strategy
 from hwnas.spaces import find_space
 from hwnas.units import parse_seconds
-from hwnas.workflows.search import options as search_options
+from hwnas.workflows.search import options as usual
 from hwnas.workflows.search.budgets import (
     Limit,
     all_costs,
@@ -27,7 +27,7 @@ from hwnas.workflows.search.budgets import (
     make_problem,
     parse_limits,
 )
-from hwnas.workflows.search.options import CPU, CUDA, DEVICES, EVALUATORS, PAPER, RECIPES
+from hwnas.workflows.search.options import CPU, CUDA, PAPER
 from hwnas.workflows.search.request import Opened, Request
 from hwnas.workflows.shared_options import budgets_of, check_confidence, geometry_of
 from hwnas.workflows.target_choice import choose
@@ -85,7 +85,7 @@ class NetworkRequest(Request):
         Raises:
             UserError: one is not right, or some do not go together.
         """
-        evaluator = options.evaluator or search_options.EVALUATOR
+        evaluator = options.evaluator or usual.EVALUATOR
         _refuse(options, evaluator)
         limits = parse_limits(budgets_of(options))
         named = options.target or next((limit.target for limit in limits if limit.target), None)
@@ -148,7 +148,7 @@ class NetworkRequest(Request):
         """Networks that a strategy may ask for; None for no limit."""
         trained = self.evaluator == "distill" and self.strategy not in GREEDY
         if self.evaluator == "train" or trained:
-            return self.max_evaluations or search_options.MAX_EVALUATIONS
+            return self.max_evaluations or usual.MAX_EVALUATIONS
         return self.max_evaluations
 
     @property
@@ -234,10 +234,10 @@ def _refuse(options: SearchOptions, evaluator: str) -> None:
             also = units if option == "--budget" else ""
             raise UserError(f"{option} is for --space tabular:FILE.csv.{also}")
     find_strategy(options.strategy)
-    if evaluator not in EVALUATORS:
+    if evaluator not in usual.EVALUATORS:
         remedy = "tabular comes with --space tabular:FILE.csv."
-        raise one_of("evaluator", evaluator, list(EVALUATORS), remedy)
-    for name, known in {"recipe": RECIPES, "device": DEVICES}.items():
+        raise one_of("evaluator", evaluator, list(usual.EVALUATORS), remedy)
+    for name, known in {"recipe": usual.RECIPES, "device": usual.DEVICES}.items():
         if (chosen := asked.get(f"--{name}", known[0])) not in known:
             raise one_of(name, chosen, list(known))
     for option, evaluators in ONLY_FOR.items():
@@ -275,18 +275,17 @@ def _require_proxy(options: SearchOptions, space: RcnetSpace) -> None:
 def _defaults(options: SearchOptions, evaluator: str) -> dict[str, Any]:
     """Return what suits the evaluator where nothing was asked for, and what was asked for."""
     noisy = evaluator == NOISY
-    usual = {
-        "dataset": search_options.DATASET,
-        "recipe": RECIPES[0],
-        "teachers": search_options.TEACHERS,
+    settled = {
+        "dataset": usual.DATASET,
+        "recipe": usual.QUICK_RECIPE,
+        "teachers": usual.TEACHERS,
         # What other machines of a cluster have is not known here.
-        "device": DEVICES[0] if options.ray is None else CPU,
-        "refreshes": search_options.MAX_REFRESHES if noisy else 0,
-        "replicates": search_options.REPLICATES if noisy else 1,
-        "batch": search_options.BATCH if noisy else 1,
+        "device": usual.AUTO if options.ray is None else CPU,
+        "refreshes": usual.MAX_REFRESHES if noisy else 0,
+        "replicates": usual.REPLICATES if noisy else 1,
+        "batch": usual.BATCH if noisy else 1,
     }
-    asked = {name: value for name in usual if (value := getattr(options, name)) is not None}
-    settled = usual | asked
+    settled |= {name: value for name in settled if (value := getattr(options, name)) is not None}
     if options.recipe == PAPER and options.held_out_per_class is None:
         # Data that is drawn on the fly holds out digits of its own.
         drawn = settled["dataset"] == ClutteredDigits.name

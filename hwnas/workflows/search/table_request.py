@@ -202,10 +202,8 @@ def _numbers(texts: Iterable[str]) -> dict[str, float]:
     Raises:
         UserError: no name, a name twice, or no number.
     """
-    return {
-        name: _number(name, text)
-        for name, text in _by_name("--budget", "latency=12.5", texts).items()
-    }
+    named = _by_name("--budget", "latency=12.5", texts)
+    return {name: _number(name, text) for name, text in named.items()}
 
 
 def _by_name(option: str, example: str, texts: Iterable[str]) -> dict[str, str]:
