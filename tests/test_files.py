@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 import threading
 import time
@@ -11,6 +13,7 @@ import pytest
 
 from hwnas.errors import UserError
 from hwnas.files import (
+    csv_text,
     fingerprint,
     new_folder,
     read_json,
@@ -117,3 +120,14 @@ def test_fingerprints_ignore_the_order_of_keys_only() -> None:
 def test_fingerprints_stay_the_same_between_versions() -> None:
     """Run folders and stored evaluations are found by them."""
     assert fingerprint({"seed": 0, "space": "rcnet"}) == "faacb207229a"
+
+
+def test_csv_holds_any_text_and_leaves_out_what_is_none() -> None:
+    rows = [["class", 'a "b", c'], [None, 0.1], ("two\nlines", 3)]
+    text = csv_text(rows)
+    assert list(csv.reader(io.StringIO(text))) == [
+        ["class", 'a "b", c'],
+        ["", "0.1"],
+        ["two\nlines", "3"],
+    ]
+    assert "\r" not in text

@@ -8,13 +8,12 @@ the rows were corrected by).
 from __future__ import annotations
 
 import csv
-import io
 import math
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hwnas.errors import TableError, UserError
-from hwnas.files import new_folder, read_json, sha256, write_json, write_text
+from hwnas.files import csv_text, new_folder, read_json, sha256, write_json, write_text
 from hwnas.lut.accuracy import compare
 from hwnas.lut.table import SOURCES, HeldOut, Row, Table, Timed, curve_of, fit_command
 from hwnas.spaces import Key, RcnetSpace
@@ -86,11 +85,8 @@ def save(table: Table, folder: Path) -> None:
 
 
 def _to_csv(columns: Sequence[str], records: Iterable[Mapping[str, Any]]) -> str:
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([_cell(name, record[name]) for name in columns] for record in records)
-    return stream.getvalue()
+    cells = ([_cell(name, record[name]) for name in columns] for record in records)
+    return csv_text([columns, *cells])
 
 
 def _cell(name: str, value: object) -> str:

@@ -41,16 +41,14 @@ def mixed(
         seed: of all draws.
         start: number of the first batch.
     """
-    mixes = [how for how, alpha in ((mixup, recipe.mixup), (cutmix, recipe.cutmix)) if alpha > 0]
-    alphas = [alpha for alpha in (recipe.mixup, recipe.cutmix) if alpha > 0]
+    mixes = [pair for pair in ((mixup, recipe.mixup), (cutmix, recipe.cutmix)) if pair[1] > 0]
     for number, (images, labels) in enumerate(batches, start):
         rng = np.random.default_rng(derive(seed, "mixing", number))
         if recipe.erasing > 0:
             images = erase(images, recipe.erasing, rng)
         if mixes:
-            chosen = int(rng.integers(len(mixes)))
-            probabilities = functional.one_hot(labels, classes).float()
-            yield mixes[chosen](images, probabilities, alphas[chosen], rng)
+            mix, alpha = mixes[int(rng.integers(len(mixes)))]
+            yield mix(images, functional.one_hot(labels, classes).float(), alpha, rng)
         else:
             yield images, labels
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from dataclasses import asdict, dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from typing import TYPE_CHECKING
 
 from hwnas.errors import MissingPackage
-from hwnas.files import write_text
+from hwnas.files import csv_text, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,12 +89,8 @@ class CourseFiles(Listener):
         Raises:
             UserError: the file cannot be written.
         """
-        stream = io.StringIO()
         names = [field.name for field in fields(Epoch)]
-        writer = csv.DictWriter(stream, names, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(map(asdict, curve))
-        write_text(self.curve, stream.getvalue())
+        write_text(self.curve, csv_text([names, *map(astuple, curve)]))
 
     def on_end(self, confusion: Confusion) -> None:
         """Write the matrix.

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from hwnas.files import csv_text
 from hwnas.train.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -104,9 +103,5 @@ class Confusion:
 
     def to_csv(self) -> str:
         """Return the matrix with a header: a row per class, a column per answer."""
-        stream = io.StringIO()
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["class", *self.labels])
-        for label, row in zip(self.labels, self.counts.tolist(), strict=True):
-            writer.writerow([label, *row])
-        return stream.getvalue()
+        rows = zip(self.labels, self.counts.tolist(), strict=True)
+        return csv_text([["class", *self.labels], *([label, *row] for label, row in rows)])

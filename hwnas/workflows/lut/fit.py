@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwnas.device import find_target
 from hwnas.errors import UserError
-from hwnas.files import require_writable, write_text
+from hwnas.files import csv_text, require_writable, write_text
 from hwnas.lut.additive import STEPS
 from hwnas.lut.grid import GridFit, fit_grid
 from hwnas.lut.library import Library
@@ -21,6 +19,8 @@ from hwnas.spaces import find_space
 from hwnas.workflows.shared_options import geometry_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from hwnas.lut.table import Table
     from hwnas.progress import Reporter
     from hwnas.workflows.lut.options import LutFitOptions
@@ -148,13 +148,11 @@ def _fit_grid(options: LutFitOptions, ops: str, latency: str, reporter: Reporter
 
 
 def _to_csv(fit: GridFit, positions: tuple[str, ...], empty: str | None) -> str:
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    rows: list[Iterable[object]] = [COLUMNS]
     low, high = fit.times.interval_ms
     names = [(FIXED, ""), *((positions[position], op) for position, op in fit.grid.elements)]
     for name, *times, networks in zip(names, fit.times.parts_ms, low, high, fit.seen, strict=True):
-        writer.writerow([*name, *(f"{value:.9g}" for value in times), networks])
+        rows.append([*name, *(f"{value:.9g}" for value in times), networks])
     if empty is not None:
-        writer.writerows((position, empty, 0, 0, 0, "") for position in positions)
-    return stream.getvalue()
+        rows.extend((position, empty, 0, 0, 0, "") for position in positions)
+    return csv_text(rows)
