@@ -21,9 +21,9 @@ from hwnas.evaluate.trainer import train_and_score
 from hwnas.seeds import derive
 from hwnas.spaces.blocks import BLOCK_TYPES
 from hwnas.spaces.fillings import STAGE_POSITIONS, STAGES
+from hwnas.train.full_memory import memory_errors
 from hwnas.train.lanes import finish
 from hwnas.train.loop import Training
-from hwnas.train.memory import memory_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,9 +10,9 @@ from hwnas.errors import TimedOut
 from hwnas.evaluate.evaluation import Evaluation, images_counted
 from hwnas.models.network import Network, initialise
 from hwnas.seeds import derive
+from hwnas.train.full_memory import memory_errors
 from hwnas.train.lanes import finish
 from hwnas.train.loop import GPU_CHECK_STEPS, Training
-from hwnas.train.memory import memory_errors
 from hwnas.train.metrics import measure
 
 if TYPE_CHECKING:

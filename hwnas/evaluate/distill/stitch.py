@@ -20,9 +20,9 @@ from hwnas.evaluate.evaluation import Evaluation, collected, images_counted
 from hwnas.evaluate.trainer import train_and_score
 from hwnas.models.network import Network, module_name
 from hwnas.seeds import derive
+from hwnas.train.full_memory import memory_errors
 from hwnas.train.lanes import finish
 from hwnas.train.loop import Training
-from hwnas.train.memory import memory_errors
 from hwnas.train.metrics import measure
 
 if TYPE_CHECKING:

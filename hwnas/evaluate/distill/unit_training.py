@@ -28,9 +28,9 @@ from hwnas.evaluate.trainer import train_within
 from hwnas.files import fingerprint, write_bytes
 from hwnas.models.network import Network, initialise, module_name, run_layers
 from hwnas.seeds import derive
+from hwnas.train.full_memory import memory_errors
 from hwnas.train.lanes import finish
 from hwnas.train.loop import Training
-from hwnas.train.memory import memory_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable

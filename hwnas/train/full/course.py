@@ -17,8 +17,8 @@ from hwnas.train.full.listeners import Epoch, best_of
 from hwnas.train.full.plan import Pace, Plan, duration
 from hwnas.train.full.result import Confusion, TrainResult
 from hwnas.train.full.stopping import stop_requests
+from hwnas.train.full_memory import full_memory
 from hwnas.train.loop import GPU_CHECK_STEPS
-from hwnas.train.memory import full_memory
 from hwnas.train.metrics import measure, metrics_of, outputs
 from hwnas.train.mixing import mixed
 from hwnas.train.world import IMAGES_PER_PROCESS
