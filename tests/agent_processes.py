@@ -24,7 +24,7 @@ import agents
 import numpy as np
 
 from hwnas.agent.host import Files, Host
-from hwnas.agent.http.address import Listen
+from hwnas.agent.http.address import listen
 from hwnas.agent.model_files import ModelFiles
 from hwnas.profiler.recording import Recording, TimedRound, open_rounds, rounds_done
 from hwnas.progress import Silent
@@ -71,7 +71,7 @@ def host(folder: Path, port: int) -> None:
     for name in [*agents.PANEL, *(name for job in JOBS for name in job.networks)]:
         models.add(agents.content(name))
     side = Host(files, agents.BRIEF, models, Silent())
-    with Listen("127.0.0.1", port).bind() as bound, side.listening(bound, None, agent_server.QUICK):
+    with listen("127.0.0.1", port) as bound, side.listening(bound, None, agent_server.QUICK):
         side.device()
         missing = [(job, job.rounds - rounds_done(recording, job.number)) for job in JOBS]
         due = [job.model_copy(update={"rounds": n}) for job, n in missing if n > 0]

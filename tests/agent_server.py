@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import agents
 
 from hwnas.agent.host import Files, Host
-from hwnas.agent.http.address import Listen
+from hwnas.agent.http.address import listen
 from hwnas.agent.http.limits import Limits
 from hwnas.agent.model_files import ModelFiles
 from hwnas.agent.session.state import write_state
@@ -130,7 +130,7 @@ def serving(
     for name in agents.PANEL:
         models.add(agents.content(name))
     host = Host(files, agents.BRIEF, models, told)
-    bound = Listen.parse("0").bind()
+    bound = listen("127.0.0.1", 0)
     with bound, host.listening(bound, certificate, limits):
         served = Served(host, bound.getsockname()[1], files, told, models)
         try:

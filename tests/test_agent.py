@@ -16,7 +16,7 @@ import pytest
 from agent_server import Told
 from bundles import HARNESS, SPACE, WITHOUT_HWNAS, small_plan
 
-from hwnas.agent.http.address import Certificate, Listen, is_private, url
+from hwnas.agent.http.address import Certificate, is_private, listen, parse_address, url
 from hwnas.device import describe_host, find_target
 from hwnas.errors import UserError
 from hwnas.lut.storage import load
@@ -216,20 +216,20 @@ def test_without_the_server_the_package_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_where_to_listen(text: str, host: str, port: int) -> None:
-    assert Listen.parse(text) == Listen(host, port)
+    assert parse_address(text) == (host, port)
 
 
 @pytest.mark.parametrize("text", ["", "host", "host:", ":80", "1:2:3", "::1:80", "h:99999", "h:-1"])
 def test_where_not_to_listen(text: str) -> None:
     with pytest.raises(UserError, match="for example 8765"):
-        Listen.parse(text)
+        parse_address(text)
 
 
 def test_only_loopback_is_private_and_the_device_is_told_an_address_it_can_reach() -> None:
-    with Listen.parse("0").bind() as bound:
+    with listen(*parse_address("0")) as bound:
         assert is_private(bound)
         assert url(bound, tls=False) == f"http://127.0.0.1:{bound.getsockname()[1]}"
-    with Listen.parse("0.0.0.0:0").bind() as bound:
+    with listen(*parse_address("0.0.0.0:0")) as bound:
         assert not is_private(bound)
         assert "0.0.0.0" not in url(bound, tls=True)  # noqa: S104 - only compared
         assert url(bound, tls=True).startswith("https://")

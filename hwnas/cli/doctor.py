@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from hwnas.cli.command import command
 from hwnas.cli.console import print_json, stdout
 from hwnas.options import NoOptions
@@ -17,7 +19,7 @@ def doctor(_options: NoOptions, *, json: bool) -> None:
 
     findings = workflow.doctor()
     if json:
-        print_json([finding.to_json() for finding in findings])
+        print_json([asdict(finding) for finding in findings])
         return
     out = stdout()
     for finding in findings:

@@ -6,9 +6,9 @@ import importlib.metadata
 import os
 import shutil
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from hwnas.device import describe_host
 from hwnas.energy.counter import SYSFS, survey
@@ -46,10 +46,6 @@ class Finding:
     state: Literal["ok", "missing", "note"]
     detail: str
     remedy: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the fields."""
-        return asdict(self)
 
 
 def doctor() -> list[Finding]:

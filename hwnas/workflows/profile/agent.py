@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hwnas.agent.http.address import Certificate, Listen
+from hwnas.agent.http.address import Certificate, listen, parse_address
 from hwnas.agent.model_files import ModelFiles, Workshop
 from hwnas.agent.session.demand import PowerWork
 from hwnas.agent.wire import Brief
@@ -71,7 +71,7 @@ def profile_by_agent(
     _require_room(profiling.workspace, network_graphs(profiling.space, plan.networks))
     models = ModelFiles(files.models)
     with (
-        closing(Listen.parse(address).bind()) as bound,
+        closing(listen(*parse_address(address))) as bound,
         Workshop(maker, models) as workshop,
     ):
         brief = _brief(profiling, maker, workshop)
