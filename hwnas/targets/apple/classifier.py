@@ -36,8 +36,22 @@ def check(graph: Graph, images: ImageInput) -> None:
         )
 
 
-def describe(description: Any, images: ImageInput) -> None:
-    """Write what inputs and outputs are into a model's description."""
+def describe(
+    description: Any, metadata: Mapping[str, str], images: ImageInput | None = None
+) -> None:
+    """Write into a model's description who made it, and what a classifier reads and gives.
+
+    Args:
+        description: of the model, a protobuf.
+        metadata: texts by name, stored as user-defined metadata.
+        images: labels of a classifier.
+    """
+    about = description.metadata
+    about.author = "hwnas"
+    about.versionString = hwnas.__version__
+    about.userDefined.update(metadata)
+    if images is None:
+        return
     image = description.input[0].type.imageType
     size = f"{image.width}x{image.height}"
     texts = {
@@ -47,16 +61,7 @@ def describe(description: Any, images: ImageInput) -> None:
     }
     for feature in (*description.input, *description.output):
         feature.shortDescription = texts[feature.name]
-    about = f"Classifier of {size} images into {len(images.labels)} classes"
-    description.metadata.shortDescription = about
-
-
-def describe_origin(description: Any, metadata: Mapping[str, str]) -> None:
-    """Write who made a model, and user-defined metadata, into its description (protobuf)."""
-    about = description.metadata
-    about.author = "hwnas"
-    about.versionString = hwnas.__version__
-    about.userDefined.update(metadata)
+    about.shortDescription = f"Classifier of {size} images into {len(images.labels)} classes"
 
 
 def pixels_of(spec: Any, images: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -4,18 +4,21 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import numpy as np
-    import torch
     from numpy.typing import NDArray
-    from torch import nn
+    from torch import Tensor, nn
 
     from hwnas.graph import ImageInput, Shape
     from hwnas.targets.shared.artifact import Artifact
+
+
+Texts: TypeAlias = "Mapping[str, str]"
+"""Texts by name."""
 
 
 class Converter(ABC):
@@ -42,12 +45,7 @@ class Converter(ABC):
 
     @abstractmethod
     def convert(
-        self,
-        module: nn.Module,
-        example: torch.Tensor,
-        images: ImageInput,
-        about: Mapping[str, str],
-        precision: str,
+        self, module: nn.Module, example: Tensor, images: ImageInput, about: Texts, precision: str
     ) -> Artifact:
         """Return the module as a file: in float32 and not yet described if there is a quantiser.
 
@@ -80,7 +78,7 @@ class Converter(ABC):
         raise NotImplementedError
 
     def described(
-        self, artifact: Artifact, shape: Shape, images: ImageInput, about: Mapping[str, str]
+        self, artifact: Artifact, shape: Shape, images: ImageInput, about: Texts
     ) -> Artifact:
         """Return a file with labels, normalisation and origin in its format's own fields.
 

@@ -19,9 +19,10 @@ from hwnas.targets.mlprogram import package
 from hwnas.targets.shared.quiet import quietly
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from torch import Tensor
 
     from hwnas.graph import ImageInput
+    from hwnas.targets.convert.converter import Texts
     from hwnas.targets.shared.artifact import Artifact
 
 LARGE = 2048
@@ -39,12 +40,7 @@ class MlProgramConverter(Converter):
     packages = ("torch", "coremltools")
 
     def convert(
-        self,
-        module: nn.Module,
-        example: torch.Tensor,
-        images: ImageInput,
-        about: Mapping[str, str],
-        precision: str,
+        self, module: nn.Module, example: Tensor, images: ImageInput, about: Texts, precision: str
     ) -> Artifact:
         require("converters")  # says so when coremltools is missing, and keeps it quiet
         import coremltools as tools
@@ -64,7 +60,7 @@ class MlProgramConverter(Converter):
             )
             if precision == "int8":
                 model = _in_8_bits(model)
-            return package.classifier_of(model, images, about)
+            return package.saved(model, about, images)
 
 
 class _FromUnitPixels(nn.Module):

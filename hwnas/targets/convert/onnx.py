@@ -18,14 +18,13 @@ from hwnas.targets.shared.artifact import Artifact
 from hwnas.targets.shared.quiet import quietly
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import numpy as np
     import torch
     from numpy.typing import NDArray
-    from torch import nn
+    from torch import Tensor, nn
 
     from hwnas.graph import ImageInput, Shape
+    from hwnas.targets.convert.converter import Texts
 
 OPSET = 18
 """The lowest that torch's exporter writes without converting down."""
@@ -39,12 +38,7 @@ class OnnxConverter(Converter):
     quantiser = "onnxruntime.quantization"
 
     def convert(
-        self,
-        module: nn.Module,
-        example: torch.Tensor,
-        images: ImageInput,
-        about: Mapping[str, str],
-        precision: str,
+        self, module: nn.Module, example: Tensor, images: ImageInput, about: Texts, precision: str
     ) -> Artifact:
         return Artifact.single(exported(module, example))
 
@@ -85,7 +79,7 @@ class OnnxConverter(Converter):
             return result.read_bytes()
 
     def described(
-        self, artifact: Artifact, shape: Shape, images: ImageInput, about: Mapping[str, str]
+        self, artifact: Artifact, shape: Shape, images: ImageInput, about: Texts
     ) -> Artifact:
         return Artifact.single(file.described(artifact.content, file_metadata(images, about)))
 

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from hwnas.graph import ImageInput, Shape
+    from hwnas.targets.convert.converter import Texts
 
 ENDS: tuple[dict[str, Any], ...] = tuple(
     {"regex": ".*", "operation": end, "algorithm_key": "no_quantize", "op_config": {}}
@@ -50,12 +52,7 @@ class TfLiteConverter(Converter):
         self._pixels = pixels
 
     def convert(
-        self,
-        module: nn.Module,
-        example: torch.Tensor,
-        images: ImageInput,
-        about: Mapping[str, str],
-        precision: str,
+        self, module: nn.Module, example: Tensor, images: ImageInput, about: Texts, precision: str
     ) -> Artifact:
         litert_torch = _litert_torch()
         network = _ChannelsLast(module, images if self._pixels else None).eval()
@@ -86,7 +83,7 @@ class TfLiteConverter(Converter):
             return bytes(work.quantize(seen, enable_progress_report=False).quantized_model)
 
     def described(
-        self, artifact: Artifact, shape: Shape, images: ImageInput, about: Mapping[str, str]
+        self, artifact: Artifact, shape: Shape, images: ImageInput, about: Texts
     ) -> Artifact:
         return Artifact.single(described(artifact.content, shape, images, about))
 

@@ -39,7 +39,7 @@ def emit(content: Content) -> bytes:
     spec = builder.spec
     storage.store(getattr(spec, spec.WhichOneof("Type")).layers, content.precision)
     spec.specificationVersion = versions.required_version(spec)
-    classifier.describe_origin(spec.description, content.metadata)
+    classifier.describe(spec.description, content.metadata, images)
     # Maps have no order of their own, and a file's hash must not depend on chance.
     return bytes(spec.SerializeToString(deterministic=True))
 
@@ -74,7 +74,6 @@ def _of_images(content: Content, images: ImageInput) -> Any:
         blue_bias=-blue,
         image_scale=PIXEL_SCALE,
     )
-    classifier.describe(builder.spec.description, images)
     return builder
 
 

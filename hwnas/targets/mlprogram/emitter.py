@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hwnas.targets.apple import classifier, require
-from hwnas.targets.apple.classifier import IMAGE, LABEL, OUTPUT, PIXEL_SCALE, describe_origin
+from hwnas.targets.apple.classifier import IMAGE, LABEL, OUTPUT, PIXEL_SCALE
 from hwnas.targets.mlprogram import package
 from hwnas.targets.mlprogram.garbage import young_garbage_only
 from hwnas.targets.mlprogram.writer import Writer
@@ -59,15 +59,16 @@ def emit(content: Content) -> Artifact:
         CheckFailed: a weight is beyond the range of float16.
         MissingPackage: coremltools is not installed.
     """
-    images, metadata = content.images, content.metadata
+    images = content.images
     if images is not None:
         classifier.check(content.graph, images)
     require("converters")  # says so when coremltools is missing, and keeps it quiet
     with quietly("coremltools", "an ML Program"), young_garbage_only():
         if images is not None:
-            return package.classifier_of(_classifier(content, images), images, metadata)
-        model = _converted(content, _program_of_arrays(content), PART_PASSES)
-        return package.saved(model, lambda spec: describe_origin(spec.description, metadata))
+            model = _classifier(content, images)
+        else:
+            model = _converted(content, _program_of_arrays(content), PART_PASSES)
+        return package.saved(model, content.metadata, images)
 
 
 def _classifier(content: Content, images: ImageInput) -> Any:

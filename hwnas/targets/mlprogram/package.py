@@ -13,7 +13,7 @@ from hwnas.targets.apple.classifier import LABEL, PROBABILITIES
 from hwnas.targets.shared.artifact import Artifact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from hwnas.graph import ImageInput
 
@@ -25,46 +25,27 @@ DATE = "com.github.apple.coremltools.conversion_date"
 """User-defined metadata that coremltools adds."""
 
 
-def classifier_of(model: Any, images: ImageInput, metadata: Mapping[str, str]) -> Artifact:
-    """Return the package of a classifier that coremltools made.
+def saved(model: Any, metadata: Mapping[str, str], images: ImageInput | None = None) -> Artifact:
+    """Return the package of a model that coremltools made, with what is to be said of it.
+
+    coremltools names the items of the manifest at random, orders maps by chance, and notes the day.
 
     Args:
-        model: an MLModel whose input is `IMAGE` and whose predicted feature is `LABEL`.
-        images: its labels.
+        model: an MLModel; of a classifier, its input is `IMAGE`, its predicted feature `LABEL`.
         metadata: texts by name, stored as user-defined metadata.
+        images: labels of a classifier.
     """
-    rename = require("models.utils").rename_feature
-
-    def describe(spec: Any) -> None:
-        rename(spec, f"{LABEL}_probs", PROBABILITIES)  # the name that coremltools gives it
-        classifier.describe(spec.description, images)
-        classifier.describe_origin(spec.description, metadata)
-
-    return saved(model, describe)
-
-
-def saved(model: Any, describe: Callable[[Any], None]) -> Artifact:
-    """Return the package of any model that coremltools made; see `deterministic`."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.mlpackage"
         model.save(str(path))
-        return deterministic(path, describe)
-
-
-def deterministic(path: Path, describe: Callable[[Any], None]) -> Artifact:
-    """Return the package that coremltools wrote to `path`.
-
-    It names the items of the manifest at random, orders maps by chance, and notes the day.
-
-    Args:
-        path: the folder.
-        describe: is called with the model's protobuf, to add to it.
-    """
-    files = dict(Artifact.read(path).files)
-    model = require("proto.Model_pb2").Model.FromString(files[MODEL])
-    describe(model)
-    model.description.metadata.userDefined.pop(DATE, None)
-    files[MODEL] = model.SerializeToString(deterministic=True)
+        files = dict(Artifact.read(path).files)
+    spec = require("proto.Model_pb2").Model.FromString(files[MODEL])
+    if images is not None:
+        # coremltools calls them by another name.
+        require("models.utils").rename_feature(spec, f"{LABEL}_probs", PROBABILITIES)
+    classifier.describe(spec.description, metadata, images)
+    spec.description.metadata.userDefined.pop(DATE, None)
+    files[MODEL] = spec.SerializeToString(deterministic=True)
     files[MANIFEST] = _manifest(files[MANIFEST])
     return Artifact(files)
 

@@ -7,8 +7,8 @@ two lists (buffers and metadata) and their new entries.
 
 from __future__ import annotations
 
-import struct
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from hwnas.errors import UserError
 from hwnas.graph import file_metadata
@@ -87,20 +87,27 @@ class _OldModel:
         Raises:
             UserError: it has fields that are not known here.
         """
-        self._content, self._start = content, start
-        self._root = self._number(0)
-        vtable_bytes = VTABLE_HEADER_BYTES + SLOT_BYTES * len(MODEL_FIELDS)
-        if self._read("<H", self._vtable(self._root)) > vtable_bytes:
+        from flatbuffers import number_types
+        from flatbuffers.table import Table
+
+        self._table, self._start = partial(Table, content), start
+        self._root = root = Table(content, Table(content, 0).Indirect(0))
+        self._version: int = root.GetSlot(
+            _slot(MODEL_FIELDS["version"]), 0, number_types.Uint32Flags
+        )
+        vtable = root.Pos - root.Get(number_types.SOffsetTFlags, root.Pos)
+        if root.Get(number_types.VOffsetTFlags, vtable) > _slot(len(MODEL_FIELDS)):
             raise _immovable("it has fields of a later version of the format")
 
     def fields(self) -> dict[str, int]:
         """Return the value of its version, and where everything else lies."""
-        places = {name: self._place(self._root, slot) for name, slot in MODEL_FIELDS.items()}
-        return {
-            name: self._number(place) if name == "version" else self._offset(self._target(place))
+        places = {name: self._root.Offset(_slot(slot)) for name, slot in MODEL_FIELDS.items()}
+        found = {
+            name: self._start - self._root.Indirect(self._root.Pos + place)
             for name, place in places.items()
-            if place
+            if place and name != "version"
         }
+        return {"version": self._version, **found}
 
     def buffers(self) -> list[Offset]:
         """Return where its buffers lie.
@@ -109,54 +116,31 @@ class _OldModel:
             UserError: some are behind the flatbuffer, at a place that counts from the file's start.
         """
         found = self._elements("buffers")
-        if any(self._place(buffer, PLACE_IN_FILE) for buffer in found):
+        if any(buffer.Offset(_slot(PLACE_IN_FILE)) for buffer in found):
             raise _immovable("its weights lie outside the flatbuffer")
-        return [self._offset(buffer) for buffer in found]
+        return [self._start - buffer.Pos for buffer in found]
 
     def metadata(self, without: Mapping[str, bytes]) -> list[Offset]:
         """Return where its metadata entries lie, but for those of some names."""
         return [
-            self._offset(entry)
+            self._start - entry.Pos
             for entry in self._elements("metadata")
-            if self._text(self._target(self._place(entry, NAME))) not in without
+            if entry.String(entry.Pos + entry.Offset(_slot(NAME))).decode() not in without
         ]
 
-    def _elements(self, name: str) -> list[int]:
-        """Return the positions of a vector's tables in the old file."""
-        place = self._place(self._root, MODEL_FIELDS[name])
+    def _elements(self, name: str) -> list[Any]:
+        """Return the tables of a vector in the old file."""
+        place = self._root.Offset(_slot(MODEL_FIELDS[name]))
         if not place:
             return []
-        vector = self._target(place)
-        first, count = vector + LENGTH_BYTES, self._number(vector)
-        return [self._target(first + REFERENCE_BYTES * index) for index in range(count)]
+        first, count = self._root.Vector(place), self._root.VectorLen(place)
+        places = range(first, first + REFERENCE_BYTES * count, REFERENCE_BYTES)
+        return [self._table(self._root.Indirect(each)) for each in places]
 
-    def _text(self, position: int) -> str:
-        first = position + LENGTH_BYTES
-        return self._content[first : first + self._number(position)].decode()
 
-    def _place(self, table: int, slot: int) -> int:
-        """Return the position of a table's field, or 0 where it is not given."""
-        vtable, entry = self._vtable(table), VTABLE_HEADER_BYTES + SLOT_BYTES * slot
-        given = entry < self._read("<H", vtable)
-        field = self._read("<H", vtable + entry) if given else 0
-        return table + field if field else 0
-
-    def _vtable(self, table: int) -> int:
-        return table - self._read("<i", table)
-
-    def _target(self, place: int) -> int:
-        """Return the position that a reference leads to."""
-        return place + self._number(place)
-
-    def _offset(self, position: int) -> Offset:
-        return self._start - position
-
-    def _number(self, position: int) -> int:
-        return self._read("<I", position)
-
-    def _read(self, kind: str, position: int) -> int:
-        found: int = struct.unpack_from(kind, self._content, position)[0]
-        return found
+def _slot(number: int) -> int:
+    """Return where a table's vtable says where a field lies."""
+    return VTABLE_HEADER_BYTES + SLOT_BYTES * number
 
 
 def _immovable(reason: str) -> UserError:
