@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
-
 from hwnas.errors import MissingPackage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
 Offset: TypeAlias = int
@@ -122,7 +121,11 @@ class Writer:
 
     def integers(self, values: Sequence[int]) -> Offset:
         """Write a vector of int32."""
-        return self.numbers(np.array(values, np.int32))
+        self._builder.StartVector(4, len(values), 4)
+        for value in reversed(values):
+            self._builder.PrependInt32(value)
+        offset: Offset = self._builder.EndVector()
+        return offset
 
     def offsets(self, values: Sequence[Offset]) -> Offset:
         """Write a vector of tables."""
