@@ -19,7 +19,7 @@ from hwnas.targets.formats import FORMATS, find_format
 from hwnas.targets.shared.artifact import Artifact
 from hwnas.targets.shared.format import PRECISIONS, Content
 from hwnas.targets.shared.half import half
-from hwnas.workflows.export import checked_file
+from hwnas.workflows.export import accuracy
 from hwnas.workflows.export import parity as parities
 from hwnas.workflows.winner import Winner
 
@@ -116,7 +116,7 @@ def test_not_a_number_fails_parity() -> None:
         limit=1.0,
     )  # fmt: skip
     with pytest.raises(CheckFailed, match="differs from ones"):
-        parities.require(parity, "the file", "look again")
+        parity.require("the file", "look again")
 
 
 def test_weights_beyond_float16_are_refused() -> None:
@@ -177,8 +177,8 @@ def test_a_file_that_loses_too_much_is_refused(
     def constant(*_: Any) -> Any:
         return dataclasses.replace(real(*_), top1=0.1)
 
-    real = checked_file.measure_accuracy
-    monkeypatch.setattr(checked_file, "measure_accuracy", constant)
+    real = accuracy.measured_accuracy
+    monkeypatch.setattr(accuracy, "measured_accuracy", constant)
     with pytest.raises(CheckFailed, match=r"loses .* more than --max-drop 2"):
         export_network(trained, "onnx", "int8", tmp_path, images=100)
     assert not list(tmp_path.iterdir())

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 
-from hwnas.data.selection import Selection
 from hwnas.errors import UserError
 from hwnas.options import BUDGETS, DATA, MACHINE, SPACE, TABLE, Option
 from hwnas.units import DIMENSIONS
@@ -101,23 +100,6 @@ def geometry_of(options: Geometry) -> dict[str, Any]:
     """Return what `hwnas.spaces.find_space` takes beside a name."""
     names = ("input_size", "classes", "width")
     return {name: getattr(options, name) for name in names}
-
-
-class Selecting(Protocol):
-    """Options that say which images of a data set are used."""
-
-    @property
-    def held_out_per_class(self) -> int | None:
-        """Training images that score candidates."""
-
-    @property
-    def skip_damaged(self) -> bool:
-        """Whether those that cannot be decoded are left out."""
-
-
-def selection_of(options: Selecting) -> Selection:
-    """Return which images of a data set are used; raises UserError."""
-    return Selection(options.held_out_per_class, options.skip_damaged)
 
 
 def budgets_of(options: object) -> dict[str, Texts]:

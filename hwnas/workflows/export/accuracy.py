@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,18 +11,16 @@ from hwnas.errors import CheckFailed
 from hwnas.targets.shared.format import normalised
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
     from torch import nn
 
     from hwnas.data.dataset import Batch, Dataset
     from hwnas.graph import ImageInput
+    from hwnas.progress import Advance, Reporter
+    from hwnas.workflows.export.draft import Draft
+    from hwnas.workflows.export.options import ExportOptions
 
 BATCH = 100
-
-Execute: TypeAlias = "Callable[[NDArray[np.uint8]], NDArray[Any]]"
-"""Runs a file on RGB images (n, H, W, 3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,49 +51,45 @@ class Accuracy:
         return {**asdict(self), "drop_points": self.drop_points}
 
 
-def measure_accuracy(
-    network: nn.Module,
-    execute: Execute,
-    dataset: Dataset,
-    resolution: int,
-    count: int,
-    taken: ImageInput,
-) -> Accuracy:
-    """Return the accuracy of a file beside that of its network.
+def checked_accuracy(draft: Draft, options: ExportOptions, reporter: Reporter) -> Accuracy | None:
+    """Return the accuracy of a file on held-out images, if there are some.
 
     Args:
-        network: in float32, evaluation mode.
-        execute: runs the file on RGB images (n, H, W, 3).
-        dataset: whose final split is used.
-        resolution: height and width.
-        count: how many images at most.
-        taken: how the network takes its images.
+        draft: the file.
+        options: how many images, and how many percentage points it may lose.
+        reporter: is shown progress.
+
+    Raises:
+        CheckFailed: it loses more.
     """
+    count = options.images if draft.form.fast else min(options.images, draft.slow_images)
+    if draft.data is None or count == 0:
+        return None
+    with reporter.task(f"accuracy of the {draft.precision} file", count) as step:
+        found = measured_accuracy(draft, draft.data, count, step)
+    if not found.drop_points <= options.max_drop:
+        raise CheckFailed(
+            f"{draft.what} loses {found.drop_points:.1f} points of top-1 ({found.float_top1:.1%} "
+            f"in float32, {found.top1:.1%} in the file, {found.images} images of "
+            f"{found.dataset}), more than --max-drop {options.max_drop:g}. Nothing was written: "
+            "a --precision of more bits loses less, a larger --max-drop accepts it."
+        )
+    return found
+
+
+def measured_accuracy(draft: Draft, data: Dataset, count: int, step: Advance) -> Accuracy:
+    """Return the accuracy of a file beside that of its network, on images of the final split."""
     right, float_right, same, seen = 0, 0, 0, 0
-    for batch in dataset.held_out("final", resolution, count):
-        for pixels, labels in _as_pixels(batch, dataset.images):
-            found = execute(pixels).argmax(axis=1)
-            expected = _classes(network, normalised(pixels, taken))
+    for batch in data.held_out("final", draft.pixels.shape[1], count):
+        for pixels, labels in _as_pixels(batch, data.images):
+            found = draft.form.execute(draft.artifact, pixels, draft.images).argmax(axis=1)
+            expected = _classes(draft.network, normalised(pixels, draft.images))
             right += int((found == labels).sum())
             float_right += int((expected == labels).sum())
             same += int((found == expected).sum())
             seen += len(labels)
-    return Accuracy(right / seen, float_right / seen, same / seen, seen, dataset.name)
-
-
-def require_accuracy(accuracy: Accuracy, max_drop: float, what: str) -> None:
-    """Check that a file does not lose more than `max_drop` percentage points.
-
-    Raises:
-        CheckFailed: it does.
-    """
-    if not accuracy.drop_points <= max_drop:
-        raise CheckFailed(
-            f"{what} loses {accuracy.drop_points:.1f} points of top-1 ({accuracy.float_top1:.1%} "
-            f"in float32, {accuracy.top1:.1%} in the file, {accuracy.images} images of "
-            f"{accuracy.dataset}), more than --max-drop {max_drop:g}. Nothing was written: "
-            "a --precision of more bits loses less, a larger --max-drop accepts it."
-        )
+            step(len(labels))
+    return Accuracy(right / seen, float_right / seen, same / seen, seen, data.name)
 
 
 def _as_pixels(batch: Batch, images: ImageInput) -> list[tuple[NDArray[np.uint8], NDArray[Any]]]:

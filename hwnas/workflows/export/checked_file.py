@@ -2,71 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 from hwnas.errors import UserError
 from hwnas.files import write_json
-from hwnas.workflows.export.accuracy import measure_accuracy, require_accuracy
-from hwnas.workflows.export.parity import Difference, Parity, difference, require
+from hwnas.workflows.export.accuracy import checked_accuracy
+from hwnas.workflows.export.parity import Difference, Parity, difference
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
-    from torch import nn
 
-    from hwnas.data.dataset import Dataset
-    from hwnas.graph import ImageInput
     from hwnas.progress import Reporter
-    from hwnas.targets.shared.artifact import Artifact
-    from hwnas.targets.shared.format import Format
-    from hwnas.workflows.export.accuracy import Accuracy
+    from hwnas.workflows.export.draft import Draft
     from hwnas.workflows.export.options import ExportOptions
-    from hwnas.workflows.export.parity import Reference
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
-    """A file that nobody has got yet, and what it is checked by.
-
-    Attributes:
-        form: its format.
-        precision: of its weights or arithmetic.
-        artifact: the file.
-        network: what it was made of, in float32 and evaluation mode.
-        images: normalisation and labels of the network.
-        pixels: RGB images (n, H, W, 3) that both are compared on.
-        reference: what the file should compute of them.
-        effect: what fewer bits should change; None where the reference is in float.
-        data: whose held-out images the accuracy is measured on, or None.
-        slow_images: so many of them at most where the format is not `fast`.
-        float_accuracy: whether the accuracy of a file in float32 is measured, too.
-        name: of the file, without precision and suffix.
-        about: name of the JSON file beside it; None: that of the file, with the format.
-        what: it is called in messages, "the onnx file".
-        remedy: what a user can do if it computes something else.
-        facts: further ones for the JSON file.
-    """
-
-    form: Format
-    precision: str
-    artifact: Artifact
-    network: nn.Module
-    images: ImageInput
-    pixels: NDArray[np.uint8]
-    reference: Reference
-    effect: Difference | None = None
-    data: Dataset | None
-    slow_images: int
-    float_accuracy: bool = False
-    name: str
-    about: str | None = None
-    what: str
-    remedy: str = "please report this with the architecture"
-    facts: dict[str, Any] = field(default_factory=dict)
 
 
 def hand_over(
@@ -89,7 +41,7 @@ def hand_over(
     found = hold(draft, reporter)
     checks: dict[str, Any] = {name: asdict(parity) for name, parity in found.items()}
     if draft.precision != "fp32" or draft.float_accuracy:
-        measured = _accuracy(draft, options, reporter)
+        measured = checked_accuracy(draft, options, reporter)
         accuracy = {"accuracy": measured and measured.to_json()}
         if draft.precision == "fp32":
             checks |= accuracy
@@ -124,8 +76,7 @@ def hold(draft: Draft, reporter: Reporter) -> dict[str, Parity]:
     Raises:
         CheckFailed: the file computes something else.
     """
-    found = {}
-    reference = draft.reference
+    found, reference = {}, draft.reference
     for name, executor, outputs in _executed(draft, reporter):
         found[name] = Parity(
             **asdict(difference(outputs, reference.outputs)),
@@ -136,7 +87,7 @@ def hold(draft: Draft, reporter: Reporter) -> dict[str, Parity]:
             measure="max_rel" if reference.rounding is None else "rms_rel",
             limit=reference.limit,
         )
-        require(found[name], draft.what, draft.remedy)
+        found[name].require(draft.what, draft.remedy)
     return found
 
 
@@ -151,26 +102,3 @@ def _executed(draft: Draft, reporter: Reporter) -> Iterator[tuple[str, str, NDAr
         return
     if native is not None:
         yield "native_parity", *native
-
-
-def _accuracy(draft: Draft, options: ExportOptions, reporter: Reporter) -> Accuracy | None:
-    """Return the accuracy on held-out images, if there are some.
-
-    Raises:
-        CheckFailed: it is too far below that of the float network.
-    """
-    form, images = draft.form, draft.images
-    count = options.images if form.fast else min(options.images, draft.slow_images)
-    if draft.data is None or count == 0:
-        return None
-    with reporter.task(f"accuracy of the {draft.precision} file", count) as step:
-
-        def execute(pixels: NDArray[np.uint8]) -> NDArray[Any]:
-            found = form.execute(draft.artifact, pixels, images)
-            step(len(pixels))
-            return found
-
-        resolution = draft.pixels.shape[1]
-        found = measure_accuracy(draft.network, execute, draft.data, resolution, count, images)
-    require_accuracy(found, options.max_drop, draft.what)
-    return found

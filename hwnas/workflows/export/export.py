@@ -15,7 +15,7 @@ from hwnas.workflows.export.checked_file import hand_over
 from hwnas.workflows.export.exported_files import FOLDER
 from hwnas.workflows.export.from_graph import emitted
 from hwnas.workflows.export.provenance import origin_of
-from hwnas.workflows.shared_options import geometry_of, selection_of
+from hwnas.workflows.shared_options import geometry_of
 from hwnas.workflows.winner import Winner, of_run
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def _named(options: ExportOptions, arch: str) -> Winner:
         space.canonical(space.parse(arch)),
         dataset=options.dataset,
         data_dir=options.data_dir,
-        selection=selection_of(options),
+        selection=options.selection,
         checkpoint=options.checkpoint,
         seed=options.seed,
     )

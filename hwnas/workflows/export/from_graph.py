@@ -10,7 +10,7 @@ from hwnas.targets.shared import compute
 from hwnas.targets.shared.format import Content, normalised
 from hwnas.workflows.export import parity as parities
 from hwnas.workflows.export.calibration import calibration_images
-from hwnas.workflows.export.checked_file import Draft
+from hwnas.workflows.export.draft import Draft
 from hwnas.workflows.export.exported_files import about_name
 
 if TYPE_CHECKING:

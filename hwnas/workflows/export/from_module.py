@@ -16,10 +16,10 @@ from hwnas.targets.shared.format import normalised
 from hwnas.targets.tflite.pixels import as_taken
 from hwnas.workflows.export import parity as parities
 from hwnas.workflows.export.calibration import calibration_images
-from hwnas.workflows.export.checked_file import Draft, hold
+from hwnas.workflows.export.checked_file import hold
+from hwnas.workflows.export.draft import Draft
 from hwnas.workflows.export.labels_and_normalisation import image_input
 from hwnas.workflows.export.provenance import origin_of_own
-from hwnas.workflows.shared_options import selection_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -94,7 +94,7 @@ def _draft(
     artifact: Artifact,
 ) -> Draft:
     """Return a file as one in float32."""
-    place = options.dataset, options.data_dir, selection_of(options)
+    place = options.dataset, options.data_dir, options.selection
     pixels = parities.parity_images(*place, model.input_shape[-1])
     values = normalised(pixels, images)
     expected = parities.torch_outputs(model.module, values, form.outputs)
@@ -143,7 +143,7 @@ def _about(model: OwnModel, converter: Converter, precision: str) -> dict[str, s
 def _dataset(model: OwnModel, options: ExportOptions) -> Dataset | None:
     if options.dataset is None:
         return None
-    data = find_dataset(options.dataset, options.data_dir, selection_of(options))
+    data = find_dataset(options.dataset, options.data_dir, options.selection)
     if len(data.labels) != model.classes:
         raise UserError(
             f"{options.dataset} has {len(data.labels)} classes, but {model.name} returns "

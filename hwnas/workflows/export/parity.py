@@ -67,10 +67,22 @@ class Parity(Difference):
     measure: str
     limit: float
 
-    @property
-    def held(self) -> bool:
-        """Whether the limit was kept; not a number is not."""
-        return bool(getattr(self, self.measure) <= self.limit)
+    def require(self, what: str, remedy: str) -> None:
+        """Check that the limit was kept; not a number does not.
+
+        Args:
+            what: names the file, "the onnx file".
+            remedy: what a user can do.
+
+        Raises:
+            CheckFailed: it was not.
+        """
+        found = getattr(self, self.measure)
+        if not found <= self.limit:
+            raise CheckFailed(
+                f"{what} differs from {self.reference} by {found:.1e} (limit {self.limit:.0e}, "
+                f"{self.measure}), run by {self.executor}. Nothing was written; {remedy}."
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,25 +144,6 @@ def as_outputs(logits: NDArray[np.float64], outputs: str) -> NDArray[np.float64]
 
     result: NDArray[np.float64] = logits if outputs == "logits" else softmax(logits, axis=1)
     return result
-
-
-def require(parity: Parity, what: str, remedy: str) -> None:
-    """Check that the limit was kept.
-
-    Args:
-        parity: what was found.
-        what: names the file, "the onnx file".
-        remedy: what a user can do.
-
-    Raises:
-        CheckFailed: it was not.
-    """
-    if not parity.held:
-        raise CheckFailed(
-            f"{what} differs from {parity.reference} by {getattr(parity, parity.measure):.1e} "
-            f"(limit {parity.limit:.0e}, {parity.measure}), run by {parity.executor}. Nothing was "
-            f"written; {remedy}."
-        )
 
 
 def parity_images(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+from hwnas.data.selection import Selection
 from hwnas.options import SPACE, Option
 from hwnas.train.full.presets import DEFAULT, Changes
 from hwnas.workflows import shared_options as shared
@@ -37,3 +38,8 @@ class TrainOptions(Changes):
     ] = None
     run: shared.RunFolder = None
     workspace: shared.Workspace = shared.HERE
+
+    @property
+    def selection(self) -> Selection:
+        """What is held out or left out of the data set; raises UserError."""
+        return Selection(self.held_out_per_class, self.skip_damaged)

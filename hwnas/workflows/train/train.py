@@ -17,7 +17,7 @@ from hwnas.train.full.listeners import Board, require_tensorboard
 from hwnas.train.full.presets import find_preset, full_recipe
 from hwnas.train.full.training import train_final
 from hwnas.train.world import ALONE
-from hwnas.workflows.shared_options import geometry_of, selection_of
+from hwnas.workflows.shared_options import geometry_of
 from hwnas.workflows.train.training_folder import (
     ABOUT,
     BOARD,
@@ -110,7 +110,7 @@ def _of_run(options: TrainOptions) -> tuple[Run, Winner]:
     )
     run = find_run(options.workspace, options.run)
     winner = of_run(run)
-    dataset, selection = options.dataset or winner.dataset, selection_of(options)
+    dataset, selection = options.dataset or winner.dataset, options.selection
     if not selection.to_json() and dataset == winner.dataset:
         selection = winner.selection
     data_dir = options.data_dir or winner.data_dir
@@ -133,7 +133,7 @@ def _named(options: TrainOptions) -> tuple[Run, Winner]:
         arch,
         dataset=options.dataset,
         data_dir=options.data_dir,
-        selection=selection_of(options),
+        selection=options.selection,
     )
 
 
