@@ -23,7 +23,7 @@ from hwnas.lut.accuracy import compare
 from hwnas.lut.additive import fit_parts
 from hwnas.lut.correction import count_matrix, part_structure
 from hwnas.lut.grid import Grid, explained, fit_elements
-from hwnas.lut.timings import read_grid
+from hwnas.lut.timing_files import read_grid
 from hwnas.spaces import find_space
 
 SIZES = (30, 50, 100, 200, 500, 1000, 2000, 4000)

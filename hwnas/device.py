@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import platform
@@ -13,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from hwnas.errors import UserError, one_of
+from hwnas.graph import find_precision
 from hwnas.harness import HARNESSES, usual_harness
 from hwnas.resources import shipped
 
 THREADS = re.compile(r"(.+)-t([1-9]\d*)")
 
-RUNTIMES = ("onnxruntime", "tflite", "tflite-runtime", "coreml")
-PRECISIONS = ("fp32", "fp16", "int8")
+RUNTIMES = tuple(dict.fromkeys(itertools.chain(*HARNESSES.values())))
 COMPUTE_UNITS = ("cpu", "cpu_and_gpu", "cpu_and_neural_engine", "all")
 
 
@@ -79,7 +80,7 @@ class DeviceProfile:
         title: one line for people.
         runtime: who runs the model.
         export_format: default of `hwnas export` for this target.
-        precision: one of `PRECISIONS`.
+        precision: one of `graph.PRECISIONS`.
         threads: threads that the runtime uses.
         compute_units: of Core ML, one of `COMPUTE_UNITS`; None elsewhere.
         networks_at_once: whole networks that a device is to hold in memory beside all parts, or
@@ -130,8 +131,7 @@ class DeviceProfile:
     def __post_init__(self) -> None:
         if self.runtime not in RUNTIMES:
             raise one_of("runtime", self.runtime, list(RUNTIMES))
-        if self.precision not in PRECISIONS:
-            raise one_of("precision", self.precision, list(PRECISIONS))
+        find_precision(self.precision)
         _require_count("threads", self.threads)
         if self.networks_at_once is not None:
             _require_count("networks_at_once", self.networks_at_once)
@@ -190,12 +190,19 @@ def target_names() -> list[str]:
 
 def is_target(name: str) -> bool:
     """Return whether `find_target` knows the name."""
-    return name in target_names() or _with_threads(name) is not None
+    return _file(name) is not None or _with_threads(name) is not None
 
 
-def _with_threads(name: str) -> re.Match[str] | None:
+def _file(name: str) -> Path | None:
+    """Return the first file of this very name."""
+    paths = (folder / f"{name}.toml" for folder in profile_folders())
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _with_threads(name: str) -> tuple[str, int] | None:
+    """Return target and threads of "NAME-t4", where NAME is a target."""
     match = THREADS.fullmatch(name)
-    return match if match and match[1] in target_names() else None
+    return (match[1], int(match[2])) if match and _file(match[1]) else None
 
 
 def find_target(name: str) -> DeviceProfile:
@@ -207,12 +214,10 @@ def find_target(name: str) -> DeviceProfile:
     Raises:
         UserError: unknown target, or a profile file that is not right.
     """
-    for folder in profile_folders():
-        path = folder / f"{name}.toml"
-        if path.is_file():
-            return _read(path)
-    if (match := _with_threads(name)) is not None:
-        return _with_other_threads(find_target(match[1]), name, int(match[2]))
+    if (path := _file(name)) is not None:
+        return _read(path)
+    if (found := _with_threads(name)) is not None:
+        return _with_other_threads(find_target(found[0]), name, found[1])
     raise one_of("target", name, target_names(), "A new one is a file profiles/NAME.toml.")
 
 
@@ -225,11 +230,8 @@ def _with_other_threads(profile: DeviceProfile, name: str, threads: int) -> Devi
 
 def profile_path(name: str) -> Path:
     """Return the file that describes a target ("NAME-t4": that of NAME), there or not."""
-    for stem in (name, match[1] if (match := THREADS.fullmatch(name)) else name):
-        for folder in profile_folders():
-            if (path := folder / f"{stem}.toml").is_file():
-                return path
-    return profile_folders()[0] / f"{name}.toml"
+    stem, _ = _with_threads(name) or (name, 1)
+    return _file(name) or _file(stem) or profile_folders()[0] / f"{name}.toml"
 
 
 def _read(path: Path) -> DeviceProfile:

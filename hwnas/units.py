@@ -96,13 +96,4 @@ MEMORY = Dimension("memory", "B", _BYTES, ("MB", "kB"))
 SIZE = Dimension("size", "B", _BYTES, ("MB", "kB"))
 
 
-def parse_seconds(text: str) -> float:
-    """Return the seconds of a text such as "60s" or "5min".
-
-    Raises:
-        UserError: no unit, unknown unit, not a number, or not positive.
-    """
-    return DURATION.parse(text)
-
-
 DIMENSIONS = {d.name: d for d in (LATENCY, PARAMS, MADDS, ENERGY, MEMORY, SIZE)}

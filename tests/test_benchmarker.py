@@ -20,8 +20,7 @@ from bundles import SPACE
 from hwnas.bundle.models import maker_of
 from hwnas.device import find_target
 from hwnas.errors import CheckFailed, UserError
-from hwnas.profiler.clock import Batch, panel_graphs
-from hwnas.profiler.phone_clock import PhoneClock
+from hwnas.profiler.clock import Batch, PhoneClock, panel_graphs
 from hwnas.progress import Silent
 from hwnas.targets.apple import benchmarker, require
 from hwnas.targets.mlprogram import executor
@@ -163,7 +162,7 @@ def test_a_round_times_panel_and_networks_by_the_clock_of_the_phone(
     tools: Tools, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     panel = dict(list(panel_graphs(SPACE).items())[:2])
-    monkeypatch.setattr("hwnas.profiler.phone_clock.panel_graphs", lambda space: panel)
+    monkeypatch.setattr("hwnas.profiler.clock.panel_graphs", lambda space: panel)
     monkeypatch.setattr("hwnas.measure.WARM_UP_S", 0)
     arch = SPACE.start()
     timed = clock(tools)

@@ -11,7 +11,7 @@ from hwnas.device import find_target
 from hwnas.errors import UserError
 from hwnas.lut.library import Library
 from hwnas.lut.storage import load, save
-from hwnas.lut.timings import read_grid, read_timings
+from hwnas.lut.timing_files import read_grid, read_timings
 from hwnas.profiler.fitted import fit_table
 from hwnas.spaces import SPACES
 

@@ -19,13 +19,14 @@ from hwnas.graph.ops import (
     Shuffle,
     Slice,
 )
-from hwnas.graph.precision import FP32, Precision, find_precision
+from hwnas.graph.precision import FP32, PRECISIONS, Precision, find_precision
 from hwnas.graph.weights import Weights, random_weights, weight_shape
 
 __all__ = [
     "FLOAT_BYTES",
     "FP32",
     "INPUT",
+    "PRECISIONS",
     "Activation",
     "Add",
     "Concat",

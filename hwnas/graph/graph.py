@@ -11,26 +11,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hwnas.graph import ops
-from hwnas.graph.ops import (
-    Activation,
-    Add,
-    Concat,
-    Conv,
-    GlobalAvgPool,
-    HardSigmoid,
-    HardSwish,
-    Linear,
-    MaxPool,
-    Multiply,
-    Op,
-    Shape,
-    Shuffle,
-    Slice,
-)
 from hwnas.graph.precision import FP32, Precision
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from hwnas.graph.ops import Activation, Op, Shape
 
 INPUT = "input"
 """Name of the value that a graph takes."""
@@ -89,12 +75,14 @@ class Graph:
         """Return whether the operations before a value keep it from being below zero."""
         node = next((node for node in self.nodes if node.name == name), None)
         match node.op if node else None:
-            case Conv(activation=activation) | Linear(activation=activation):
+            case ops.Conv(activation=activation) | ops.Linear(activation=activation):
                 return activation is not None
-            case HardSigmoid():
+            case ops.HardSigmoid():
                 return True
-            case Shuffle() | Slice() | Concat() | MaxPool() | GlobalAvgPool() | Add():
+            case ops.Shuffle() | ops.Slice() | ops.Concat() | ops.MaxPool() | ops.Add():
                 return node is not None and all(map(self.never_negative, node.inputs))
+            case ops.GlobalAvgPool():
+                return node is not None and self.never_negative(node.inputs[0])
             case _:
                 return False
 
@@ -183,7 +171,7 @@ class GraphBuilder:
         """Add convolution, batch norm and, unless it is None, the activation."""
         in_channels = self.shape(source)[0]
         return self._add(
-            name, Conv(in_channels, out_channels, kernel, stride, groups, activation), source
+            name, ops.Conv(in_channels, out_channels, kernel, stride, groups, activation), source
         )
 
     def depthwise(
@@ -202,45 +190,45 @@ class GraphBuilder:
 
     def shuffle(self, name: str, source: str, groups: int) -> str:
         """Add a channel shuffle."""
-        return self._add(name, Shuffle(groups), source)
+        return self._add(name, ops.Shuffle(groups), source)
 
     def add(self, name: str, left: str, right: str) -> str:
         """Add an element-wise sum."""
-        return self._add(name, Add(), left, right)
+        return self._add(name, ops.Add(), left, right)
 
     def multiply(self, name: str, values: str, factors: str) -> str:
         """Add the product of a feature map with one factor per channel."""
-        return self._add(name, Multiply(), values, factors)
+        return self._add(name, ops.Multiply(), values, factors)
 
     def hard_swish(self, name: str, source: str) -> str:
         """Add a hard swish."""
-        return self._add(name, HardSwish(), source)
+        return self._add(name, ops.HardSwish(), source)
 
     def hard_sigmoid(self, name: str, source: str) -> str:
         """Add a hard sigmoid."""
-        return self._add(name, HardSigmoid(), source)
+        return self._add(name, ops.HardSigmoid(), source)
 
     def slice(self, name: str, source: str, start: int, stop: int) -> str:
         """Add a selection of the channels from `start` up to but without `stop`."""
-        return self._add(name, Slice(start, stop), source)
+        return self._add(name, ops.Slice(start, stop), source)
 
     def concat(self, name: str, *sources: str) -> str:
         """Add a concatenation of channels."""
-        return self._add(name, Concat(), *sources)
+        return self._add(name, ops.Concat(), *sources)
 
     def max_pool(self, name: str, source: str, kernel: int, stride: int) -> str:
         """Add a maximum over windows."""
-        return self._add(name, MaxPool(kernel, stride), source)
+        return self._add(name, ops.MaxPool(kernel, stride), source)
 
     def global_avg_pool(self, name: str, source: str) -> str:
         """Add a global average pool."""
-        return self._add(name, GlobalAvgPool(), source)
+        return self._add(name, ops.GlobalAvgPool(), source)
 
     def linear(
         self, name: str, source: str, out_features: int, activation: Activation | None = None
     ) -> str:
         """Add a linear layer and, unless it is None, the activation."""
-        return self._add(name, Linear(self.shape(source)[0], out_features, activation), source)
+        return self._add(name, ops.Linear(self.shape(source)[0], out_features, activation), source)
 
     def build(self) -> Graph:
         """Return the finished graph."""

@@ -14,14 +14,14 @@ import numpy as np
 
 from hwnas.lut.accuracy import Accuracy, compare
 from hwnas.lut.additive import PartTimes, Structure, fit_parts
-from hwnas.lut.timings import rounding_error, split
+from hwnas.lut.timing_files import rounding_error, split
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from hwnas.lut.timings import GridTimings
+    from hwnas.lut.timing_files import GridTimings
 
 Element = tuple[int, str]
 """(position, op)."""

@@ -7,12 +7,14 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from hwnas.errors import TableError
-from hwnas.lut.accuracy import conformal_margin, margin_certainty
+from hwnas.lut.accuracy import compare, conformal_margin, margin_certainty
 from hwnas.lut.curve import Curve
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
@@ -206,6 +208,26 @@ class Table:
                 f"{confidence:g}: ask for less."
             )
         return margin
+
+    def check(self, networks: Sequence[HeldOut], confidence: float) -> dict[str, Any]:
+        """Return how the table predicts networks that it was not made from, as JSON.
+
+        Beside the errors: the margin, and the share of networks within that upper bound.
+
+        Raises:
+            TableError: too few held-out networks for so high a confidence.
+        """
+        predicted = np.array([network.predicted_ms for network in networks])
+        measured = np.array([network.measured_ms for network in networks])
+        accuracy, margin = compare(predicted, measured), self.margin(confidence)
+        return {
+            **accuracy.to_json(),
+            "coverage": float(np.mean(measured <= predicted * (1 + margin))),
+            "confidence": confidence,
+            "margin": margin,
+            "margin_certainty": self.margin_certainty(confidence),
+            "failures": accuracy.gate(),
+        }
 
     def margin_certainty(self, confidence: float) -> float | None:
         """Return how surely the margin covers that share of networks; None for an estimate."""

@@ -1,14 +1,18 @@
-"""Who runs the rounds: this machine, or a device that is asked to."""
+"""Who runs the rounds: this machine, an iPhone at its cable, or a device that is asked to."""
 
 from __future__ import annotations
 
+import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from hwnas.bundle import probe
 from hwnas.device import describe_host, temperature
+from hwnas.errors import CheckFailed
 from hwnas.graph import random_weights
 from hwnas.measure import REFERENCE, measure_round, pinned, warm_up
 
@@ -16,9 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
+    from hwnas.bundle.models import Maker
     from hwnas.graph import Graph
     from hwnas.measure import Round, Timer
     from hwnas.spaces import Arch, RcnetSpace
+    from hwnas.targets.apple.benchmarker import Phone, RemoteModel
     from hwnas.targets.backend import Backend
 
 
@@ -109,6 +115,67 @@ class LocalClock:
         timers = {name: timer_of(self.backend, g, self.threads) for name, g in graphs.items()}
         warm_up(timers.values())
         return timers
+
+
+@dataclass(slots=True)
+class PhoneClock:
+    """An iPhone that coremltools reaches; models travel to it one by one.
+
+    Attributes:
+        space: what is timed.
+        maker: of the models.
+        phone: attached.
+    """
+
+    space: RcnetSpace
+    maker: Maker
+    phone: Phone
+    _panel: dict[str, RemoteModel] = field(default_factory=dict)
+
+    @property
+    def place(self) -> Place:
+        """The phone; it tells no temperature."""
+        return Place(self.phone.facts, self.phone.version)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Load the panel; it goes with the app on the phone, which is not closed here."""
+        self._panel = self._load(panel_graphs(self.space))
+        yield
+
+    def announce(self, batches: Sequence[Batch]) -> None:
+        """Do nothing: models are made when they are loaded."""
+
+    def rounds(self, batch: Batch) -> Iterator[Round]:
+        """Load the networks, time everything, and drop them."""
+        networks = self._load(network_graphs(self.space, batch.networks))
+        timers = {name: model.elapsed_ms for name, model in (self._panel | networks).items()}
+        rng = np.random.default_rng([batch.number, batch.rounds])
+        for _ in range(batch.rounds):
+            yield measure_round(timers, rng)
+        for model in networks.values():
+            model.unload()
+
+    def _load(self, graphs: Mapping[str, Graph]) -> dict[str, RemoteModel]:
+        models = {name: self._loaded(name, graph) for name, graph in graphs.items()}
+        warm_up(model.elapsed_ms for model in models.values())
+        return models
+
+    def _loaded(self, name: str, graph: Graph) -> RemoteModel:
+        """Return a model on the phone; raises CheckFailed when it computes something else there."""
+        artifact, asked = self.maker.make(graph)
+        values = probe.given(asked.input.shape, asked.input.dtype)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"model{self.maker.suffix}"
+            artifact.write(path)
+            model = self.phone.load(path, values)
+        off = probe.distance(asked.expected, probe.sampled(model.respond()))
+        if not off <= asked.tolerance:
+            raise CheckFailed(
+                f"{name} gives another output on the phone than it should: off by {off:.2g} of its "
+                f"length, and {asked.tolerance:g} is allowed."
+            )
+        return model
 
 
 def timer_of(backend: Backend, graph: Graph, threads: int) -> Timer:

@@ -10,7 +10,7 @@ from hwnas.lut.accuracy import held_out_check
 from hwnas.lut.additive import fit_parts
 from hwnas.lut.correction import count_matrix, part_structure
 from hwnas.lut.table import HeldOut
-from hwnas.lut.timings import rounding_error, split
+from hwnas.lut.timing_files import rounding_error, split
 from hwnas.measure import Statistic
 from hwnas.profiler.clock import Place
 from hwnas.profiler.tables import make_table, provenance
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from hwnas.device import DeviceProfile
     from hwnas.lut.table import Table
-    from hwnas.lut.timings import Timings
+    from hwnas.lut.timing_files import Timings
     from hwnas.spaces import RcnetSpace
 
 

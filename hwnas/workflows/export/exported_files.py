@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hwnas.device import PRECISIONS
 from hwnas.errors import UserError
 from hwnas.files import read_json, sha256
+from hwnas.graph import PRECISIONS
 
 if TYPE_CHECKING:
     from hwnas.progress import Reporter

@@ -13,7 +13,7 @@ from hwnas.lut.additive import STEPS
 from hwnas.lut.grid import GridFit, fit_grid
 from hwnas.lut.library import Library
 from hwnas.lut.storage import save
-from hwnas.lut.timings import read_grid, read_timings
+from hwnas.lut.timing_files import read_grid, read_timings
 from hwnas.profiler.fitted import fit_table
 from hwnas.spaces import find_space
 from hwnas.workflows.shared_options import geometry_of

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hwnas.device import find_target
 from hwnas.errors import TableError, UserError
 from hwnas.files import require_writable
-from hwnas.lut.accuracy import CONFIDENCE, compare
+from hwnas.lut.accuracy import CONFIDENCE
 from hwnas.lut.library import Library
 from hwnas.workflows.shared_options import check_confidence
 from hwnas.workflows.table_check import check_table
@@ -74,27 +74,10 @@ def validate(options: LutValidateOptions, reporter: Reporter) -> Validated:
             "is no held-out check. `hwnas lut show` tells its uncertainty."
         )
     if not options.fresh:
-        return _stored(table, confidence)
+        figures = {**table.meta["validation"], **table.check(table.held_out, confidence)}
+        return Validated(table, False, figures, table.held_out)
     check_table(table, reporter)
     return _fresh(table, options, confidence, reporter)
-
-
-def _stored(table: Table, confidence: float) -> Validated:
-    check, margin = table.meta["validation"], table.margin(confidence)
-    within = [n.measured_ms <= n.predicted_ms * (1 + margin) for n in table.held_out]
-    accuracy = compare(
-        [n.predicted_ms for n in table.held_out], [n.measured_ms for n in table.held_out]
-    )
-    figures = {
-        **check,
-        **accuracy.to_json(),
-        "coverage": sum(within) / len(within),
-        "confidence": confidence,
-        "margin": margin,
-        "margin_certainty": table.margin_certainty(confidence),
-        "failures": accuracy.gate(),
-    }
-    return Validated(table, False, figures, table.held_out)
 
 
 def _fresh(
@@ -115,7 +98,7 @@ def _fresh(
     library = Library(options.workspace)
     partial = library.unfinished(table.target, table.space.name, ".check.jsonl")
     require_writable(partial.parent)
-    checked = check_fresh(
+    timed, figures = check_fresh(
         table,
         profile,
         backend,
@@ -125,4 +108,4 @@ def _fresh(
         seed=options.seed,
         confidence=confidence,
     )
-    return Validated(table, True, checked.to_json(), checked.networks)
+    return Validated(table, True, figures, timed)

@@ -64,7 +64,7 @@ def _attached(profiling: Profiling, *, fresh: bool) -> Table:
     if (profile.harness, profile.export_format) != ("ios", "mlprogram"):
         raise UserError(f"{profile.title} is another machine. Measure it: {how}")
     from hwnas.bundle.models import maker_of
-    from hwnas.profiler.phone_clock import PhoneClock
+    from hwnas.profiler.clock import PhoneClock
     from hwnas.profiler.protocol import Profiler
     from hwnas.targets.apple.benchmarker import attached_phone
 

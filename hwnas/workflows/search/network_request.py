@@ -18,7 +18,7 @@ from hwnas.options import given
 from hwnas.search.rcas import GREEDY
 from hwnas.search.strategy import find_strategy
 from hwnas.spaces import find_space
-from hwnas.units import parse_seconds
+from hwnas.units import DURATION
 from hwnas.workflows.search import options as usual
 from hwnas.workflows.search.budgets import (
     Limit,
@@ -100,7 +100,7 @@ class NetworkRequest(Request):
             "space": space.name,
             "evaluator": evaluator,
             "confidence": check_confidence(options.confidence),
-            "time_limit": options.time_limit and f"{parse_seconds(options.time_limit)!r}s",
+            "time_limit": options.time_limit and f"{DURATION.parse(options.time_limit)!r}s",
         }
         return cls(**vars(options) | settled)
 
@@ -121,7 +121,7 @@ class NetworkRequest(Request):
     @property
     def time_limit_s(self) -> float | None:
         """Seconds that the training of a candidate may take, or None."""
-        return None if self.time_limit is None else parse_seconds(self.time_limit)
+        return None if self.time_limit is None else DURATION.parse(self.time_limit)
 
     @property
     def torch_device(self) -> str:
