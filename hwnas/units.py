@@ -12,6 +12,10 @@ from dataclasses import dataclass
 
 from hwnas.errors import UserError
 
+WITH_UNIT = re.compile(
+    r"\s*([-+]?(?=\.?[0-9])[0-9]*\.?[0-9]*(?:[eE][-+]?[0-9]+)?)\s*([A-Za-zµ]*)\s*"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Dimension:
@@ -29,7 +33,7 @@ class Dimension:
         Raises:
             UserError: no unit, unknown unit, not a number, not positive, or infinite.
         """
-        match = re.fullmatch(r"\s*([-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?)\s*([A-Za-zµ]*)\s*", text)
+        match = WITH_UNIT.fullmatch(text)
         accepted = ", ".join(self.units)
         example = f"{3.4 if self.base == 'count' else 190}{self.display[0]}"
         if not match:
@@ -45,12 +49,7 @@ class Dimension:
             )
         if unit not in self.units:
             raise UserError(f"{self.name}: unknown unit {unit!r} in {text!r} (units: {accepted}).")
-        try:
-            value = float(number) * self.units[unit]
-        except ValueError:
-            raise UserError(
-                f"{self.name}: {number!r} in {text!r} is not a number, e.g. {example}."
-            ) from None
+        value = float(number) * self.units[unit]
         if not value > 0:
             raise UserError(f"{self.name}: {text!r} must be above zero, e.g. {example}.")
         if math.isinf(value):

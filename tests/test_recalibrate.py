@@ -25,7 +25,7 @@ from hwnas.profiler.clock import LocalClock
 from hwnas.profiler.estimated import estimate_table
 from hwnas.profiler.plan import make_plan
 from hwnas.profiler.protocol import Profiler
-from hwnas.profiler.refit import Later, recalibrated, refit, require_own_timings
+from hwnas.profiler.refit import recalibrated, refit, require_own_timings
 from hwnas.progress import Silent
 from hwnas.runs import Run
 from hwnas.spaces import SPACES
@@ -88,7 +88,7 @@ def unseen(table: Table) -> tuple[int, ...]:
 def add(table: Table, arch: tuple[int, ...], factor: float, speed: float = 1.0) -> Any:
     """Recalibrate by a time that is `factor` times the prediction."""
     ms = table.latency_ms(arch) * factor * speed
-    return recalibrated(table, TARGET, Later(arch, ms, speed))
+    return recalibrated(table, TARGET, arch, measured_ms=ms, speed=speed)
 
 
 def others(table: Table) -> np.ndarray:
@@ -146,8 +146,8 @@ def test_the_same_network_twice_replaces_its_own_entry(measured: Table) -> None:
     arch = unseen(measured)
     once, _ = add(measured, arch, 1.04)
     ms = measured.latency_ms(arch)
-    twice, change = recalibrated(once, TARGET, Later(arch, ms, 1.0))
-    only, _ = recalibrated(measured, TARGET, Later(arch, ms, 1.0))
+    twice, change = recalibrated(once, TARGET, arch, measured_ms=ms, speed=1.0)
+    only, _ = recalibrated(measured, TARGET, arch, measured_ms=ms, speed=1.0)
     assert len(twice.calibration) == len(once.calibration) == 61
     assert twice.meta["recalibrated"] == [change.to_json()]
     assert others(twice) == pytest.approx(others(only), rel=1e-4)

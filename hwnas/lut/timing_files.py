@@ -73,15 +73,11 @@ class GridTimings:
     """Networks of any benchmark: one op per position, and one time.
 
     Attributes:
-        path: the file.
-        positions: names of the op columns.
         ops: (networks, positions) as text.
         times_ms: (networks,).
         step_ms: reading precision, see `reading_step`.
     """
 
-    path: Path
-    positions: tuple[str, ...]
     ops: NDArray[np.str_]
     times_ms: NDArray[np.float64]
     step_ms: float
@@ -127,7 +123,7 @@ def read_grid(path: Path, positions: Sequence[str], latency: str) -> GridTimings
             raise UserError(f"{path}, line {line}: {error}. Mend or remove the row.") from None
     _require_enough(path, len(times), "networks")
     measured = np.array(times)
-    return GridTimings(path, tuple(positions), np.array(ops), measured, reading_step(measured))
+    return GridTimings(np.array(ops), measured, reading_step(measured))
 
 
 def split(count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hwnas.bundle.manifest import Job, NetworkPlan, Protocol, Setup
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from hwnas.bundle.results import Conditions, Device, Power, Runtime
     from hwnas.device import DeviceProfile
     from hwnas.lut.table import Table
-    from hwnas.measure import Round
+    from hwnas.profiler.recording import TimedRound
     from hwnas.progress import Reporter
     from hwnas.spaces import RcnetSpace
 
@@ -102,35 +101,36 @@ def plan_of(manifest: Manifest, space: RcnetSpace) -> Plan:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class FromDevice:
-    """Everything that a device has measured.
+def device_table(
+    profile: DeviceProfile,
+    space: RcnetSpace,
+    plan: Plan,
+    reporter: Reporter,
+    *,
+    device: Device,
+    runtime: Runtime,
+    rounds: Sequence[TimedRound],
+    conditions: Sequence[Conditions],
+    power: Power | None,
+) -> Table:
+    """Return the table that the measurements of a device support.
 
-    Attributes:
+    Args:
+        profile: the target.
+        space: what was timed.
+        plan: which networks correct the parts, and which check the result.
+        reporter: is told what weakens it.
         device: what it is.
         runtime: who ran the models.
-        rounds: (batch, samples) in order of time.
+        rounds: in order of time.
         conditions: how it was before and after each job.
         power: if a counter could be read.
     """
-
-    device: Device
-    runtime: Runtime
-    rounds: Sequence[tuple[int, Round]]
-    conditions: Sequence[Conditions]
-    power: Power | None
-
-
-def device_table(
-    profile: DeviceProfile, space: RcnetSpace, plan: Plan, found: FromDevice, reporter: Reporter
-) -> Table:
-    """Return the table that the measurements of a device support."""
-    timings = Timings.of(space, plan, found.rounds)
-    place = device_place(found.device, found.runtime, found.conditions)
+    timings, place = Timings.of(space, plan, rounds), device_place(device, runtime, conditions)
     table = measured_table(profile, space, plan, timings, place, reporter)
-    meta = {**table.meta, "harness": found.runtime.harness, "conditions": summary(found.conditions)}
+    meta = {**table.meta, "harness": runtime.harness, "conditions": summary(conditions)}
     table = dataclasses.replace(table, meta=meta)
-    if (power := found.power) is None:
+    if power is None:
         return table
     blocks = power.blocks
     measured = Powers.of([block.name for block in blocks], [block.watts for block in blocks])

@@ -125,29 +125,14 @@ def replace_unstable(
 
 
 @dataclass(frozen=True, slots=True)
-class Later:
-    """One network that was timed after the profile.
-
-    Attributes:
-        arch: of the table's space.
-        measured_ms: its median.
-        speed: time of the reference network then over its time in the table; 1.02: the machine
-            was 2% slower.
-    """
-
-    arch: Arch
-    measured_ms: float
-    speed: float
-
-
-@dataclass(frozen=True, slots=True)
 class Change:
     """What a network changed; an entry of `recalibrated` in meta.json.
 
     Attributes:
         arch: as text.
         measured_ms: its median as timed.
-        speed: see `Later`.
+        speed: time of the reference network then over its time in the table; 1.02: the machine
+            was 2% slower.
         before_ms: prediction of the table as it was.
         after_ms: prediction of the new one.
         time: when.
@@ -183,7 +168,7 @@ def require_own_timings(table: Table) -> None:
             f"{name} is fitted to a file of timings: add the network to that file and fit again: "
             f"{table.remedy}"
         )
-    if not table.calibration or "reference" not in table.meta:
+    if not table.calibration:
         raise TableError(
             f"{name} does not hold the timings of whole networks that it was corrected by "
             f"(calibration.csv), so it cannot be fitted again. Measure it: {table.remedy} --fresh"
@@ -203,7 +188,9 @@ def require_not_held_out(table: Table, arch: Arch) -> None:
         )
 
 
-def recalibrated(table: Table, profile: DeviceProfile, later: Later) -> tuple[Table, Change]:
+def recalibrated(
+    table: Table, profile: DeviceProfile, arch: Arch, *, measured_ms: float, speed: float
+) -> tuple[Table, Change]:
     """Return the table with the network among those that correct it, fitted and checked again.
 
     The same network added twice replaces its own entry. It counts as one network among those of
@@ -212,17 +199,19 @@ def recalibrated(table: Table, profile: DeviceProfile, later: Later) -> tuple[Ta
     Args:
         table: see `require_own_timings`.
         profile: its target.
-        later: a network of the space, not held out.
+        arch: a network of the space, not held out.
+        measured_ms: its median, timed after the profile.
+        speed: see `Change`.
 
     Raises:
         TableError: the table cannot be fitted again, or the network is held out.
         CheckFailed: with it, the table would fail a check that it passes without.
     """
     require_own_timings(table)
-    require_not_held_out(table, later.arch)
-    arch = table.space.format(later.arch)
-    others = tuple(network for network in table.calibration if network.arch != arch)
-    added = Timed(arch, later.measured_ms / later.speed)  # at the speed of the table's day
+    require_not_held_out(table, arch)
+    name = table.space.format(arch)
+    others = tuple(network for network in table.calibration if network.arch != name)
+    added = Timed(name, measured_ms / speed)  # at the speed of the table's day
     fitted = refit(table, profile, calibration=(*others, added))
     failures = fitted.meta["validation"]["failures"]
     if failures and not table.meta["validation"]["failures"]:
@@ -231,13 +220,13 @@ def recalibrated(table: Table, profile: DeviceProfile, later: Later) -> tuple[Ta
             f"held-out check ({'; '.join(failures)}): it was left as it is."
         )
     change = Change(
-        arch=arch,
-        measured_ms=later.measured_ms,
-        speed=later.speed,
-        before_ms=table.latency_ms(later.arch),
-        after_ms=fitted.latency_ms(later.arch),
+        arch=name,
+        measured_ms=measured_ms,
+        speed=speed,
+        before_ms=table.latency_ms(arch),
+        after_ms=fitted.latency_ms(arch),
         time=now(),
     )
-    earlier = [entry for entry in table.meta.get(RECALIBRATED, ()) if entry["arch"] != arch]
+    earlier = [entry for entry in table.meta.get(RECALIBRATED, ()) if entry["arch"] != name]
     meta = {**fitted.meta, RECALIBRATED: [*earlier, change.to_json()]}
     return dataclasses.replace(fitted, meta=meta), change

@@ -67,13 +67,14 @@ def recalibrate(workspace: Path, winner: Winner, timed: Sequence[Bench]) -> list
 
 def _fitted(winner: Winner, timed: Bench) -> tuple[Table, Table, Change]:
     """Return a table as it was, and fitted again."""
-    from hwnas.profiler.refit import Later, recalibrated
+    from hwnas.profiler.refit import recalibrated
 
     table = timed.target.table
     if table is None or timed.speed is None:
         raise ValueError("require_recalibratable was not asked before the timing")
-    later = Later(winner.arch, timed.timings[0].median_ms, timed.speed)
-    return table, *recalibrated(table, timed.target.profile, later)
+    ms, speed = timed.timings[0].median_ms, timed.speed
+    profile = timed.target.profile
+    return table, *recalibrated(table, profile, winner.arch, measured_ms=ms, speed=speed)
 
 
 def _written(library: Library, old: Table, new: Table, change: Change) -> dict[str, Any]:

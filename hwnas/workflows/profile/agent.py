@@ -13,7 +13,7 @@ from hwnas.agent.wire import Brief
 from hwnas.bundle.models import maker_of, room
 from hwnas.errors import MissingPackage, UserError
 from hwnas.harness import ASKING
-from hwnas.profiler.bundled import FromDevice, device_table, protocol_of, setup_of
+from hwnas.profiler.bundled import device_table, protocol_of, setup_of
 from hwnas.profiler.clock import network_graphs, panel_graphs
 from hwnas.profiler.energy import checked, power_order
 from hwnas.profiler.protocol import Profiler
@@ -111,14 +111,18 @@ def _measured(
     if not recording.entries:
         host.session.begin_anew()
     profiler.time_everything(plan, recording)
-    found = FromDevice(
+    table = device_table(
+        profile,
+        space,
+        plan,
+        reporter,
         device=told,
         runtime=runtime,
         rounds=recording.entries,
         conditions=host.conditions,
         power=_power(space, plan, host, workshop),
     )
-    profiled = profiling.save(device_table(profile, space, plan, found, reporter))
+    profiled = profiling.save(table)
     recording.discard()
     return profiled
 

@@ -11,7 +11,7 @@ from hwnas.bundle.results import RESULTS_FILE
 from hwnas.device import find_target
 from hwnas.errors import UserError
 from hwnas.files import require_writable, write_text
-from hwnas.profiler.bundled import FromDevice, device_table, emit_bundle, plan_of
+from hwnas.profiler.bundled import device_table, emit_bundle, plan_of
 from hwnas.profiler.plan import sized_plan
 from hwnas.resources import shipped
 from hwnas.spaces import RcnetSpace
@@ -174,14 +174,17 @@ def ingest(
     if done < len(manifest.jobs):
         write_text(store, results.model_dump_json(by_alias=True))
         return Ingested(done, manifest, profiling.folder)
-    found = FromDevice(
+    table = device_table(
+        profile,
+        space,
+        plan_of(manifest, space),
+        reporter,
         device=results.device,
         runtime=results.runtime,
         rounds=[(job.number, samples) for job in results.jobs for samples in job.rounds],
         conditions=[each for job in results.jobs for each in (job.before, job.after)],
         power=results.power,
     )
-    table = device_table(profile, space, plan_of(manifest, space), found, reporter)
     profiling.save(table)
     store.unlink(missing_ok=True)
     return Ingested(done, manifest, profiling.folder, table)
