@@ -98,7 +98,7 @@ def another(made: Callable[[], Table]) -> Callable[[Path], None]:
 
 
 def schema_1(folder: Path) -> None:
-    """A table as the first version wrote it: no column energy_source."""
+    """A table of another schema, whose table.csv has other columns too."""
     edit(lambda ls: [line.rpartition(",")[0] for line in ls], signed=True)(folder)
     meta(schema=1)(folder)
 

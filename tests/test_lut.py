@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ from hwnas.files import sha256
 from hwnas.lut.accuracy import compare, conformal_margin, margin_certainty, margin_rank
 from hwnas.lut.library import Library
 from hwnas.lut.storage import PROVENANCE, load, save
-from hwnas.lut.table import Row, Table
+from hwnas.lut.table import Row, Table, Timed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -183,6 +184,28 @@ def _half(line: str) -> str:
 def test_damage_to_the_held_out_check_never_moves_the_margin(folder: Path, kind: str) -> None:
     change, told = HELD_OUT_DAMAGE[kind]
     path = folder / "validation.csv"
+    path.write_text("\n".join(change(path.read_text().splitlines())) + "\n")
+    with pytest.raises(TableError, match=told) as error:
+        load(folder)
+    assert str(path) in str(error.value)
+    assert REMEDY in str(error.value)
+
+
+CALIBRATION_DAMAGE = {
+    "truncated": (lambda lines: lines[:-1], "2 networks, but meta.json says 3: truncated"),
+    "NaN": (lambda lines: [*lines[:2], "x,nan", *lines[3:]], "line 3: times must be finite"),
+    "field missing": (lambda lines: [*lines[:2], "x", *lines[3:]], "line 3: expected 2 fields"),
+    "another header": (lambda lines: ["arch,measured_us", *lines[1:]], "'measured_ms'"),
+}
+
+
+@pytest.mark.parametrize("kind", CALIBRATION_DAMAGE)
+def test_damage_to_the_networks_of_the_correction_is_told(folder: Path, kind: str) -> None:
+    networks = tuple(Timed(n.arch, n.measured_ms) for n in table().held_out[:3])
+    save(replace(table(), calibration=networks), folder)
+    assert [n.arch for n in load(folder).calibration] == [n.arch for n in networks]
+    change, told = CALIBRATION_DAMAGE[kind]
+    path = folder / "calibration.csv"
     path.write_text("\n".join(change(path.read_text().splitlines())) + "\n")
     with pytest.raises(TableError, match=told) as error:
         load(folder)
