@@ -30,8 +30,7 @@ import numpy as np
 from tpe import tpe
 
 from hwnas import __version__, plugins, units
-from hwnas.cost import Budget, Problem
-from hwnas.cost.columns import ColumnCost
+from hwnas.cost import Budget, ColumnCost, Problem
 from hwnas.device import describe_host
 from hwnas.errors import MissingPackage, UserError
 from hwnas.search.ledger import Ledger, Score

@@ -121,6 +121,8 @@ def without_drift(rounds: Sequence[Round], panel: Container[str]) -> list[Round]
         rounds: in order of time.
         panel: names that tell the speed; each should be in most rounds.
     """
+    from scipy import ndimage  # takes longer to import than most of what only times
+
     names = [name for samples in rounds for name, _ in samples]
     logs = np.log([ms for samples in rounds for _, ms in samples])
     members = np.flatnonzero([name in panel for name in names])
@@ -129,21 +131,15 @@ def without_drift(rounds: Sequence[Round], panel: Container[str]) -> list[Round]
     by_name: dict[str, list[int]] = {}
     for index in members:
         by_name.setdefault(names[index], []).append(int(index))
-    drift = np.zeros(len(logs))
+    drift, window = np.zeros(len(logs)), min(DRIFT_WINDOW, (len(members) - 1) // 2 * 2 + 1)
     for _ in range(DRIFT_PASSES):
         deviation = logs.copy()
         for indices in by_name.values():
             deviation[indices] -= np.median(logs[indices] - drift[indices])
-        local = _running_median(deviation[members])
+        local = ndimage.median_filter(deviation[members], window, mode="mirror")
         drift = np.interp(np.arange(len(logs)), members, local)
     steady = iter(np.exp(logs - (drift - np.median(drift))).tolist())
     return [[(name, next(steady)) for name, _ in samples] for samples in rounds]
-
-
-def _running_median(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    window = min(DRIFT_WINDOW, (len(values) - 1) // 2 * 2 + 1)
-    padded = np.pad(values, window // 2, mode="reflect" if window > 1 else "edge")
-    return np.asarray(np.median(np.lib.stride_tricks.sliding_window_view(padded, window), axis=1))
 
 
 def by_name(rounds: Iterable[Round]) -> dict[str, NDArray[np.float64]]:

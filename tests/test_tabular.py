@@ -14,8 +14,7 @@ from grids import COLUMNS, GRID, OPERATIONS, SEARCH, Prompt, best, grid, prompt 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hwnas.cost import Budget, Problem
-from hwnas.cost.columns import column_cost
+from hwnas.cost import Budget, Problem, column_cost
 from hwnas.errors import InfeasibleError, UserError
 from hwnas.evaluate.evaluation import Evaluation
 from hwnas.evaluate.tabular import TabularEvaluator

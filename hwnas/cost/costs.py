@@ -1,4 +1,4 @@
-"""Costs of networks that are made of parts: exact, as they are summed over them."""
+"""Costs of networks: sums over their parts, exact; or, of rows of a file, numbers of a column."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hwnas.cost.cost import Cost
 from hwnas.cost.file_size import file_bytes
 from hwnas.errors import UserError
 from hwnas.graph import FP32
-from hwnas.spaces.bulk import part_indices
+from hwnas.spaces.rcnet import part_indices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hwnas.lut.curve import Curve
     from hwnas.lut.table import Table
     from hwnas.spaces import Arch, Key, RcnetSpace
+    from hwnas.spaces.tabular import TabularSpace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +78,32 @@ class PartsCost(Cost):
             cheapest = [min(self.per_key[key] for key in keys) for keys in alternatives]
             values.append(self.total(cheapest))
         return min(values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnCost(Cost):
+    """A column of a tabular space.
+
+    Attributes:
+        space: the table.
+        values: by row.
+    """
+
+    space: TabularSpace
+    values: NDArray[np.float64] = field(repr=False, compare=False)
+
+    def of(self, arch: Arch) -> float:
+        """Return the number in the network's row."""
+        return float(self.values[self.space.rows[arch]])
+
+    def many(self, archs: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the numbers of many networks."""
+        rows = self.space.rows
+        return self.values[[rows[tuple(arch)] for arch in archs.tolist()]]
+
+    def cheapest(self) -> float:
+        """Return the smallest number of the column."""
+        return float(self.values.min())
 
 
 def params(space: RcnetSpace) -> PartsCost:
@@ -160,6 +187,22 @@ def _energy_curve(table: Table) -> Curve | None:
     rows = table.rows.values()
     mean_watts = sum(row.energy_mj or 0 for row in rows) / sum(row.latency_ms for row in rows)
     return table.curve.scaled(mean_watts)
+
+
+def column_cost(space: TabularSpace, name: str, column: str) -> ColumnCost:
+    """Return the cost that a column holds, in whatever unit it is written.
+
+    Raises:
+        UserError: no such column, a cell that is no number, or one below zero.
+    """
+    values = space.numbers(column)
+    if values.min() < 0:
+        raise UserError(
+            f"{space.name}: column {column} holds {values.min():g}: a cost cannot be below zero."
+        )
+    return ColumnCost(
+        name=name, dimension=units.plain(name), label=f"column {column}", space=space, values=values
+    )
 
 
 def _from_graphs(space: RcnetSpace, count: Callable[[Graph], int]) -> dict[Key, float]:

@@ -8,8 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hwnas.cost import Budget, Problem
-from hwnas.cost.columns import column_cost
+from hwnas.cost import Budget, Problem, column_cost
 from hwnas.errors import UserError, one_of
 from hwnas.evaluate.tabular import TabularEvaluator
 from hwnas.options import given
