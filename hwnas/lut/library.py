@@ -40,7 +40,13 @@ class Library:
             TableError: no such table, or a damaged one.
         """
         if (folder := self.locate(target, space)) is not None:
-            return _of(load(folder), folder, target, space)
+            table = load(folder)
+            if (table.target, table.space.name) == (target, space):
+                return table
+            raise TableError(  # it was copied from another device or space
+                f"{folder} holds the table of {table.target} for {table.space.name}, not of "
+                f"{target} for {space}. Build the right one: {profile_command(target, space)}"
+            )
         if not is_target(target):
             raise one_of("target", target, target_names())
         known = [f"{t} / {s}" for t, s in self.names() if t == target]
@@ -83,17 +89,3 @@ class Library:
         if home := os.environ.get("HWNAS_HOME"):
             roots.append(Path(home) / "lut")
         return [*roots, shipped("lut")]
-
-
-def _of(table: Table, folder: Path, target: str, space: str) -> Table:
-    """Return the table if it is what its folder says.
-
-    Raises:
-        TableError: it was copied from another device or space.
-    """
-    if (table.target, table.space.name) != (target, space):
-        raise TableError(
-            f"{folder} holds the table of {table.target} for {table.space.name}, not of {target} "
-            f"for {space}. Build the right one: {profile_command(target, space)}"
-        )
-    return table

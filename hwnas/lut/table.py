@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,6 @@ from hwnas.lut.curve import Curve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    import pandas as pd
 
     from hwnas.spaces import Arch, Key, RcnetSpace
 
@@ -232,12 +230,6 @@ class Table:
     def margin_certainty(self, confidence: float) -> float | None:
         """Return how surely the margin covers that share of networks; None for an estimate."""
         return None if self.estimated else margin_certainty(len(self.held_out), confidence)
-
-    def frame(self) -> pd.DataFrame:
-        """Return the rows as a pandas frame: the key's fields, then the row's."""
-        import pandas as pd
-
-        return pd.DataFrame([{**asdict(key), **asdict(row)} for key, row in self.rows.items()])
 
 
 def curve_of(meta: Mapping[str, Any]) -> Curve | None:

@@ -83,18 +83,6 @@ class RcnetSpace(StageFillings):
         """Return the lookup keys of the network, stem first, head last."""
         return _parts(self, arch)
 
-    def _find_parts(self, arch: Arch) -> tuple[Key, ...]:
-        channels = scaled(FIXED_CHANNELS, self.width)
-        resolution = -(-self.resolution // self.stem_stride)
-        parts = [self._stem_key()]
-        for stage in range(STAGES):
-            types = tuple(t for t in stage_of(arch, stage) if t)
-            if types:
-                parts += _stage_keys(self, stage, types, channels, resolution)
-                channels = self.channels(stage)
-                resolution = -(-resolution // self.stage_strides[stage])
-        return (*parts, self._head_key(channels, resolution))
-
     def lookup_keys(self) -> list[Key]:
         """Return every key that some network of the space contains, in network order."""
         found: dict[Key, None] = {}
@@ -113,7 +101,7 @@ class RcnetSpace(StageFillings):
         Raises:
             KeyError: the key belongs to another space.
         """
-        if key == self._stem_key():
+        if key == self.stem_key():
             builder = GraphBuilder(self.input_shape)
             self._add_stem(builder)
             return builder.build()
@@ -158,17 +146,24 @@ class RcnetSpace(StageFillings):
         fixed = scaled(FIXED_CHANNELS, self.width)
         return inverted_residual(builder, "stem.fixed", value, BlockType(1), fixed, 1)
 
-    def _stem_key(self) -> Key:
+    def stem_key(self) -> Key:
+        """Return the key of the stem, the first part of every network."""
         return Key("stem", 3, scaled(FIXED_CHANNELS, self.width), self.stem_stride, self.resolution)
-
-    def _head_key(self, channels: int, resolution: int) -> Key:
-        return Key("head", channels, self.classes, 1, resolution)
 
 
 @lru_cache(maxsize=1 << 12)
 def _parts(space: RcnetSpace, arch: Arch) -> tuple[Key, ...]:
-    """Remember the last ones: every cost of a network asks for the same parts."""
-    return space._find_parts(arch)
+    """Find the keys, and remember the last ones: every cost of a network asks for the same."""
+    channels = scaled(FIXED_CHANNELS, space.width)
+    resolution = -(-space.resolution // space.stem_stride)
+    parts = [space.stem_key()]
+    for stage in range(STAGES):
+        types = tuple(t for t in stage_of(arch, stage) if t)
+        if types:
+            parts += _stage_keys(space, stage, types, channels, resolution)
+            channels = space.channels(stage)
+            resolution = -(-resolution // space.stage_strides[stage])
+    return (*parts, Key("head", channels, space.classes, 1, resolution))
 
 
 @lru_cache(maxsize=1 << 16)
