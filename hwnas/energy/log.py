@@ -27,6 +27,30 @@ MILLISECONDS_FROM = 1e11
 """Epoch times from here on are milliseconds: as seconds they would lie in the year 5138."""
 
 
+BLOCK_S = 1.0
+"""How long each part runs for a meter, unless told otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeterLog:
+    """The file that an external power meter writes.
+
+    Attributes:
+        path: CSV; may appear while the profile runs, or after it.
+        offset_s: added to its timestamps.
+        block_s: seconds that each part runs for the meter.
+    """
+
+    path: Path
+    offset_s: float = 0.0
+    block_s: float = BLOCK_S
+
+    @property
+    def name(self) -> str:
+        """What is read."""
+        return f"log {self.path}"
+
+
 @dataclass(frozen=True, slots=True)
 class PowerLog:
     """Readings in order of time.

@@ -10,7 +10,7 @@ import numpy as np
 
 from hwnas.cost import energy
 from hwnas.energy.blocks import IDLE, Block, run_block
-from hwnas.energy.log import read_log
+from hwnas.energy.log import MeterLog, read_log
 from hwnas.errors import UserError
 from hwnas.measure import pinned
 from hwnas.profiler.clock import here, timer_of
@@ -32,60 +32,23 @@ if TYPE_CHECKING:
 PASSES = 2
 CHECKED = 8
 """Held-out whole networks whose energy is measured too, and compared with the sum of parts."""
-LOG_BLOCK_S = 1.0
 QUANTITY = "mean total power while the part runs back to back, idle power included, times latency"
 
 
 @dataclass(frozen=True, slots=True)
-class PowerSource:
-    """What tells the power: a counter of this machine, or the log of an external meter.
+class EnergyProfiler:
+    """Everything that the energies of one table need.
 
     Attributes:
-        counter: read while parts run.
-        log: CSV that is read when they have run.
-        offset_s: added to the log's timestamps.
-        block_s: seconds that each part runs, or None for what suits the counter.
+        profile: the target.
+        backend: runs it.
+        power: a counter that is read while parts run, or a log that is read when they have run.
+        reporter: is shown progress.
     """
-
-    counter: Counter | None = None
-    log: Path | None = None
-    offset_s: float = 0.0
-    block_s: float | None = None
-
-    def __post_init__(self) -> None:
-        if (self.counter is None) == (self.log is None):
-            raise ValueError("power comes from either a counter or a log")
-
-    @property
-    def name(self) -> str:
-        """What is read."""
-        return f"log {self.log}" if self.counter is None else self.counter.name
-
-    @property
-    def seconds(self) -> float:
-        """How long each part runs per pass."""
-        own = LOG_BLOCK_S if self.counter is None else self.counter.block_s
-        return own if self.block_s is None else self.block_s
-
-    def watts(self, blocks: Sequence[Block]) -> list[float]:
-        """Return the power of each block.
-
-        Raises:
-            UserError: the log is missing, not right, or does not cover the blocks.
-        """
-        if self.log is None:
-            return [block.watts or 0.0 for block in blocks]
-        log = read_log(self.log, self.offset_s)
-        return [log.mean_watts(block.start_s, block.end_s) for block in blocks]
-
-
-@dataclass(frozen=True, slots=True)
-class EnergyProfiler:
-    """Everything that the energies of one table need."""
 
     profile: DeviceProfile
     backend: Backend
-    power: PowerSource
+    power: Counter | MeterLog
     reporter: Reporter
 
     def complete(self, table: Table, path: Path, *, fresh: bool = False) -> Table:
@@ -99,23 +62,28 @@ class EnergyProfiler:
         """
         graphs = self._graphs(table)
         order = power_order(list(graphs))
-        what = ["log" if self.power.log else self.power.name, self.power.seconds, order]
+        log = self.power if isinstance(self.power, MeterLog) else None
+        what = ["log" if log else self.power.name, self.power.block_s, order]
         header = identity(self.profile, table.space, here(self.backend), what)
         recording = open_recording(path, header, lambda value: Block(*value), fresh=fresh)
         if not self._run(graphs, order, recording):
             recording.discard()
             return table
-        measured = Powers.of(order, self.power.watts(recording.entries))
-        if self.power.log is not None and not measured.idle < measured.typical:
+        if log is None:
+            watts = [block.watts or 0.0 for block in recording.entries]
+        else:
+            readings = read_log(log.path, log.offset_s)
+            watts = [readings.mean_watts(block.start_s, block.end_s) for block in recording.entries]
+        measured = Powers.of(order, watts)
+        if log is not None and not measured.idle < measured.typical:
             raise UserError(
-                f"{self.power.log}: no more power while parts ran ({measured.typical:.3g} W) than "
-                f"in idle pauses ({measured.idle:.3g} W). If the meter's clock differs from this "
+                f"{log.path}: no more power while parts ran ({measured.typical:.3g} W) than in "
+                f"idle pauses ({measured.idle:.3g} W). If the meter's clock differs from this "
                 "machine's, give --power-offset SECONDS with the same command."
             )
         recording.discard()
-        offset_s = self.power.offset_s if self.power.log else None
-        about = describe(measured, self.power.name, self.power.seconds) | {"offset_s": offset_s}
-        return with_energies(table, measured, about)
+        about = describe(measured, self.power.name, self.power.block_s)
+        return with_energies(table, measured, about | {"offset_s": log and log.offset_s})
 
     def _graphs(self, table: Table) -> dict[str, Graph]:
         space = table.space
@@ -134,11 +102,12 @@ class EnergyProfiler:
             name: timer_of(self.backend, graph, threads) for name, graph in graphs.items()
         }
         works[IDLE] = None
+        counter = None if isinstance(self.power, MeterLog) else self.power
         title = f"power by {self.power.name}"
         with self.reporter.task(title, len(order)) as step, pinned(threads):
             step(done)
             for name in order[done:]:
-                block = run_block(name, works[name], self.power.seconds, self.power.counter)
+                block = run_block(name, works[name], self.power.block_s, counter)
                 if block.watts is not None and not block.watts > 0:
                     self.reporter.warn(
                         f"{self.power.name} does not move: energy is not measured, but "

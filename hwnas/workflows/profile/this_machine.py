@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hwnas.device import DeviceProfile
+    from hwnas.energy.counter import Counter
+    from hwnas.energy.log import MeterLog
     from hwnas.lut.table import Table
-    from hwnas.profiler.energy import PowerSource
     from hwnas.progress import Reporter
     from hwnas.targets.backend import Backend
     from hwnas.workflows.profile.options import ProfileOptions
@@ -158,7 +159,7 @@ def _backend_of(profile: DeviceProfile) -> Backend:
 
 def power_source(
     profile: DeviceProfile, options: ProfileOptions, reporter: Reporter, root: Path | None = None
-) -> PowerSource | None:
+) -> Counter | MeterLog | None:
     """Return what tells the power: the meter's log, else a counter of this machine, else None.
 
     A counter that is there but cannot be used is told once.
@@ -173,16 +174,16 @@ def power_source(
         UserError: the log is there and not right, or a sensor that the profile names is missing.
     """
     from hwnas.energy.counter import SYSFS, survey
-    from hwnas.energy.log import check_log
-    from hwnas.profiler.energy import PowerSource, table_energy
+    from hwnas.energy.log import BLOCK_S, MeterLog, check_log
+    from hwnas.profiler.energy import table_energy
 
-    if (log := options.power_log) is not None:
-        power = PowerSource(log=log, offset_s=options.power_offset, block_s=options.power_block)
-        check_log(log, power.seconds)
-        return power
+    if options.power_log is not None:
+        block_s = options.power_block or BLOCK_S
+        check_log(options.power_log, block_s)
+        return MeterLog(options.power_log, options.power_offset, block_s)
     found = survey(root or SYSFS, profile.power_sensors)
     if found.counters:
-        return PowerSource(found.counters[0])
+        return found.counters[0]
     for problem in found.unusable:
         reporter.info(f"energy is {table_energy(profile)}: {problem}")
     return None
