@@ -13,26 +13,31 @@ import grimp
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "module-graph.md"
+GROUND = 2
+"""Layers at the bottom that everything may use: they are shown, their arrows are not."""
+
 HEAD = """# Which folder imports which
 
 Made by `make docs` from the code: do not edit. A box is a folder or file of `hwnas/`, a frame a
-layer; imports run downwards only. Arrows that a longer way implies are left out.
+layer. Imports run downwards only, and never in a circle, which `make lint` checks. Arrows that a
+longer way implies are left out, and so are those into the lowest box, which everything may use.
 
 """
 
 
 def layers() -> list[list[str]]:
-    """Return the layers from the top down, each with its folders."""
+    """Return the layers from the top down, each with its folders; the ground is one of them."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     contracts = project["tool"]["importlinter"]["contracts"]
     contract = next(each for each in contracts if each.get("containers") == ["hwnas"])
-    return [layer.split(" | ") for layer in contract["layers"]]
+    found = [layer.split(" | ") for layer in contract["layers"]]
+    return [*found[:-GROUND], [name for layer in found[-GROUND:] for name in layer]]
 
 
 def imports() -> dict[str, set[str]]:
-    """Return what each folder imports, directly."""
+    """Return what each folder imports, directly, the ground left out."""
     graph = grimp.build_graph("hwnas")
-    names = [name for layer in layers() for name in layer]
+    names = [name for layer in layers()[:-1] for name in layer]
     return {
         one: {
             other
@@ -72,14 +77,17 @@ def needed(arrows: dict[str, set[str]]) -> dict[str, set[str]]:
 
 def page() -> str:
     """Return the page: a Mermaid diagram, which GitHub and most editors draw."""
+    *upper, ground = layers()
     lines = ["```mermaid", "flowchart TD"]
-    for number, layer in enumerate(layers()):
+    for number, layer in enumerate(upper):
         lines += [f"  subgraph layer{number}[ ]", "    direction LR"]
         lines += [f"    m_{name}[{name}]" for name in layer]
         lines += ["  end"]
     for one, targets in needed(imports()).items():
         lines += [f"  m_{one} --> m_{other}" for other in sorted(targets)]
-    return HEAD + "\n".join([*lines, "```", ""])
+    lines += [f"  ground[{', '.join(sorted(ground))}]"]
+    lines += [f"  layer{len(upper) - 1} ~~~ ground", "```", ""]
+    return HEAD + "\n".join(lines)
 
 
 if __name__ == "__main__":
