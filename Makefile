@@ -8,12 +8,12 @@ TFLITE_VENV := $(VENV)/tflite-runtime
 MEDIAPIPE_VENV := $(VENV)/mediapipe
 TASK_VENV := $(VENV)/task-library
 
-.PHONY: install quickstart test suite lint types contract docs bench clean tflite-runtime mediapipe
+.PHONY: install quickstart test suite lint types docs bench clean tflite-runtime mediapipe
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make quickstart   install, then run the whole chain on bundled data (6 minutes on 2 cores)"
-	@echo "make test         install, then lint, types, import contract and tests"
+	@echo "make test         install, then lint (style, imports), types and tests"
 	@echo "make tflite-runtime   the environment of target tflite-runtime"
 	@echo "make mediapipe    MediaPipe and TFLite's Task Library, for tests (1 GB)"
 	@echo "make docs         the drawing of the module graph"
@@ -35,12 +35,10 @@ quickstart: $(STAMP)
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 
 types: $(STAMP)
 	$(BIN)/mypy
-
-contract: $(STAMP)
-	$(BIN)/lint-imports
 
 # An old runtime with an environment of its own, for Linux; its tests are skipped without it.
 tflite-runtime: $(TFLITE_VENV)/.installed
@@ -66,7 +64,7 @@ $(TASK_VENV)/.installed:
 # What keeps one core busy runs beside something else.
 test:
 	$(MAKE) -j2 install tflite-runtime
-	$(MAKE) lint contract
+	$(MAKE) lint
 	$(MAKE) -j2 types suite
 
 # A file's tests stay together: many share what takes long to make. Files come in the order of
