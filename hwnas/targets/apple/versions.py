@@ -19,7 +19,6 @@ from hwnas.targets.apple.releases import (
     IOS13,
     IOS14,
     IOS16,
-    IOS26,
     Requirement,
 )
 
@@ -45,8 +44,6 @@ IOS14_LAYERS = frozenset({
 
 LATER_LAYERS = dict.fromkeys(("resizeBilinear", "cropResize"), IOS12) | {"custom": IOS11_2}
 """Versions of the layers of iOS 12 that iOS 11 lacked."""
-
-LATER_ARRAYS = {"FLOAT16": IOS16, "INT8": IOS26}
 
 NETWORKS = ("neuralNetwork", "neuralNetworkClassifier", "neuralNetworkRegressor")
 
@@ -132,11 +129,8 @@ def _of_features(model: Any) -> Iterator[Requirement]:
     if model.isUpdatable:
         yield Requirement(IOS13, "an updatable model")
     for feature in (*model.description.input, *model.description.output):
-        kind = feature.type.WhichOneof("Type")
-        if kind == "imageType":
+        if feature.type.WhichOneof("Type") == "imageType":
             yield from _of_image(feature.name, feature.type.imageType)
-        elif kind == "multiArrayType":
-            yield from _of_array(feature.name, feature.type.multiArrayType)
 
 
 def _of_image(name: str, image: Any) -> Iterator[Requirement]:
@@ -144,17 +138,6 @@ def _of_image(name: str, image: Any) -> Iterator[Requirement]:
         yield Requirement(IOS12, f"flexible size of {name!r}")
     if image.ColorSpace.Name(image.colorSpace) == "GRAYSCALE_FLOAT16":
         yield Requirement(IOS16, f"float16 image {name!r}")
-
-
-def _of_array(name: str, array: Any) -> Iterator[Requirement]:
-    if array.WhichOneof("ShapeFlexibility"):
-        yield Requirement(IOS12, f"flexible shape of {name!r}")
-    default = array.WhichOneof("defaultOptionalValue")
-    if default and getattr(array, default):
-        yield Requirement(IOS14, f"default value of {name!r}")
-    data_type = array.ArrayDataType.Name(array.dataType)
-    if data_type in LATER_ARRAYS:
-        yield Requirement(LATER_ARRAYS[data_type], f"{data_type.lower()} array {name!r}")
 
 
 def _of_mappings(network: Any) -> Iterator[Requirement]:

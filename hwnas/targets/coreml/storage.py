@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hwnas.targets.shared.half import half, halved
-from hwnas.targets.shared.quantisation import integers
+from hwnas.targets.shared.quantisation import column, integers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -72,7 +72,8 @@ def _to_integers(weights: Any, channels: int) -> None:
 
 def _real(weight: NDArray[np.float32]) -> NDArray[np.float32]:
     whole, scales = _quantised(weight)
-    return whole * scales.reshape(-1, *[1] * (weight.ndim - 1))
+    real: NDArray[np.float32] = whole * column(scales, weight)
+    return real
 
 
 def _quantised(weight: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:

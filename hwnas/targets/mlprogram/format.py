@@ -10,6 +10,7 @@ from hwnas.targets.apple.format import CoreMl
 from hwnas.targets.mlprogram import emitter, executor, storage
 from hwnas.targets.mlprogram.package import MODEL
 from hwnas.targets.shared.format import Arithmetic, Content
+from hwnas.targets.shared.half import rounded
 from hwnas.targets.shared.interface import Interface
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class MlProgram(CoreMl):
         weights = storage.as_stored(content)
         if content.precision == "fp32":
             return Arithmetic(weights)
-        return Arithmetic(weights, storage.rounded)
+        return Arithmetic(weights, lambda _, value: rounded(value))
 
     def execute(
         self,

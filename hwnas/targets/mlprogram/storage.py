@@ -7,18 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hwnas.targets.shared import half, std
+from hwnas.targets.shared.quantisation import WEIGHT_LIMIT, column
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from torch import Tensor
 
     from hwnas.graph import Weights
     from hwnas.targets.shared.format import Content
 
 WEIGHT_THRESHOLD = 2048
 """Weights of no more numbers than this stay in float16: 8 bits would save little there."""
-
-WEIGHT_LIMIT = 127
 
 
 def as_stored(content: Content) -> Weights:
@@ -30,11 +28,6 @@ def as_stored(content: Content) -> Weights:
     if content.precision == "fp32":
         return content.weights
     return std.stored(content, _quantised if content.precision == "int8" else half.halved)
-
-
-def rounded(name: str, value: Tensor) -> Tensor:  # noqa: ARG001 - the same for all values
-    """Return a value as float16 holds it."""
-    return half.rounded(value)
 
 
 def takes_8_bits(weight: NDArray[np.float32]) -> bool:
@@ -57,9 +50,9 @@ def in_8_bits(
     exact = np.abs(weight.reshape(len(weight), -1)).max(axis=1) / WEIGHT_LIMIT
     nearest = np.maximum(exact, np.finfo(np.float16).smallest_subnormal).astype(np.float16)
     scales = np.where(nearest < exact, np.nextafter(nearest, np.float16(np.inf)), nearest)
-    column = scales.astype(np.float64).reshape(-1, *[1] * (weight.ndim - 1))
-    whole = np.rint(weight / column).astype(np.int8)
-    half.half(whole * column, name)
+    real = column(scales.astype(np.float64), weight)
+    whole = np.rint(weight / real).astype(np.int8)
+    half.half(whole * real, name)
     return whole, scales
 
 
@@ -75,5 +68,4 @@ def _quantised(weights: Weights) -> Weights:
 def _dequantised(weight: NDArray[np.float32], name: str) -> NDArray[np.float32]:
     """Return scale * integer, which is rounded to float16 like every value."""
     whole, scales = in_8_bits(weight, name)
-    column = scales.astype(np.float32).reshape(-1, *[1] * (weight.ndim - 1))
-    return (whole * column).astype(np.float16).astype(np.float32)
+    return half.half(whole * column(scales.astype(np.float32), weight), name).astype(np.float32)

@@ -12,7 +12,7 @@ extremes of all. So no format has to compute anything there, and TFLite's kernel
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -135,9 +135,15 @@ def integers(
     # The scale of the bias, input_scale * scale, has to be a number of full precision, too.
     tiny = np.finfo(np.float32).tiny / min(input_scale, np.float32(1))
     scales = np.maximum(np.maximum(largest / WEIGHT_LIMIT, least), tiny).astype(np.float32)
-    column = scales.reshape(-1, *[1] * (weight.ndim - 1))
-    whole = np.clip(np.rint(weight / column), -WEIGHT_LIMIT, WEIGHT_LIMIT).astype(np.int8)
+    whole = np.clip(np.rint(weight / column(scales, weight)), -WEIGHT_LIMIT, WEIGHT_LIMIT).astype(
+        np.int8
+    )
     return Integers(whole, scales, np.rint(bias / (input_scale * scales)).astype(np.int32))
+
+
+def column(scales: NDArray[Any], weight: NDArray[Any]) -> NDArray[Any]:
+    """Return scales (out,) shaped to multiply a weight (out, ...)."""
+    return scales.reshape(-1, *[1] * (weight.ndim - 1))
 
 
 def dequantised(
@@ -158,8 +164,8 @@ def dequantised(
             scale = stored[node.inputs[0]].scale
             by_channel = linear_per_channel or not isinstance(node.op, Linear)
             whole = integers(weight, bias, scale, per_channel=by_channel)
-            column = whole.scales.reshape(-1, *[1] * (weight.ndim - 1))
-            found[node.name] = (whole.weight * column, whole.bias * (scale * whole.scales))
+            real = whole.weight * column(whole.scales, weight)
+            found[node.name] = (real, whole.bias * (scale * whole.scales))
     return found
 
 

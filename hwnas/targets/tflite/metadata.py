@@ -125,26 +125,26 @@ def _input(write: Writer, width: int, height: int, images: ImageInput) -> Offset
         "Content", content_properties_type=IMAGE_PROPERTIES, content_properties=image
     )
     mean, std = np.array(images.mean), np.array(images.std)
+
+    def floats(values: np.ndarray) -> Offset:
+        return write.numbers(values.astype(np.float32))
+
+    name, about = write.string("image"), write.string(f"RGB image, {width}x{height} pixels")
+    # How a pixel v on the scale 0 to 255 enters the network: (v - mean) / std.
+    normalised = write.table(
+        "NormalizationOptions", mean=floats(mean * WHITE), std=floats(std * WHITE)
+    )
+    unit = write.table("ProcessUnit", options_type=NORMALIZATION, options=normalised)
+    units = write.offsets([unit])
+    stats = write.table("Stats", max=floats((1 - mean) / std), min=floats((0 - mean) / std))
     return write.table(
         "TensorMetadata",
-        name=write.string("image"),
-        description=write.string(f"RGB image, {width}x{height} pixels"),
+        name=name,
+        description=about,
         content=content,
-        process_units=write.offsets([_normalisation(write, mean * WHITE, std * WHITE)]),
-        stats=_stats(write, (0 - mean) / std, (1 - mean) / std),
+        process_units=units,
+        stats=stats,
     )
-
-
-def _normalisation(write: Writer, mean: np.ndarray, std: np.ndarray) -> Offset:
-    """Write how a pixel v on the scale 0 to 255 enters the network: (v - mean) / std."""
-    options = write.table(
-        "NormalizationOptions", mean=_floats(write, mean), std=_floats(write, std)
-    )
-    return write.table("ProcessUnit", options_type=NORMALIZATION, options=options)
-
-
-def _stats(write: Writer, low: np.ndarray, high: np.ndarray) -> Offset:
-    return write.table("Stats", max=_floats(write, high), min=_floats(write, low))
 
 
 def _output(write: Writer) -> Offset:
@@ -160,7 +160,3 @@ def _output(write: Writer) -> Offset:
         description=write.string("one score per class; their softmax is the probability"),
         associated_files=write.offsets([labels]),
     )
-
-
-def _floats(write: Writer, values: np.ndarray) -> Offset:
-    return write.numbers(values.astype(np.float32))
