@@ -79,7 +79,7 @@ class Course:
         self._counted = 0
         self._began = self._saved_at = time.perf_counter()
         self._saved_step = 0
-        self._pace, self._note = Pace(), ""
+        self._pace, self._note = Pace(self._plan.steps), ""
 
     def begin(self, saved: dict[str, Any] | None) -> None:
         """Say what is done where, and take up what a checkpoint holds, if there is one."""
@@ -144,7 +144,7 @@ class Course:
             stop_requests(heed=self._world.first) as stop,
             self._reporter.task("training", remaining) as advance,
         ):
-            self._pace.start(remaining)
+            self._pace = Pace(remaining)
             for loss in training.run(self._batches()):
                 self._count(loss)
                 advance(1, self._look(loss))

@@ -72,14 +72,10 @@ class Plan:
 class Pace:
     """Counts images against the clock, epoch by epoch; what happens between epochs is left out."""
 
-    def __init__(self) -> None:
-        self._began = self._since = time.perf_counter()
-        self._remaining = self._done = self._images = 0
-
-    def start(self, steps: int) -> None:
+    def __init__(self, steps: int) -> None:
         """Begin a training of so many steps."""
-        self._remaining, self._began = steps, time.perf_counter()
-        self.go_on()
+        self._began = self._since = time.perf_counter()
+        self._remaining, self._done, self._images = steps, 0, 0
 
     def count(self, images: int) -> None:
         """Note that one step has been done."""
