@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hwnas.errors import UserError
+from hwnas.errors import Interrupted, UserError
 from hwnas.options import flag_of, options_of
 from hwnas.progress import Silent
 from hwnas.workflows.profile.options import ProfileOptions
@@ -86,3 +87,17 @@ def test_the_workflow_refuses_before_it_looks_at_anything(tmp_path: Path) -> Non
     with pytest.raises(UserError, match="name a device with --target"):
         profile(ProfileOptions(workspace=tmp_path), Silent())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupt_after_fresh_tells_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hwnas.workflows.profile.profile.profile_here", stop)
+    options = ProfileOptions(target="iphone5s", workspace=tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        profile(options, Silent())
+    with pytest.raises(Interrupted, match="without --fresh goes on"):
+        profile(dataclasses.replace(options, fresh=True), Silent())
