@@ -17,6 +17,7 @@ from hwnas.bundle import probe
 from hwnas.bundle.results import RESULTS_FILE
 from hwnas.progress import Silent
 from hwnas.workflows.profile.bundle import ingest
+from hwnas.workflows.profile.options import ProfileOptions
 from hwnas.workflows.targets.options import TargetsOptions
 from hwnas.workflows.targets.targets import targets
 
@@ -243,7 +244,7 @@ def test_a_bundle_becomes_a_table(tmp_path_factory: pytest.TempPathFactory) -> N
     with Phones(folder / "p") as phones:
         phones.add()
         Desk(phones, folder / "b", tool)("--runs", "3")
-    done = ingest(folder / "b", folder, Silent(), target="android")
+    done = ingest(folder / "b", ProfileOptions(workspace=folder, target="android"), Silent())
     table = done.table
     assert table is not None
     assert table.label == "measured"

@@ -29,6 +29,7 @@ from hwnas.resources import shipped
 from hwnas.targets.backend import local_backend
 from hwnas.targets.shared.artifact import Artifact
 from hwnas.workflows.profile.bundle import emit, ingest
+from hwnas.workflows.profile.options import ProfileOptions
 from hwnas.workflows.profile.profiled import Profiling
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ def test_a_table_is_made_of_results_and_tells_the_device(
     bundle: Path, manifest: Manifest, tmp_path: Path
 ) -> None:
     path = written(bundle, answered(manifest))
-    done = ingest(path, tmp_path, Silent())
+    done = ingest(path, ProfileOptions(workspace=tmp_path), Silent())
     assert done.table is not None
     assert (done.done, done.jobs) == (len(manifest.jobs), len(manifest.jobs))
     meta = done.table.meta
@@ -189,12 +190,17 @@ def test_a_table_is_made_of_results_and_tells_the_device(
 def test_parts_of_results_add_up_in_any_order_and_count_once(
     bundle: Path, manifest: Manifest, tmp_path: Path
 ) -> None:
-    whole = ingest(written(bundle, answered(manifest)), tmp_path / "whole", Silent()).table
+    whole = ingest(
+        written(bundle, answered(manifest)), ProfileOptions(workspace=tmp_path / "whole"), Silent()
+    ).table
     first = answered(manifest, jobs=slice(0, 1))
     rest = answered(manifest, jobs=slice(1, None))
     for order in ([first, rest], [rest, first, first], [first, first, answered(manifest)]):
         place = tmp_path / str(len(list(tmp_path.iterdir())))
-        done = [ingest(written(bundle, each), place, Silent()) for each in order]
+        done = [
+            ingest(written(bundle, each), ProfileOptions(workspace=place), Silent())
+            for each in order
+        ]
         table = next(each.table for each in done if each.table is not None)
         assert whole is not None
         assert {k: r.samples for k, r in table.rows.items()} == {
@@ -261,7 +267,7 @@ def test_results_of_something_else_are_refused_with_the_reason(
     change, reason = REFUSED[what]
     path = written(bundle, change(answered(manifest)))
     with pytest.raises(UserError, match=reason) as told:
-        ingest(path, tmp_path, Silent())
+        ingest(path, ProfileOptions(workspace=tmp_path), Silent())
     assert "\n" not in str(told.value)
     assert not (tmp_path / "lut" / "onnx-cpu").exists()
 
@@ -269,12 +275,21 @@ def test_results_of_something_else_are_refused_with_the_reason(
 def test_results_of_two_devices_make_no_table(
     bundle: Path, manifest: Manifest, tmp_path: Path
 ) -> None:
-    ingest(written(bundle, answered(manifest, jobs=slice(0, 1))), tmp_path, Silent())
+    ingest(
+        written(bundle, answered(manifest, jobs=slice(0, 1))),
+        ProfileOptions(workspace=tmp_path),
+        Silent(),
+    )
     other = PI.model_copy(update={"model": "Raspberry Pi 5"})
     rest = answered(manifest, device=other, jobs=slice(1, None))
     with pytest.raises(UserError, match="Raspberry Pi 5"):
-        ingest(written(bundle, rest), tmp_path, Silent())
-    assert ingest(written(bundle, rest), tmp_path, Silent(), fresh=True).table is None
+        ingest(written(bundle, rest), ProfileOptions(workspace=tmp_path), Silent())
+    assert (
+        ingest(
+            written(bundle, rest), ProfileOptions(workspace=tmp_path, fresh=True), Silent()
+        ).table
+        is None
+    )
 
 
 def test_a_job_that_was_timed_twice_is_refused(manifest: Manifest) -> None:
@@ -340,10 +355,10 @@ def test_an_edited_manifest_is_refused(bundle: Path, manifest: Manifest, tmp_pat
         read_manifest(tmp_path / "manifest.json")
     (tmp_path / "results.json").write_text(answered(manifest).model_dump_json(by_alias=True))
     with pytest.raises(UserError, match="changed after it was written"):
-        ingest(tmp_path / "results.json", tmp_path, Silent())
+        ingest(tmp_path / "results.json", ProfileOptions(workspace=tmp_path), Silent())
     (tmp_path / "manifest.json").unlink()
     with pytest.raises(UserError, match=r"copy the bundle's manifest\.json beside it"):
-        ingest(tmp_path / "results.json", tmp_path, Silent())
+        ingest(tmp_path / "results.json", ProfileOptions(workspace=tmp_path), Silent())
 
 
 @pytest.mark.parametrize(

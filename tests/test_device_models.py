@@ -33,6 +33,7 @@ from hwnas.targets.shared.artifact import Artifact
 from hwnas.targets.shared.format import Content
 from hwnas.targets.shared.half import halved
 from hwnas.workflows.profile.bundle import emit, ingest
+from hwnas.workflows.profile.options import ProfileOptions
 from hwnas.workflows.profile.profiled import Profiling
 from hwnas.workflows.table_check import check_table
 
@@ -278,7 +279,7 @@ def test_results_of_an_iphone_become_a_table_that_knows_its_compute_units(tmp_pa
     file = emitted.results
     assert file == tmp_path / "b-results.json"  # as the app names it
     file.write_text(answer_of_a_phone(manifest).model_dump_json(by_alias=True))
-    table = ingest(file, tmp_path, Silent()).table
+    table = ingest(file, ProfileOptions(workspace=tmp_path), Silent()).table
     assert table is not None
     assert table.meta["compute_units"] == "all"
     assert table.meta["device"]["model"] == "iPhone6,1"

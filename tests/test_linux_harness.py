@@ -22,6 +22,7 @@ from hwnas.device import describe_host
 from hwnas.progress import Silent
 from hwnas.targets.tflite.remote import DEFAULT_PYTHON
 from hwnas.workflows.profile.bundle import ingest
+from hwnas.workflows.profile.options import ProfileOptions
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ def test_from_bundle_to_table(target: str, tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stderr
     assert "hwnas profile --ingest" in ran.stderr
     assert Path(ran.stdout.strip()) == bundle / "results.json"
-    done = ingest(bundle, tmp_path, Silent())
+    done = ingest(bundle, ProfileOptions(workspace=tmp_path), Silent())
     assert done.table is not None
     assert done.table.meta["device"]["cpu"] == describe_host()["cpu"]
     assert done.table.meta["harness"] == "linux 1"
@@ -84,7 +85,9 @@ def test_partial_results_are_taken_in_as_they_come(tmp_path: Path) -> None:
     whole = json.loads((bundle / "results.json").read_text())
     for jobs, complete in ((whole["jobs"][:1], False), (whole["jobs"][1:], True)):
         (bundle / "results.json").write_text(json.dumps({**whole, "jobs": jobs}))
-        assert (ingest(bundle, tmp_path, Silent()).table is not None) is complete
+        assert (
+            ingest(bundle, ProfileOptions(workspace=tmp_path), Silent()).table is not None
+        ) is complete
 
 
 PROBLEMS = {
@@ -208,7 +211,7 @@ def test_power_of_a_board_becomes_energies(
     before = os.sched_getaffinity(0)
     own["run_bundle"](tmp_path / "b")
     assert os.sched_getaffinity(0) == before
-    table = ingest(tmp_path / "b", tmp_path, Silent()).table
+    table = ingest(tmp_path / "b", ProfileOptions(workspace=tmp_path), Silent()).table
     assert table is not None
     assert table.meta["energy_source"] == "measured"
     assert table.meta["energy"]["meter"] == "hwmon fake/power1"

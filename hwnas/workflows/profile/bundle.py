@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from hwnas.device import DeviceProfile
     from hwnas.lut.table import Table
     from hwnas.progress import Reporter
+    from hwnas.workflows.profile.options import ProfileOptions
 
 PROGRAMS = {"linux": "linux/hwnas_bench.py", "android": "android/hwnas_android.py"}
 """Go into the bundle, by harness: no other file is needed with it."""
@@ -138,37 +139,28 @@ def emit(profiling: Profiling, folder: Path, *, networks: int | None = None) -> 
     return Emitted(folder, manifest, size, told, results)
 
 
-def ingest(
-    file: Path,
-    workspace: Path,
-    reporter: Reporter,
-    *,
-    target: str | None = None,
-    fresh: bool = False,
-) -> Ingested:
+def ingest(file: Path, options: ProfileOptions, reporter: Reporter) -> Ingested:
     """Take in the results of a device; write the table once they are complete.
 
     Incomplete results are kept, and those of another file are put to them.
 
     Args:
         file: results.json, or the bundle's folder.
-        workspace: holds lut/.
+        options: whose results these must be, and whether earlier ones are forgotten.
         reporter: told what happens.
-        target: whose results these must be, or None.
-        fresh: forget what was taken in before.
 
     Raises:
         UserError: the results cannot be read, or are not of what was asked.
     """
     path = file / RESULTS_FILE if file.is_dir() else file
     results = read_results(path)
-    manifest = _manifest_of(results, path, workspace)
-    profile, space = _target_of(manifest, target), _space_of(manifest)
-    profiling = Profiling(profile, space, workspace, reporter)
+    manifest = _manifest_of(results, path, options.workspace)
+    profile, space = _target_of(manifest, options.target), _space_of(manifest)
+    profiling = Profiling(profile, space, options.workspace, reporter)
     store = profiling.unfinished(".results.json")
     require_writable(store.parent)
     check_results(manifest, results, str(path))
-    if not fresh and (earlier := _earlier(store, manifest, reporter)) is not None:
+    if not options.fresh and (earlier := _earlier(store, manifest, reporter)) is not None:
         results = merged(earlier, results, str(path))
     done = len(results.jobs)
     if done < len(manifest.jobs):

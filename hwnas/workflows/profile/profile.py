@@ -30,13 +30,7 @@ def profile(options: ProfileOptions, reporter: Reporter) -> Profiled | Emitted |
     """
     require_one_way(options)
     if options.ingest is not None:
-        return ingest(
-            options.ingest,
-            options.workspace,
-            reporter,
-            target=options.target,
-            fresh=options.fresh,
-        )
+        return ingest(options.ingest, options, reporter)
     profiling = _profiling(options, reporter)
     if options.emit is not None:
         return emit(profiling, options.emit, networks=options.networks)
