@@ -54,6 +54,7 @@ def probabilities(package: Artifact, images: NDArray[np.uint8]) -> NDArray[np.fl
     return np.concatenate(rows, dtype=np.float32)
 
 
+@young_garbage_only()
 def run(package: Artifact, values: NDArray[Any]) -> NDArray[np.float32]:
     """Return a program's first output, or the probabilities of a classifier.
 
@@ -65,11 +66,6 @@ def run(package: Artifact, values: NDArray[Any]) -> NDArray[np.float32]:
         UserError: the values do not have that shape.
         HwnasError: the program holds something that is not interpreted.
     """
-    with young_garbage_only():
-        return _answer(package, values)
-
-
-def _answer(package: Artifact, values: NDArray[Any]) -> NDArray[np.float32]:
     _, function = _loaded(package)
     (source,) = function.inputs.values()
     if values.shape != tuple(source.shape):

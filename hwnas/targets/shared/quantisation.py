@@ -135,10 +135,10 @@ def integers(
     # The scale of the bias, input_scale * scale, has to be a number of full precision, too.
     tiny = np.finfo(np.float32).tiny / min(input_scale, np.float32(1))
     scales = np.maximum(np.maximum(largest / WEIGHT_LIMIT, least), tiny).astype(np.float32)
-    whole = np.clip(np.rint(weight / column(scales, weight)), -WEIGHT_LIMIT, WEIGHT_LIMIT).astype(
-        np.int8
+    whole = np.clip(np.rint(weight / column(scales, weight)), -WEIGHT_LIMIT, WEIGHT_LIMIT)
+    return Integers(
+        whole.astype(np.int8), scales, np.rint(bias / (input_scale * scales)).astype(np.int32)
     )
-    return Integers(whole, scales, np.rint(bias / (input_scale * scales)).astype(np.int32))
 
 
 def column(scales: NDArray[Any], weight: NDArray[Any]) -> NDArray[Any]:

@@ -5,20 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from hwnas.graph import (
-    INPUT,
-    Add,
-    Concat,
-    Conv,
-    GlobalAvgPool,
-    HardSigmoid,
-    HardSwish,
-    Linear,
-    MaxPool,
-    Multiply,
-    Shuffle,
-    Slice,
-)
+from hwnas.graph import INPUT, ops
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,31 +47,31 @@ class Walk(ABC, Generic[Value]):
 
     def _result(self, node: Node, sources: list[Value]) -> Value:  # noqa: C901 - one case each
         match node.op:
-            case Conv() as op:
+            case ops.Conv() as op:
                 return self.conv(node, op, *sources)
-            case Shuffle(groups):
+            case ops.Shuffle(groups):
                 return self.shuffle(node, groups, *sources)
-            case Add():
+            case ops.Add():
                 return self.add(node, *sources)
-            case Multiply():
+            case ops.Multiply():
                 return self.multiply(node, *sources)
-            case HardSwish():
+            case ops.HardSwish():
                 return self.hard_swish(node, *sources)
-            case HardSigmoid():
+            case ops.HardSigmoid():
                 return self.hard_sigmoid(node, *sources)
-            case Slice() as op:
+            case ops.Slice() as op:
                 return self.slice(node, op, *sources)
-            case Concat():
+            case ops.Concat():
                 return self.concat(node, *sources)
-            case MaxPool() as op:
+            case ops.MaxPool() as op:
                 return self.max_pool(node, op, *sources)
-            case GlobalAvgPool():
+            case ops.GlobalAvgPool():
                 return self.global_avg_pool(node, *sources)
-            case Linear() as op:
+            case ops.Linear() as op:
                 return self.linear(node, op, *sources)
 
     @abstractmethod
-    def conv(self, node: Node, op: Conv, source: Value) -> Value:
+    def conv(self, node: Node, op: ops.Conv, source: Value) -> Value:
         """Convolve, add the bias, and activate."""
 
     @abstractmethod
@@ -108,7 +95,7 @@ class Walk(ABC, Generic[Value]):
         """Return min(max(x + 3, 0), 6) / 6."""
 
     @abstractmethod
-    def slice(self, node: Node, op: Slice, source: Value) -> Value:
+    def slice(self, node: Node, op: ops.Slice, source: Value) -> Value:
         """Take some channels."""
 
     @abstractmethod
@@ -116,7 +103,7 @@ class Walk(ABC, Generic[Value]):
         """Join channels."""
 
     @abstractmethod
-    def max_pool(self, node: Node, op: MaxPool, source: Value) -> Value:
+    def max_pool(self, node: Node, op: ops.MaxPool, source: Value) -> Value:
         """Return the maximum of every window."""
 
     @abstractmethod
@@ -124,5 +111,5 @@ class Walk(ABC, Generic[Value]):
         """Return the mean of every channel."""
 
     @abstractmethod
-    def linear(self, node: Node, op: Linear, source: Value) -> Value:
+    def linear(self, node: Node, op: ops.Linear, source: Value) -> Value:
         """Multiply by a matrix, add the bias, and activate."""
