@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch.optim import SGD
 from training import GRAPH
 
-from hwnas.data.cluttered import ClutteredDigits
+from hwnas.data.cluttered_digits import ClutteredDigits
 from hwnas.errors import EvaluationFailed, Interrupted, MissingPackage, UserError
 from hwnas.models.network import Network, initialise
 from hwnas.progress import Advance, Silent

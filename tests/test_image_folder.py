@@ -67,6 +67,52 @@ def test_test_goes_before_val_and_one_that_is_not_sorted_is_not_used(tmp_path: P
     assert "no class folders" in parts.note
 
 
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [("training_set", "test_set"), ("seg_train", "seg_test"), ("Train", "dev")],
+)
+def test_splits_are_told_by_words_in_names_and_by_equal_class_folders(
+    tmp_path: Path, train: str, test: str
+) -> None:
+    _small(tmp_path / "d" / train, cat=20, dog=20)
+    _small(tmp_path / "d" / test, cat=4, dog=4)
+    parts = find_dataset(f"folder:{tmp_path / 'd'}").parts
+    assert parts.train.title.endswith(train)
+    assert parts.test is not None
+    assert parts.test.title.endswith(test)
+
+
+def test_classes_whose_names_have_such_words_stay_classes(tmp_path: Path) -> None:
+    root = _small(tmp_path / "d", test_tube=10, train_ticket=10)
+    _small(root / "train_ticket", red=3)
+    _small(root / "test_tube", glass=3)
+    assert find_dataset(f"folder:{root}").labels == ("test_tube", "train_ticket")
+
+
+def test_a_loose_picture_is_told_and_changes_nothing(tmp_path: Path) -> None:
+    for name in ("train", "val"):
+        _small(tmp_path / "d" / name, cat=20, dog=20)
+    (tmp_path / "d" / "train" / "loose.png").write_bytes(encoded(1))
+    data, told = find_dataset(f"folder:{tmp_path / 'd'}"), Told()
+    assert data.labels == ("cat", "dog")
+    assert data.parts.test is not None
+    assert data.parts.note == "1 images in train/ are of no class"
+    data.prepare(12, told)
+    assert data.parts.note in told.lines
+
+
+def test_test_images_that_are_sorted_by_nothing_are_told_and_left_out(tmp_path: Path) -> None:
+    for name in ("n01", "n02"):
+        _small(tmp_path / "d" / "train" / name, images=20)
+    for name in ("val", "test"):
+        _small(tmp_path / "d" / name, images=9)
+    parts = find_dataset(f"folder:{tmp_path / 'd'}").parts
+    assert parts.train.labels == ("n01", "n02")
+    assert parts.test is None
+    assert "test/ is not used: it has no class folders of the training images" in parts.note
+    assert "val/ is not used" in parts.note
+
+
 def test_a_class_may_be_called_train_and_hold_folders(tmp_path: Path) -> None:
     root = _small(tmp_path / "d", car=10, train=10)
     _small(root / "car", red=5)

@@ -72,6 +72,12 @@ def test_shards_are_found_whatever_tells_their_split(
     assert test.pixels.shape[0] == 36
 
 
+def test_hidden_files_are_nobodys_data(tmp_path: Path) -> None:
+    _shard(tmp_path / "d" / "train-0.parquet", 30)
+    (tmp_path / "d" / "._train-0.parquet").write_bytes(b"what macOS leaves on other disks")
+    assert len(find_dataset(f"parquet:{tmp_path / 'd'}").parts.train.classes) == 30
+
+
 def test_shards_without_a_split_are_all_for_training(tmp_path: Path) -> None:
     for number in range(2):
         _shard(tmp_path / "d" / f"000{number}.parquet", 30, 100 * number)

@@ -12,7 +12,7 @@ import torch
 from operations import OPERATIONS
 from torch.optim import SGD
 
-from hwnas.data.cluttered import ClutteredDigits
+from hwnas.data.cluttered_digits import ClutteredDigits
 from hwnas.models.network import Network, initialise
 from hwnas.spaces import find_space
 from hwnas.train.loop import Training

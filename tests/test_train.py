@@ -11,7 +11,7 @@ import pytest
 import torch
 from training import Trainer
 
-from hwnas.data.cluttered import ClutteredDigits
+from hwnas.data.cluttered_digits import ClutteredDigits
 from hwnas.errors import EvaluationFailed, UserError
 from hwnas.models.network import Network, initialise
 from hwnas.progress import Advance, Silent

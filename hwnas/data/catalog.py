@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hwnas.data.cluttered import ClutteredDigits
 from hwnas.data.selection import USUAL, Selection
 from hwnas.errors import UserError, one_of
 from hwnas.progress import Silent
@@ -16,8 +15,9 @@ if TYPE_CHECKING:
     from hwnas.progress import Reporter
 
 FOLDER, PARQUET, HUB = "folder:", "parquet:", "hf:"
+DRAWN = "cluttered-digits"
 KNOWN = [
-    "cluttered-digits",
+    DRAWN,
     "digits",
     "cifar10",
     "cifar100",
@@ -47,12 +47,14 @@ def find_dataset(
     Raises:
         UserError: unknown name, files that are missing or cannot be used, or no network.
     """
-    if spec == ClutteredDigits.name:
+    if spec == DRAWN:
         if selection != USUAL:
             raise UserError(
                 f"{spec} is drawn on the fly, and its held-out digits are fixed: leave "
                 "--held-out-per-class and --skip-damaged out."
             )
+        from hwnas.data.cluttered_digits import ClutteredDigits
+
         return ClutteredDigits()
     # Before torch is imported: a data set that is not there is told at once.
     parts = _parts(spec, data_dir, reporter or Silent())

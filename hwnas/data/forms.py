@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
@@ -52,14 +52,9 @@ PART = 4096
 """Images that are sent there at a time."""
 
 
-def form_of(typical_side: int) -> Form:
-    """Return how images are stored and augmented whose shorter side is mostly so many pixels."""
-    return OwnSize(typical_side) if typical_side <= SMALL else Resized(typical_side)
-
-
 @dataclass(frozen=True)
-class OwnSize:
-    """Small images.
+class Form:
+    """How the images of a data set are stored, and made into batches.
 
     Attributes:
         typical_side: the most common of their shorter sides, in pixels.
@@ -67,88 +62,77 @@ class OwnSize:
 
     typical_side: int
 
-    head: ClassVar[dict[str, Any]] = {"name": "small images", "version": 1}
-    augmentation: ClassVar[str] = "random shifts by up to 1/8 and flips"
-    per_resolution: ClassVar[bool] = False
+    @property
+    def small(self) -> bool:
+        """Whether they are kept at their own size."""
+        return self.typical_side <= SMALL
 
-    def stored_side(self, resolution: int) -> int:  # noqa: ARG002 - that of every resolution
-        """Return the side that images are decoded to."""
-        return self.typical_side
+    @property
+    def head(self) -> dict[str, Any]:
+        """Begins the fingerprint: name and version of what this form makes of images."""
+        return {"name": "small images" if self.small else "large images", "version": 1}
+
+    @property
+    def augmentation(self) -> str:
+        """In words."""
+        crops = "random crops of 25% to 100% of the area, resized, and flips"
+        return "random shifts by up to 1/8 and flips" if self.small else crops
+
+    def stored_side(self, resolution: int) -> int:
+        """Return the side that images are decoded to.
+
+        Of large ones that is 256 for 224, and so on in proportion; never more than they have.
+        """
+        if self.small:
+            return self.typical_side
+        wanted = min(2 * resolution, max(resolution / CENTRE_SHARE, LOW_SIDE))
+        return min(MULTIPLE * math.ceil(wanted / MULTIPLE), self.typical_side)
 
     def normalisation(self, decoded: Callable[[], Decoded]) -> tuple[Triple, Triple]:
-        """Return mean and standard deviation of the training images, per channel."""
-        return decoded().statistics()
+        """Return mean and standard deviation per channel.
+
+        Large images get the usual values, those of ImageNet: known without decoding anything.
+        """
+        return decoded().statistics() if self.small else (IMAGENET_MEAN, IMAGENET_STD)
 
     def reader(self, pixels: NDArray[np.uint8], resolution: int) -> tuple[Read, int]:
         """Return what reads rows as `augmented` takes them, and the side of these.
 
-        Smaller ones than are stored, which are cheap to keep, are made once.
+        Crops of large images are resized on the device. Smaller ones than are stored of small
+        images are cheap to keep: they are made once.
         """
+        if not self.small:
+            return lambda rows: pixels[rows], pixels.shape[1]
         if resolution >= pixels.shape[1]:
             return lambda rows: resized(pixels[rows], resolution), resolution
         reduced = resized(pixels, resolution)
         return lambda rows: reduced[rows], resolution
 
-    def threads(self, device: torch.device) -> int:  # noqa: ARG002
-        """Return how many threads read ahead: none, as all of it is in memory."""
-        return 0
-
-    def augmented(
-        self,
-        pixels: Tensor,
-        resolution: int,  # noqa: ARG002 - that of `pixels`
-        images: ImageInput,
-        rng: np.random.Generator,
-    ) -> Tensor:
-        """Return shifted and flipped images (n, 3, r, r), on a ground of the mean colour."""
-        blank = torch.from_numpy(np.round(255 * np.array(images.mean)).astype(np.uint8))
-        shifted = shifted_and_flipped(pixels, blank.to(pixels.device), rng)
-        return normalise(shifted.permute(0, 3, 1, 2).float() / 255, images)
-
-    def centred(self, pixels: NDArray[np.uint8], resolution: int) -> NDArray[np.uint8]:
-        """Return all of every image for evaluation, (n, r, r, 3)."""
-        return resized(pixels, resolution)
-
-
-@dataclass(frozen=True)
-class Resized:
-    """Large images; in all else as `OwnSize`."""
-
-    typical_side: int
-
-    head: ClassVar[dict[str, Any]] = {"name": "large images", "version": 1}
-    augmentation: ClassVar[str] = "random crops of 25% to 100% of the area, resized, and flips"
-    per_resolution: ClassVar[bool] = True
-
-    def stored_side(self, resolution: int) -> int:
-        """Return 256 for 224, and so on in proportion; never more than the images have."""
-        wanted = min(2 * resolution, max(resolution / CENTRE_SHARE, LOW_SIDE))
-        return min(MULTIPLE * math.ceil(wanted / MULTIPLE), self.typical_side)
-
-    def normalisation(self, decoded: Callable[[], Decoded]) -> tuple[Triple, Triple]:  # noqa: ARG002
-        """Return the usual values, those of ImageNet: known without decoding anything."""
-        return IMAGENET_MEAN, IMAGENET_STD
-
-    def reader(self, pixels: NDArray[np.uint8], resolution: int) -> tuple[Read, int]:  # noqa: ARG002
-        """Return what reads rows as they are stored: crops are resized on the device."""
-        return lambda rows: pixels[rows], pixels.shape[1]
-
     def threads(self, device: torch.device) -> int:
-        """Return 1 on a CPU, whose cores have enough to do, else several."""
+        """Return how many threads read ahead.
+
+        None for small images, which are in memory; one on a CPU, whose cores have enough to do.
+        """
+        if self.small:
+            return 0
         return 1 if device.type == "cpu" else min(READERS, usable_cores())
 
     def augmented(
         self, pixels: Tensor, resolution: int, images: ImageInput, rng: np.random.Generator
     ) -> Tensor:
-        """Return random crops, flipped or not."""
-        return random_crops(pixels, resolution, images, rng)
+        """Return training images (n, 3, r, r), normalised.
+
+        Small ones are shifted on a ground of the mean colour, and flipped.
+        """
+        if not self.small:
+            return random_crops(pixels, resolution, images, rng)
+        blank = torch.from_numpy(np.round(255 * np.array(images.mean)).astype(np.uint8))
+        shifted = shifted_and_flipped(pixels, blank.to(pixels.device), rng)
+        return normalise(shifted.permute(0, 3, 1, 2).float() / 255, images)
 
     def centred(self, pixels: NDArray[np.uint8], resolution: int) -> NDArray[np.uint8]:
-        """Return the centre of every image."""
-        return centres(pixels, resolution)
-
-
-Form: TypeAlias = "OwnSize | Resized"
+        """Return images for evaluation, (n, r, r, 3): all of small ones, the centre of others."""
+        return (resized if self.small else centres)(pixels, resolution)
 
 
 def fits(size: int, device: torch.device) -> bool:

@@ -11,7 +11,7 @@ import torch
 from hwnas.data.dataset import CPU, Batch, Split, batch_sizes, held_out_parts, normalise
 from hwnas.data.decoding.decode import decoded_rows
 from hwnas.data.decoding.store import Decoded, decoded, is_decoded, remembered_side
-from hwnas.data.forms import Form, TrainingPixels, fits, form_of
+from hwnas.data.forms import Form, TrainingPixels, fits
 from hwnas.data.prefetch import ahead
 from hwnas.data.selection import USUAL, Selection
 from hwnas.data.sources.source import require_all_classes
@@ -70,7 +70,7 @@ class LabelledImages:
     @cached_property
     def form(self) -> Form:
         """How images of this size are stored and augmented."""
-        return form_of(remembered_side(self.parts.train, Silent()))
+        return Form(remembered_side(self.parts.train, Silent()))
 
     @cached_property
     def images(self) -> ImageInput:
@@ -88,8 +88,8 @@ class LabelledImages:
             for found in (train, test)
             if found is not None and len(found.damaged)
         ]
-        for warning in [*warnings, *_missing_in(test)]:
-            if warning not in self._warned:
+        for warning in [self.parts.note, *warnings, *_missing_in(test)]:
+            if warning and warning not in self._warned:
                 reporter.warn(warning)
                 self._warned.add(warning)
 
@@ -253,7 +253,7 @@ class LabelledImages:
 
     def _on_the_spot(self, part: Part, resolution: int, images: int) -> bool:
         """Return whether a few images are decoded alone, as the others are not in the cache."""
-        if not self.form.per_resolution or images > FEW or self.selection.skip_damaged:
+        if self.form.small or images > FEW or self.selection.skip_damaged:
             return False
         side = self.form.stored_side(resolution)
         return (part, side) not in self._loaded and not is_decoded(self.sources()[part], side)

@@ -27,8 +27,8 @@ Width = Annotated[float | None, Option("Channel multiplier for --space rcnet.", 
 Dataset = Annotated[
     str | None,
     Option(
-        "cluttered-digits, digits, cifar10, cifar100, fashion-mnist, imagenet, folder:PATH or "
-        "parquet:PATH; see `hwnas data show`."
+        "cluttered-digits, digits, cifar10, cifar100, fashion-mnist, imagenet, folder:PATH, "
+        "parquet:PATH or hf:NAME; see `hwnas data show`."
     ),
 ]
 DataDir = Annotated[

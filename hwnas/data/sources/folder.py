@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hwnas.data.sources.source import SPLITS, Parts, even_units, require_distinct, split_of
+from hwnas.data.sources.source import SPLIT_NAMES, Parts, even_units, require_distinct, split_of
 from hwnas.errors import UserError
 
 if TYPE_CHECKING:
@@ -68,10 +68,9 @@ def _split_folders(path: Path) -> dict[str, Path]:
     Whether "train" is a class: it is if pictures lie in it directly, unless "test" or the like has
     class folders of the same names. Names such as "seg_train" count with such another only.
     """
-    exact = {word for known in SPLITS.values() for word in known}
     named = {child: split for child in _folders(path) if (split := split_of(child.name))}
     # Exact names last, as the last one of a split counts.
-    children = sorted(named, key=lambda child: child.name.lower() in exact)
+    children = sorted(named, key=lambda child: child.name.lower() in SPLIT_NAMES)
     inside = {child: {folder.name for folder in _folders(child)} for child in children}
     for train in reversed(children):
         if named[train] != "train" or not inside[train]:
@@ -80,9 +79,9 @@ def _split_folders(path: Path) -> dict[str, Path]:
         others = {
             named[child]: child
             for child in children
-            if child.name.lower() in exact and len(inside[child]) >= FEWEST_CLASSES
+            if child.name.lower() in SPLIT_NAMES and len(inside[child]) >= FEWEST_CLASSES
         }
-        if set(alike) != {"train"} or (train.name.lower() in exact and not _images_in(train)):
+        if set(alike) != {"train"} or (train.name.lower() in SPLIT_NAMES and not _images_in(train)):
             return {**others, **alike, "train": train}
     return {}
 

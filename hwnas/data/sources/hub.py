@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from hwnas.data.cache import alone, cache_errors, cache_folder
 from hwnas.data.sources.parquet import parts_by_split
+from hwnas.data.sources.source import SPLIT_NAMES
 from hwnas.errors import MissingPackage, UserError
 from hwnas.files import read_json, write_json
 from hwnas.progress import Silent
@@ -48,9 +49,6 @@ REMEDY = (
     "it is not on this machine either. Without a network, put its Parquet files into a folder: "
     "--dataset parquet:FOLDER"
 )
-
-SPLITS = {"valid": "validation", "val": "validation", "dev": "validation"}
-"""Other names of what this is called here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +98,8 @@ def hub_parts(spec: str, reporter: Reporter) -> Parts:
             folder = _kept(asked) or _fetch(asked, reporter)
     splits = read_json(folder / ABOUT, f"Remove {folder}.")["splits"]
     by_split = {
-        SPLITS.get(name, name): [folder / file for file in files] for name, files in splits.items()
+        SPLIT_NAMES.get(name, name): [folder / file for file in files]
+        for name, files in splits.items()
     }
     if "train" not in by_split:
         raise UserError(f"{spec} has no split 'train', but {', '.join(by_split)}.")

@@ -96,7 +96,7 @@ def labelled(path: Path) -> LabelledFile:
         features = _features(schema)
         image = _column(path, schema.names, IMAGE_COLUMNS, features, "Image")
         label = _column(path, schema.names, LABEL_COLUMNS, features, "ClassLabel")
-        values = np.asarray(file.read(columns=[label]).column(0).to_pandas())
+        values = file.read(columns=[label]).column(0).to_numpy()
         sizes = tuple(about.row_group(index).num_rows for index in range(about.num_row_groups))
     if not len(values):
         raise UserError(f"{path} holds no images.")

@@ -31,11 +31,17 @@ SPLITS = {
 }
 """Words in the names of files and folders that tell what images are for."""
 
+SPLIT_NAMES = {word: split for split, words in SPLITS.items() for word in words}
+"""What a name tells that is such a word and nothing else."""
+
 
 def split_of(name: str) -> str | None:
     """Return what the name of a file or folder tells that its images are for, or None."""
-    words = re.split(r"[^a-z]+", name.lower())
-    return next((split for split, known in SPLITS.items() if set(words) & set(known)), None)
+    words = {word for word in re.split(r"[^a-z]+", name.lower()) if word}
+    for split, known in SPLITS.items():
+        if name.lower().startswith(known) or words & set(known):
+            return split
+    return None
 
 
 class Source(Protocol):

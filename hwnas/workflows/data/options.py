@@ -16,8 +16,8 @@ class DataShowOptions:
     dataset: Annotated[
         str,
         Option(
-            "cluttered-digits, digits, cifar10, cifar100, fashion-mnist, imagenet, folder:PATH or "
-            "parquet:PATH.",
+            "cluttered-digits, digits, cifar10, cifar100, fashion-mnist, imagenet, folder:PATH, "
+            "parquet:PATH or hf:NAME.",
             argument=True,
             metavar="NAME",
         ),

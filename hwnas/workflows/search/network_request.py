@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from hwnas.cores import usable_cores
-from hwnas.data.cluttered import ClutteredDigits
+from hwnas.data.catalog import DRAWN
 from hwnas.data.splits import SEARCH_PER_CLASS
 from hwnas.device import find_target
 from hwnas.errors import UserError, one_of
@@ -288,6 +288,6 @@ def _defaults(options: SearchOptions, evaluator: str) -> dict[str, Any]:
     settled |= {name: value for name in settled if (value := getattr(options, name)) is not None}
     if options.recipe == PAPER and options.held_out_per_class is None:
         # Data that is drawn on the fly holds out digits of its own.
-        drawn = settled["dataset"] == ClutteredDigits.name
+        drawn = settled["dataset"] == DRAWN
         settled["held_out_per_class"] = None if drawn else SEARCH_PER_CLASS
     return settled

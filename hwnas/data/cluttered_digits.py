@@ -1,18 +1,24 @@
-"""Drawing cluttered digits: warped digits in random colours, clutter and noise, on any device."""
+"""Cluttered digits: real digits, warped and cluttered on the fly, so that no image comes twice.
+
+In the spirit of cluttered translated MNIST (Mnih et al., "Recurrent Models of Visual Attention",
+2014), from the 1,797 handwritten digits of 8x8 pixels that come with scikit-learn. The plain
+digits are saturated by the smallest networks; these show what depth and width are worth.
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch.nn import functional
 
-from hwnas.data.dataset import batch_sizes, held_out_parts
+from hwnas.data.dataset import CPU, Batch, Split, batch_sizes, held_out_parts, normalise
 from hwnas.data.sources.arrays import BRIGHTEST, SIZE, bundled_digits
+from hwnas.graph import ImageInput
 from hwnas.seeds import derive
 
 if TYPE_CHECKING:
@@ -21,8 +27,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Generator, Tensor
 
-    from hwnas.data.dataset import Batch, Split
+    from hwnas.progress import Reporter
 
+VERSION = 1
+"""To be raised with any change of the images, so that old scores are not taken for new ones."""
+
+EPOCH = 10_000
 TRAIN_ORIGINALS = 1300
 JUDGE_ORIGINALS = 248
 CLUTTER_PIECES = 2
@@ -32,48 +42,75 @@ NOISE = 0.08
 SEED = 0
 
 
-def training(
-    images: int,
-    batch_size: int,
-    resolution: int,
-    seed: int,
-    start: int,
-    device: torch.device,
-    among: str = "train",
-) -> Iterator[Batch]:
-    """Yield fresh images in [0, 1] and labels, each batch from a random stream of its own.
+class ClutteredDigits:
+    """Ten classes, RGB, any resolution; needs no download."""
 
-    Args:
-        images: in all.
-        batch_size: in each batch but the last.
-        resolution: height and width.
-        seed: of the streams.
-        start: the first batch.
-        device: where they are drawn.
-        among: the split whose digits they show, "train" or "unjudged".
-    """
-    source = originals(device)
-    for number, size in batch_sizes(images, batch_size, start):
-        generator = torch.Generator(device).manual_seed(derive(seed, "train", number))
-        chosen = _pick(source.splits[among], size, generator)
-        yield _draw(source, chosen, resolution, generator, among), source.labels[chosen]
+    name = "cluttered-digits"
+    images = ImageInput((0.2,) * 3, (0.3,) * 3, tuple(str(digit) for digit in range(10)))
+
+    labels = images.labels
+
+    def prepare(self, resolution: int, reporter: Reporter) -> None:
+        """Do nothing: images are drawn when they are asked for."""
+
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        """Name and version: everything else is in the program."""
+        return {"name": self.name, "version": VERSION}
+
+    @property
+    def train_size(self) -> int:
+        """Images that are called an epoch: there is no end of them."""
+        return EPOCH
+
+    def train_batches(
+        self,
+        images: int,
+        batch_size: int,
+        resolution: int,
+        seed: int,
+        *,
+        start: int = 0,
+        device: torch.device = CPU,
+        judged: bool = False,
+    ) -> Iterator[Batch]:
+        """Yield fresh images, drawn on the device; each batch has its own random stream.
+
+        A GPU's random numbers are others than a CPU's, so its images are others too.
+        """
+        source, among = originals(device), "unjudged" if judged else "train"
+        for number, size in batch_sizes(images, batch_size, start):
+            generator = torch.Generator(device).manual_seed(derive(seed, "train", number))
+            chosen = _pick(source.splits[among], size, generator)
+            pixels = _draw(source, chosen, resolution, generator, among)
+            yield normalise(pixels, self.images), source.labels[chosen]
+
+    def held_out(
+        self, split: Split, resolution: int, count: int | None, *, device: torch.device = CPU
+    ) -> Iterator[Batch]:
+        """Yield `count` images, the same on every device; the originals take turns.
+
+        None stands for as many as an epoch.
+        """
+        size = self.train_size if count is None else count
+        for pixels, labels in _held_out(split, resolution, size):
+            yield normalise(pixels.to(device), self.images), labels.to(device)
+
+    def real_images(self, count: int, resolution: int) -> NDArray[np.uint8]:
+        """Return images of the final split."""
+        pixels = torch.cat([pixels for pixels, _ in _held_out("final", resolution, count)])
+        values = (pixels * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
+        return np.ascontiguousarray(values.numpy())
 
 
-def held_out(split: Split, resolution: int, count: int) -> Iterator[Batch]:
-    """Yield images in [0, 1] and labels, all from one random stream; the originals take turns."""
-    source = originals(torch.device("cpu"))
+def _held_out(split: Split, resolution: int, count: int) -> Iterator[Batch]:
+    """Yield images in [0, 1] and labels, all from one random stream on the CPU."""
+    source = originals(CPU)
     of_split = source.splits[split]
     generator = torch.Generator().manual_seed(derive(SEED, split, resolution))
     for first, size in held_out_parts(count, resolution):
         chosen = of_split[torch.arange(first, first + size) % len(of_split)]
         yield _draw(source, chosen, resolution, generator, "train"), source.labels[chosen]
-
-
-def real_images(count: int, resolution: int) -> NDArray[np.uint8]:
-    """Return images (n, r, r, 3) of the final split."""
-    pixels = torch.cat([pixels for pixels, _ in held_out("final", resolution, count)])
-    values = (pixels * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
-    return np.ascontiguousarray(values.numpy())
 
 
 @dataclass(frozen=True, slots=True)
