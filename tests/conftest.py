@@ -33,7 +33,8 @@ LONG = (
     "test_cli", "test_export", "test_distill", "test_strategies", "test_data_cli", "test_world",
     "test_mlprogram", "test_coreml", "test_android", "test_train_command", "test_benchmarks",
     "test_reprofile", "test_recalibrate", "test_agent", "test_gpu_search", "test_ray",
-    "test_evaluate", "test_kills", "test_surrogate", "test_hub_data", "test_profiler", "test_tflite",
+    "test_evaluate", "test_kills", "test_surrogate", "test_profiler", "test_hub_data",
+    "test_tflite",
 )  # fmt: skip
 """Files that take ten seconds or more, longest first."""
 
