@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from pictures import write_classes
+from pictures import encoded, write_classes
 from sklearn.datasets import load_digits
 
 from hwnas.data.catalog import KNOWN, find_dataset
@@ -168,6 +168,15 @@ def test_imagenet_as_kaggle_names_it(tmp_path: Path) -> None:
     (tmp_path / "imagenet" / "LOC_synset_mapping.txt").write_text(mapping)
     labels = find_dataset("imagenet", tmp_path).labels
     assert labels == ("tench, Tinca tinca", "goldfish", "n03")
+
+
+def test_imagenet_without_validation_images_holds_some_out(tmp_path: Path) -> None:
+    _imagenet(tmp_path / "imagenet")
+    shutil.rmtree(tmp_path / "imagenet" / "val")
+    (tmp_path / "imagenet" / "train" / "loose.png").write_bytes(encoded(1))
+    parts = find_dataset("imagenet", tmp_path).parts
+    assert parts.test is None
+    assert parts.note == "1 images in train/ are of no class"
 
 
 def test_imagenet_that_is_not_unpacked_is_told(tmp_path: Path) -> None:

@@ -65,10 +65,12 @@ def has_split_folders(path: Path) -> bool:
 def _split_folders(path: Path) -> dict[str, Path]:
     """Return folders of class folders by what their names tell that they are for.
 
-    Whether "train" is a class: it is if pictures lie in it directly, unless "test" or the like has
-    class folders of the same names. Names such as "seg_train" count with such another only.
+    "train" may be a class: it is if pictures lie in it directly, unless it is the only folder, or
+    "test" or the like has class folders of the same names. Names such as "seg_train" tell something
+    only beside such another.
     """
-    named = {child: split for child in _folders(path) if (split := split_of(child.name))}
+    folders = _folders(path)
+    named = {child: split for child in folders if (split := split_of(child.name))}
     # Exact names last, as the last one of a split counts.
     children = sorted(named, key=lambda child: child.name.lower() in SPLIT_NAMES)
     inside = {child: {folder.name for folder in _folders(child)} for child in children}
@@ -81,7 +83,8 @@ def _split_folders(path: Path) -> dict[str, Path]:
             for child in children
             if child.name.lower() in SPLIT_NAMES and len(inside[child]) >= FEWEST_CLASSES
         }
-        if set(alike) != {"train"} or (train.name.lower() in SPLIT_NAMES and not _images_in(train)):
+        alone = len(folders) < FEWEST_CLASSES or not _images_in(train)
+        if set(alike) != {"train"} or (train.name.lower() in SPLIT_NAMES and alone):
             return {**others, **alike, "train": train}
     return {}
 

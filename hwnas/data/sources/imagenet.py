@@ -42,7 +42,7 @@ def folders_in(root: Path) -> Parts | None:
             )
         return None
     parts = folder_parts(root, _names(root))
-    if parts.test is None and parts.note:
+    if parts.test is None and (root / "val").is_dir():
         raise UserError(
             f"{root}: {parts.note}. ImageNet's validation images are sorted into class folders by "
             "torchvision.datasets.ImageNet, from their archive."
