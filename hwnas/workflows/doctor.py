@@ -23,6 +23,7 @@ PACKAGES = {
     "coremltools": 'pip install "hwnas[coreml]"',
     "pyarrow": 'pip install "hwnas[data]"',
     "pillow": 'pip install "hwnas[data]"',
+    "datasets": 'pip install "hwnas[data]"',
     "starlette": 'pip install "hwnas[agent]"',
     "uvicorn": 'pip install "hwnas[agent]"',
     "tensorboard": 'pip install "hwnas[tensorboard]"',
