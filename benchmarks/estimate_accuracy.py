@@ -23,7 +23,7 @@ import numpy as np
 from hwnas.device import find_target
 from hwnas.lut import analytical
 from hwnas.lut.accuracy import compare
-from hwnas.lut.analytical import features, fit, fit_with
+from hwnas.lut.analytical import features, fit
 from hwnas.spaces import find_space
 
 ANCHORS = (2, 3, 4, 5, 10, 20)
@@ -110,7 +110,7 @@ def _draws(works: np.ndarray, measured: np.ndarray, count: int, draws: int) -> t
 
 def _covered_by_rates_alone(prior, anchors: list, works: np.ndarray, measured: np.ndarray) -> float:
     """Return the share within the interval of a model whose form is taken to be perfect."""
-    model = fit_with(prior, anchors, 0.0)
+    model = fit(prior, anchors, 0.0)
     spreads = np.array([model.relative_sd(work) for work in works]) / analytical.WIDENING
     errors = np.abs(measured / (works @ model.coefficients_ms) - 1)
     return float((errors <= 1.96 * spreads).mean())

@@ -217,15 +217,12 @@ def find_target(name: str) -> DeviceProfile:
     if (path := _file(name)) is not None:
         return _read(path)
     if (found := _with_threads(name)) is not None:
-        return _with_other_threads(find_target(found[0]), name, found[1])
+        profile, threads = find_target(found[0]), found[1]
+        if threads == profile.threads:
+            return replace(profile, name=name)
+        # Its watts do not hold for another number of threads.
+        return replace(profile, name=name, threads=threads, watts=None, watts_source=None)
     raise one_of("target", name, target_names(), "A new one is a file profiles/NAME.toml.")
-
-
-def _with_other_threads(profile: DeviceProfile, name: str, threads: int) -> DeviceProfile:
-    """Return the target with another number of threads, for which its watts do not hold."""
-    if threads == profile.threads:
-        return replace(profile, name=name)
-    return replace(profile, name=name, threads=threads, watts=None, watts_source=None)
 
 
 def profile_path(name: str) -> Path:

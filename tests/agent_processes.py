@@ -23,7 +23,7 @@ import agent_server
 import agents
 import numpy as np
 
-from hwnas.agent.host import Files, Host
+from hwnas.agent.host import Host
 from hwnas.agent.http.address import listen
 from hwnas.agent.model_files import ModelFiles
 from hwnas.profiler.recording import Recording, TimedRound, open_rounds, rounds_done
@@ -66,11 +66,10 @@ def read_recording(folder: Path) -> Recording[TimedRound]:
 def host(folder: Path, port: int) -> None:
     """Have all jobs done, and put their rounds on record, as the profiler does."""
     recording = read_recording(folder)
-    files = Files(folder / "state.json", folder / "models", folder / "agent.log")
-    models = ModelFiles(files.models)
+    models = ModelFiles(folder / "models")
     for name in [*agents.PANEL, *(name for job in JOBS for name in job.networks)]:
         models.add(agents.content(name))
-    side = Host(files, agents.BRIEF, models, Silent())
+    side = Host(folder / "state.json", folder / "agent.log", agents.BRIEF, models, Silent())
     with listen("127.0.0.1", port) as bound, side.listening(bound, None, agent_server.QUICK):
         side.device()
         missing = [(job, job.rounds - rounds_done(recording, job.number)) for job in JOBS]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import agents
 
-from hwnas.agent.host import Files, Host
+from hwnas.agent.host import Host
 from hwnas.agent.http.address import listen
 from hwnas.agent.http.limits import Limits
 from hwnas.agent.model_files import ModelFiles
@@ -53,11 +53,11 @@ class Told(Silent):
 
 @dataclass
 class Served:
-    """A host that listens, and where its files are."""
+    """A host that listens, and where its log is."""
 
     host: Host
     port: int
-    files: Files
+    log_file: Path
     told: Told
     models: ModelFiles
     sockets: list[socket.socket] = field(default_factory=list)
@@ -65,7 +65,7 @@ class Served:
 
     def log(self) -> list[dict[str, Any]]:
         """Return the lines of the log, but for those that are skipped."""
-        lines = self.files.log.read_text().splitlines()
+        lines = self.log_file.read_text().splitlines()
         return [json.loads(line) for line in lines[self.skipped :]]
 
     def call(
@@ -123,16 +123,16 @@ def serving(
     folder: Path, limits: Limits = QUICK, certificate: Certificate | None = None
 ) -> Iterator[Served]:
     """Serve the profile of `agents` with its usual token."""
-    files = Files(folder / "state.json", folder / "models", folder / "agent.log")
-    if not files.state.exists():
-        write_state(files.state, agents.new_state())
-    models, told = ModelFiles(files.models), Told()
+    state, log = folder / "state.json", folder / "agent.log"
+    if not state.exists():
+        write_state(state, agents.new_state())
+    models, told = ModelFiles(folder / "models"), Told()
     for name in agents.PANEL:
         models.add(agents.content(name))
-    host = Host(files, agents.BRIEF, models, told)
+    host = Host(state, log, agents.BRIEF, models, told)
     bound = listen("127.0.0.1", 0)
     with bound, host.listening(bound, certificate, limits):
-        served = Served(host, bound.getsockname()[1], files, told, models)
+        served = Served(host, bound.getsockname()[1], log, told, models)
         try:
             yield served
         finally:

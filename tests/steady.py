@@ -13,11 +13,11 @@ from hwnas.profiler.clock import LocalClock
 from hwnas.seeds import derive
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from hwnas.bundle.manifest import Job
     from hwnas.lut.table import Table
     from hwnas.measure import Round
-    from hwnas.profiler.clock import Batch
 
 
 @dataclasses.dataclass
@@ -34,16 +34,16 @@ class SteadyClock(LocalClock):
     spread: float = 0.0
 
     @contextmanager
-    def running(self) -> Iterator[None]:
+    def running(self, _coming: Sequence[Job] = (), /) -> Iterator[None]:
         yield
 
-    def rounds(self, batch: Batch) -> Iterator[Round]:
+    def rounds(self, job: Job) -> Iterator[Round]:
         assert self.table is not None
         space = self.table.space
         times = {str(key): row.raw_ms for key, row in self.table.rows.items()}
-        archs = {REFERENCE: space.start(), **{space.format(a): a for a in batch.networks}}
+        archs = {REFERENCE: space.start(), **{name: space.parse(name) for name in job.networks}}
         for name, arch in archs.items():
             luck = np.random.default_rng(derive(0, name)).normal()
             times[name] = self.table.latency_ms(arch) * float(np.exp(self.spread * luck))
-        for _ in range(batch.rounds):
+        for _ in range(job.rounds):
             yield list(times.items())

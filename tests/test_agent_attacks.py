@@ -399,7 +399,7 @@ def test_what_is_not_http_is_cut(idle: Served, request_text: bytes) -> None:
         answer = b""
     assert not answer or answer.startswith((b"HTTP/1.1 400", b"HTTP/1.1 401"))
     stream.close()
-    _wait_for(lambda: idle.files.log.read_text())
+    _wait_for(lambda: idle.log_file.read_text())
     assert idle.call("GET", "/v1/session")[0] == 200
 
 

@@ -17,10 +17,11 @@ import numpy as np
 import pytest
 from bundles import SPACE
 
+from hwnas.bundle.manifest import Job
 from hwnas.bundle.models import maker_of
 from hwnas.device import find_target
 from hwnas.errors import CheckFailed, UserError
-from hwnas.profiler.clock import Batch, PhoneClock, panel_graphs
+from hwnas.profiler.clock import PhoneClock, panel_graphs
 from hwnas.progress import Silent
 from hwnas.targets.apple import benchmarker, require
 from hwnas.targets.mlprogram import executor
@@ -167,7 +168,7 @@ def test_a_round_times_panel_and_networks_by_the_clock_of_the_phone(
     arch = SPACE.start()
     timed = clock(tools)
     with closing(timed.phone), timed.running():
-        rounds = list(timed.rounds(Batch(0, (arch,), 2)))
+        rounds = list(timed.rounds(Job(number=0, networks=(SPACE.format(arch),), rounds=2)))
     assert [sorted(name for name, _ in samples) for samples in rounds] == [
         sorted([*panel, SPACE.format(arch)])
     ] * 2

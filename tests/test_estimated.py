@@ -9,7 +9,7 @@ import pytest
 
 from hwnas.device import Anchor, find_target, profile_path
 from hwnas.errors import UserError
-from hwnas.lut.analytical import ENOUGH_ANCHORS, FORM_ERROR, features, fit, fit_with
+from hwnas.lut.analytical import ENOUGH_ANCHORS, FORM_ERROR, features, fit
 from hwnas.profiler.estimated import estimate_table
 from hwnas.spaces import PUBLISHED, SPACES, mobilenet_v2
 
@@ -78,7 +78,7 @@ def test_the_stated_interval_covers_devices_that_are_no_sum_of_their_work() -> N
         anchors = [(works[i], float(truth[i])) for i in order[:3]]
         for model, found in (
             (fit(PHONE.estimation, anchors), covered),
-            (fit_with(PHONE.estimation, anchors, 0.0), by_rates_alone),
+            (fit(PHONE.estimation, anchors, 0.0), by_rates_alone),
         ):
             for i in order[30:]:
                 reach = 1.96 * model.relative_sd(works[i])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -136,10 +137,10 @@ def test_device_and_day_of_the_profile_stay_and_the_network_is_noted(measured: T
     assert new.meta["device"] == {"cpu": "other"}
     for name in ("created", "runtime", "reference", "typical_factor"):
         assert new.meta[name] == measured.meta[name]
-    assert new.meta["recalibrated"] == [change.to_json()]
-    assert {"arch", "measured_ms", "before_ms", "after_ms", "time"} <= change.to_json().keys()
+    assert new.meta["recalibrated"] == [asdict(change)]
+    assert {"arch", "measured_ms", "before_ms", "after_ms", "time"} <= asdict(change).keys()
     assert new.meta["correction"]["networks"] == 61
-    assert refit(new, TARGET).meta["recalibrated"] == [change.to_json()]
+    assert refit(new, TARGET).meta["recalibrated"] == [asdict(change)]
 
 
 def test_the_same_network_twice_replaces_its_own_entry(measured: Table) -> None:
@@ -149,7 +150,7 @@ def test_the_same_network_twice_replaces_its_own_entry(measured: Table) -> None:
     twice, change = recalibrated(once, TARGET, arch, measured_ms=ms, speed=1.0)
     only, _ = recalibrated(measured, TARGET, arch, measured_ms=ms, speed=1.0)
     assert len(twice.calibration) == len(once.calibration) == 61
-    assert twice.meta["recalibrated"] == [change.to_json()]
+    assert twice.meta["recalibrated"] == [asdict(change)]
     assert others(twice) == pytest.approx(others(only), rel=1e-4)
     assert change.before_ms == pytest.approx(once.latency_ms(arch))
 

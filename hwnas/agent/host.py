@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hwnas.agent.http.address import is_private, url
@@ -33,21 +32,6 @@ SILENT_S = 300.0
 """A device that was not heard of for so long is told of, once."""
 FAREWELL_S = 10.0
 """How long the device has to hear that all is done; it may be cut off at the moment."""
-
-
-@dataclass(frozen=True, slots=True)
-class Files:
-    """Where a host keeps what it needs.
-
-    Attributes:
-        state: see `state.State`; removed when all is done.
-        models: folder; the same.
-        log: of requests; stays.
-    """
-
-    state: Path
-    models: Path
-    log: Path
 
 
 def open_state(path: Path, *, fresh: bool, renew: bool) -> tuple[State, str | None]:
@@ -83,7 +67,8 @@ class Host:
 
     def __init__(
         self,
-        files: Files,
+        state_file: Path,
+        log_file: Path,
         brief: Brief,
         models: ModelFiles,
         reporter: Reporter,
@@ -94,7 +79,8 @@ class Host:
         """Prepare a host.
 
         Args:
-            files: what an earlier host left there is gone on with.
+            state_file: see `state.State`; what an earlier host left there is gone on with.
+            log_file: of requests; stays when all is done.
             brief: what the device is told first; its models have to be in `models`.
             models: what the device may fetch.
             reporter: told what the user has to know.
@@ -104,10 +90,11 @@ class Host:
         Raises:
             UserError: a folder cannot be written.
         """
-        state, self.token = open_state(files.state, fresh=fresh, renew=renew)
+        state, self.token = open_state(state_file, fresh=fresh, renew=renew)
         self.url = ""
-        self._files, self._models, self._reporter = files, models, reporter
-        self.session = Session(brief, state, lambda new: write_state(files.state, new))
+        self._state_file, self._log_file = state_file, log_file
+        self._models, self._reporter = models, reporter
+        self.session = Session(brief, state, lambda new: write_state(state_file, new))
         self.session.on_trouble = self._tell_trouble
         self._told_silent = False
 
@@ -134,7 +121,7 @@ class Host:
                 "whoever can listen in this network reads the token and the timings: use "
                 "--tls-cert and --tls-key, or a network of your own."
             )
-        log = RequestLog(self._files.log, self._reporter.warn)
+        log = RequestLog(self._log_file, self._reporter.warn)
         limits = limits or Limits()
         with closing(log), serving(bound, self.session, self._models, log, limits, certificate):
             yield
@@ -177,9 +164,9 @@ class Host:
         self.session.finish()
         self.session.wait_until_told(FAREWELL_S)
         self._models.remove()
-        self._files.state.unlink(missing_ok=True)
+        self._state_file.unlink(missing_ok=True)
         with suppress(OSError):  # others are at work there
-            self._files.state.parent.rmdir()
+            self._state_file.parent.rmdir()
 
     def _tell_trouble(self, reason: str) -> None:
         self._reporter.warn(f"the device has stopped: {reason}. Start it again there; it goes on.")

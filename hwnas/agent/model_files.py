@@ -13,7 +13,7 @@ from hwnas.errors import UserError
 from hwnas.files import sha256, write_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Mapping
     from concurrent.futures import Future
     from pathlib import Path
 
@@ -50,14 +50,9 @@ class ModelFiles:
         """Return where the file of a hash lies, or None."""
         return self._known.get(name)
 
-    def keep_only(self, names: Collection[str]) -> None:
-        """Remove all files but some."""
-        for name in set(self._known) - set(names):
-            self._known.pop(name).unlink(missing_ok=True)
-
     def remove(self) -> None:
         """Remove everything."""
-        self.keep_only(())
+        self._known = {}
         for path in self._folder.glob("*"):
             path.unlink(missing_ok=True)
         if self._folder.is_dir():

@@ -11,13 +11,11 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from hwnas.bundle.fields import Count, Name, Number, Record, Sha256, Text
+from hwnas.energy.blocks import IDLE
 from hwnas.measure import require_enough_runs
 
 MANIFEST: Literal["hwnas-manifest/1"] = "hwnas-manifest/1"
 MANIFEST_FILE = "manifest.json"
-
-IDLE = "idle"
-"""Name of the pauses between what runs for a power counter."""
 
 
 class TensorFacts(Record):

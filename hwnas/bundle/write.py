@@ -1,64 +1,26 @@
-"""Write a bundle: a folder with the manifest and one file per model."""
+"""A bundle on disk: a folder with the manifest and one file per model."""
 
 from __future__ import annotations
 
-import datetime as dt
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hwnas import __version__
-from hwnas.bundle.manifest import MANIFEST_FILE, Manifest
+from hwnas.bundle.manifest import MANIFEST_FILE
 from hwnas.bundle.models import room
 from hwnas.bundle.results import RESULTS_FILE
 from hwnas.errors import UserError
-from hwnas.files import fingerprint, new_folder, write_text
+from hwnas.files import fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from hwnas.bundle.manifest import TimedModel
+    from hwnas.bundle.manifest import Manifest, TimedModel
     from hwnas.bundle.models import Maker
     from hwnas.graph import Graph
     from hwnas.progress import Reporter
 
 MODELS = "models"
 NOT_IN_THE_HASH = ("bundle", "created", "hwnas")
-
-
-def write_bundle(
-    folder: Path,
-    graphs: Mapping[str, Graph],
-    maker: Maker,
-    reporter: Reporter,
-    **content: Any,
-) -> Manifest:
-    """Write everything that a device needs, whole or not at all; return the manifest.
-
-    Args:
-        folder: to be made; an older bundle there is replaced if it holds no results.
-        graphs: by name, of all that is named elsewhere.
-        maker: of the models.
-        reporter: is shown progress.
-        content: fields of `Manifest` that say what is asked.
-
-    Raises:
-        UserError: the place cannot be written, is taken, or has too little room.
-    """
-    require_free(folder)
-    _require_room(folder, graphs)
-    with new_folder(folder) as temporary:
-        models = _write_models(temporary / MODELS, graphs, maker, reporter)
-        draft = Manifest(
-            bundle="-",
-            created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-            hwnas=__version__,
-            models=models,
-            suffix=maker.suffix,
-            **content,
-        )
-        manifest = draft.model_copy(update={"bundle": identity(draft)})
-        write_text(temporary / MANIFEST_FILE, manifest.model_dump_json(by_alias=True, indent=1))
-    return manifest
 
 
 def require_free(folder: Path) -> None:
@@ -78,7 +40,8 @@ def require_free(folder: Path) -> None:
         )
 
 
-def _require_room(folder: Path, graphs: Mapping[str, Graph]) -> None:
+def require_room(folder: Path, graphs: Mapping[str, Graph]) -> None:
+    """Raise UserError where the models of graphs need more room than is free."""
     needed, free = room(folder, graphs.values())
     if free < needed:
         raise UserError(
@@ -87,14 +50,19 @@ def _require_room(folder: Path, graphs: Mapping[str, Graph]) -> None:
         )
 
 
-def _write_models(
+def write_models(
     folder: Path, graphs: Mapping[str, Graph], maker: Maker, reporter: Reporter
 ) -> dict[str, TimedModel]:
+    """Write the models of graphs into a bundle's folder; return what a device should say of each.
+
+    Raises:
+        UserError: the place cannot be written.
+    """
     models = {}
     with reporter.task("writing models", len(graphs)) as step:
         for name, graph in graphs.items():
             artifact, models[name] = maker.make(graph)
-            path = folder / f"{artifact.sha256}{maker.suffix}"
+            path = folder / MODELS / f"{artifact.sha256}{maker.suffix}"
             if not path.exists():
                 artifact.write(path)
             step(1)

@@ -85,7 +85,7 @@ class PowerLog:
         if len(times) < READINGS:
             raise UserError(
                 f"{self.path}: {len(times)} readings while one part ran for {end_s - start_s:.3g} "
-                f"s, {READINGS} are needed. {self._longer}"
+                f"s, {READINGS} are needed. {self.longer}"
             )
         edges = np.concatenate([[start_s], times, [end_s]])
         longest = int(np.argmax(np.diff(edges)))
@@ -98,20 +98,9 @@ class PowerLog:
             )
         return float(np.trapezoid(watts, times) / (times[-1] - times[0]))
 
-    def require_interval(self, block_s: float) -> None:
-        """Refuse a meter that is too slow for blocks of `block_s` seconds.
-
-        Raises:
-            UserError: a block would hold too few readings.
-        """
-        if self.interval_s * (READINGS + 1) > block_s:
-            raise UserError(
-                f"{self.path} holds one reading each {self.interval_s:.3g} s, too few for parts "
-                f"that run for {block_s:g} s. {self._longer}"
-            )
-
     @property
-    def _longer(self) -> str:
+    def longer(self) -> str:
+        """What to do where a part runs for too few readings."""
         seconds = math.ceil(self.interval_s * (READINGS + 2))
         return f"Let each part run for longer (--power-block {seconds}), or log faster."
 
@@ -164,8 +153,14 @@ def check_log(path: Path, block_s: float) -> None:
     if not lines:
         return
     times, watts = _parse(path, lines)
-    if len(times) >= READINGS:
-        PowerLog(path, np.array(times), np.array(watts)).require_interval(block_s)
+    if len(times) < READINGS:
+        return
+    log = PowerLog(path, np.array(times), np.array(watts))
+    if log.interval_s * (READINGS + 1) > block_s:
+        raise UserError(
+            f"{path} holds one reading each {log.interval_s:.3g} s, too few for parts that run for "
+            f"{block_s:g} s. {log.longer}"
+        )
 
 
 def _lines(path: Path) -> list[str]:

@@ -92,37 +92,21 @@ class AnalyticalModel:
         return WIDENING * float(np.sqrt(share @ self.covariance @ share + unfitted))
 
 
-def fit(prior: Estimation, anchors: Sequence[tuple[Vector, float]]) -> AnalyticalModel:
+def fit(
+    prior: Estimation, anchors: Sequence[tuple[Vector, float]], form_error: float | None = None
+) -> AnalyticalModel:
     """Fit the model to (features, latency_ms) of whole networks.
 
     Args:
         prior: assumed rates and how little they are trusted.
         anchors: at least one network.
+        form_error: see `AnalyticalModel`; None: `FORM_ERROR`, or the anchors' own if there are
+            enough of them.
     """
-    form_error = FORM_ERROR
-    if len(anchors) >= ENOUGH_ANCHORS:
-        form_error = float(np.sqrt(np.mean(np.square(left_out_errors(prior, anchors)))))
-    return fit_with(prior, anchors, form_error)
-
-
-def left_out_errors(prior: Estimation, anchors: Sequence[tuple[Vector, float]]) -> list[float]:
-    """Return each anchor's relative error by the model fitted to all the others.
-
-    Args:
-        prior: as in `fit`.
-        anchors: at least two networks.
-    """
-    errors = []
-    for index, (work, latency_ms) in enumerate(anchors):
-        others = [anchor for other, anchor in enumerate(anchors) if other != index]
-        errors.append(fit_with(prior, others, FORM_ERROR).predict_ms(work) / latency_ms - 1)
-    return errors
-
-
-def fit_with(
-    prior: Estimation, anchors: Sequence[tuple[Vector, float]], form_error: float
-) -> AnalyticalModel:
-    """Fit the model with a given form error; see `fit`."""
+    if form_error is None:
+        form_error = FORM_ERROR
+        if len(anchors) >= ENOUGH_ANCHORS:
+            form_error = float(np.sqrt(np.mean(np.square(left_out_errors(prior, anchors)))))
     assumed_ms = np.array(
         [
             1e3 / prior.dense_gmadds,
@@ -146,3 +130,17 @@ def fit_with(
     covariance = np.linalg.inv(solution.jac.T @ solution.jac)
     coefficients_ms = assumed_ms * np.exp(solution.x)
     return AnalyticalModel(coefficients_ms, covariance, prior.anchor_error, form_error)
+
+
+def left_out_errors(prior: Estimation, anchors: Sequence[tuple[Vector, float]]) -> list[float]:
+    """Return each anchor's relative error by the model fitted to all the others.
+
+    Args:
+        prior: as in `fit`.
+        anchors: at least two networks.
+    """
+    errors = []
+    for index, (work, latency_ms) in enumerate(anchors):
+        others = [anchor for other, anchor in enumerate(anchors) if other != index]
+        errors.append(fit(prior, others, FORM_ERROR).predict_ms(work) / latency_ms - 1)
+    return errors

@@ -223,11 +223,7 @@ def _record(kind: type[Record], cells: Mapping[str, str]) -> Record:
 def _read_csv(
     path: Path, columns: list[str], parse: Callable[[dict[str, str]], Record], again: str
 ) -> tuple[Record, ...]:
-    """Return what `parse` makes of each row of a file with exactly these columns, in this order.
-
-    Raises:
-        TableError: missing, unreadable, another header, or a row that `parse` refuses.
-    """
+    """Return what `parse` makes of each row of a file with exactly these columns, in this order."""
     try:
         lines = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))
     except FileNotFoundError:

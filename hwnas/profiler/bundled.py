@@ -5,19 +5,21 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from hwnas.bundle.manifest import Job, NetworkPlan, Protocol, Setup
-from hwnas.bundle.write import write_bundle
+from hwnas import __version__
+from hwnas.bundle.manifest import MANIFEST_FILE, Manifest, NetworkPlan, Protocol, Setup
+from hwnas.bundle.write import identity, require_free, require_room, write_models
+from hwnas.files import new_folder, write_text
 from hwnas.profiler.clock import Place, network_graphs, panel_graphs
 from hwnas.profiler.energy import Powers, checked, describe, power_order, with_energies
 from hwnas.profiler.measured import measured_table
 from hwnas.profiler.plan import Plan
+from hwnas.profiler.tables import now
 from hwnas.profiler.timings import Timings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from hwnas.bundle.manifest import Manifest
     from hwnas.bundle.models import Maker
     from hwnas.bundle.results import Conditions, Device, Power, Runtime
     from hwnas.device import DeviceProfile
@@ -50,38 +52,42 @@ def emit_bundle(
     maker: Maker,
     reporter: Reporter,
 ) -> Manifest:
-    """Write the bundle of a plan.
+    """Write the bundle of a plan, whole or not at all; one that is there and unused is replaced.
 
     Raises:
         UserError: the place cannot be written, is taken, or has too little room.
     """
     panel = panel_graphs(space)
-    networks = network_graphs(space, plan.networks)
+    calibration = tuple(map(space.format, plan.calibration))
     held_out = tuple(map(space.format, plan.validation))
-    jobs = (
-        Job(number=number, networks=tuple(map(space.format, batch)), rounds=plan.rounds)
-        for number, batch in enumerate(plan.batches)
-    )
+    graphs = panel | network_graphs(space, (*calibration, *held_out))
     parts = [str(key) for key in space.lookup_keys()]
-    return write_bundle(
-        folder,
-        panel | networks,
-        maker,
-        reporter,
-        setup=setup_of(profile, space, maker.form),
-        geometry=dataclasses.asdict(space),
-        protocol=protocol_of(profile),
-        plan=NetworkPlan(
-            calibration=tuple(map(space.format, plan.calibration)),
-            validation=held_out,
-            passes=plan.passes,
-            batch=plan.batch,
-            rounds=plan.rounds,
-        ),
-        panel=tuple(panel),
-        jobs=tuple(jobs),
-        power=tuple(power_order([*parts, *checked(held_out)])),
-    )
+    require_free(folder)
+    require_room(folder, graphs)
+    with new_folder(folder) as temporary:
+        draft = Manifest(
+            bundle="-",
+            created=now(),
+            hwnas=__version__,
+            geometry=dataclasses.asdict(space),
+            setup=setup_of(profile, space, maker.form),
+            protocol=protocol_of(profile),
+            plan=NetworkPlan(
+                calibration=calibration,
+                validation=held_out,
+                passes=plan.passes,
+                batch=plan.batch,
+                rounds=plan.rounds,
+            ),
+            panel=tuple(panel),
+            models=write_models(temporary, graphs, maker, reporter),
+            suffix=maker.suffix,
+            jobs=tuple(plan.jobs(space)),
+            power=tuple(power_order([*parts, *checked(held_out)])),
+        )
+        manifest = draft.model_copy(update={"bundle": identity(draft)})
+        write_text(temporary / MANIFEST_FILE, manifest.model_dump_json(by_alias=True, indent=1))
+    return manifest
 
 
 def protocol_of(profile: DeviceProfile) -> Protocol:

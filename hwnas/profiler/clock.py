@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
+    from hwnas.bundle.manifest import Job
     from hwnas.bundle.models import Maker
     from hwnas.graph import Graph
     from hwnas.measure import Round, Timer
-    from hwnas.spaces import Arch, RcnetSpace
+    from hwnas.spaces import RcnetSpace
     from hwnas.targets.apple.benchmarker import Phone, RemoteModel
     from hwnas.targets.backend import Backend
 
@@ -48,36 +49,18 @@ def here(backend: Backend) -> Place:
     return Place(describe_host(), backend.version(), temperature())
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Networks that are loaded together.
-
-    Attributes:
-        number: of the batch, unique within a profile.
-        networks: loaded beside the panel.
-        rounds: how often all are timed.
-    """
-
-    number: int
-    networks: tuple[Arch, ...]
-    rounds: int
-
-
 class Clock(Protocol):
-    """Times batches; every round holds the panel (all parts and the reference) too."""
+    """Does jobs; every round holds the panel (all parts and the reference) too."""
 
     @property
     def place(self) -> Place:
         """Where."""
 
-    def running(self) -> AbstractContextManager[None]:
-        """Return what must surround all rounds."""
+    def running(self, coming: Sequence[Job] = (), /) -> AbstractContextManager[None]:
+        """Return what must surround all rounds; these jobs are asked there, in this order."""
 
-    def announce(self, batches: Sequence[Batch]) -> None:
-        """Take note of what will be asked, in this order."""
-
-    def rounds(self, batch: Batch) -> Iterator[Round]:
-        """Yield the rounds of a batch, each as soon as it is known."""
+    def rounds(self, job: Job) -> Iterator[Round]:
+        """Yield the rounds of a job, each as soon as it is known."""
 
 
 @dataclass(slots=True)
@@ -95,21 +78,15 @@ class LocalClock:
         return here(self.backend)
 
     @contextmanager
-    def running(self) -> Iterator[None]:
+    def running(self, _coming: Sequence[Job] = (), /) -> Iterator[None]:
         """Load the panel and keep to as many cores as there are threads."""
         with pinned(self.threads):
             self._panel = self._load(panel_graphs(self.space))
             yield
 
-    def announce(self, batches: Sequence[Batch]) -> None:
-        """Do nothing: models are made when they are loaded."""
-
-    def rounds(self, batch: Batch) -> Iterator[Round]:
+    def rounds(self, job: Job) -> Iterator[Round]:
         """Load the networks and time everything."""
-        timers = self._load(network_graphs(self.space, batch.networks))
-        rng = np.random.default_rng([batch.number, batch.rounds])
-        for _ in range(batch.rounds):
-            yield measure_round(self._panel | timers, rng)
+        yield from _timed(job, self._panel | self._load(network_graphs(self.space, job.networks)))
 
     def _load(self, graphs: Mapping[str, Graph]) -> dict[str, Timer]:
         timers = {name: timer_of(self.backend, g, self.threads) for name, g in graphs.items()}
@@ -138,21 +115,16 @@ class PhoneClock:
         return Place(self.phone.facts, self.phone.version)
 
     @contextmanager
-    def running(self) -> Iterator[None]:
+    def running(self, _coming: Sequence[Job] = (), /) -> Iterator[None]:
         """Load the panel; it goes with the app on the phone, which is not closed here."""
         self._panel = self._load(panel_graphs(self.space))
         yield
 
-    def announce(self, batches: Sequence[Batch]) -> None:
-        """Do nothing: models are made when they are loaded."""
-
-    def rounds(self, batch: Batch) -> Iterator[Round]:
+    def rounds(self, job: Job) -> Iterator[Round]:
         """Load the networks, time everything, and drop them."""
-        networks = self._load(network_graphs(self.space, batch.networks))
-        timers = {name: model.elapsed_ms for name, model in (self._panel | networks).items()}
-        rng = np.random.default_rng([batch.number, batch.rounds])
-        for _ in range(batch.rounds):
-            yield measure_round(timers, rng)
+        networks = self._load(network_graphs(self.space, job.networks))
+        loaded = self._panel | networks
+        yield from _timed(job, {name: model.elapsed_ms for name, model in loaded.items()})
         for model in networks.values():
             model.unload()
 
@@ -178,6 +150,12 @@ class PhoneClock:
         return model
 
 
+def _timed(job: Job, timers: Mapping[str, Timer]) -> Iterator[Round]:
+    rng = np.random.default_rng([job.number, job.rounds])
+    for _ in range(job.rounds):
+        yield measure_round(timers, rng)
+
+
 def timer_of(backend: Backend, graph: Graph, threads: int) -> Timer:
     """Load a graph, with random weights, into a runtime of this machine; return what times it."""
     return backend.load(backend.emit(graph, random_weights(graph, seed=0)), threads).elapsed_ms
@@ -189,6 +167,6 @@ def panel_graphs(space: RcnetSpace) -> dict[str, Graph]:
     return parts | {REFERENCE: space.graph(space.start())}
 
 
-def network_graphs(space: RcnetSpace, networks: Iterable[Arch]) -> dict[str, Graph]:
-    """Return whole networks by name."""
-    return {space.format(arch): space.graph(arch) for arch in networks}
+def network_graphs(space: RcnetSpace, names: Iterable[str]) -> dict[str, Graph]:
+    """Return whole networks by their names, the texts of their architectures."""
+    return {name: space.graph(space.parse(name)) for name in names}

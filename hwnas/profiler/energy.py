@@ -13,7 +13,7 @@ from hwnas.energy.blocks import IDLE, Block, run_block
 from hwnas.energy.log import MeterLog, read_log
 from hwnas.errors import UserError
 from hwnas.measure import pinned
-from hwnas.profiler.clock import here, timer_of
+from hwnas.profiler.clock import here, network_graphs, timer_of
 from hwnas.profiler.recording import identity, open_recording
 
 if TYPE_CHECKING:
@@ -88,8 +88,7 @@ class EnergyProfiler:
     def _graphs(self, table: Table) -> dict[str, Graph]:
         space = table.space
         parts = {str(key): space.part_graph(key) for key in table.rows}
-        chosen = checked([network.arch for network in table.held_out])
-        return parts | {arch: space.graph(space.parse(arch)) for arch in chosen}
+        return parts | network_graphs(space, checked([n.arch for n in table.held_out]))
 
     def _run(
         self, graphs: Mapping[str, Graph], order: Sequence[str], recording: Recording[Block]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hwnas.bundle.manifest import Job
 from hwnas.errors import UserError
 from hwnas.lut.accuracy import MINIMUM_NETWORKS
 from hwnas.lut.correction import count_matrix
@@ -85,6 +86,11 @@ class Plan:
             mixed = [self.networks[index] for index in rng.permutation(len(self.networks))]
             found += [mixed[i : i + self.batch] for i in range(0, len(mixed), self.batch)]
         return found
+
+    def jobs(self, space: RcnetSpace) -> list[Job]:
+        """Return the batches as jobs for whoever times them."""
+        names = [tuple(map(space.format, batch)) for batch in self.batches]
+        return [Job(number=n, networks=of, rounds=self.rounds) for n, of in enumerate(names)]
 
 
 def make_plan(

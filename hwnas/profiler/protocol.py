@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hwnas.profiler.clock import Batch
+from hwnas.bundle.manifest import Job
 from hwnas.profiler.measured import measured_table
 from hwnas.profiler.plan import Plan, make_plan
 from hwnas.profiler.recording import identity, open_rounds, rounds_done
@@ -70,7 +70,7 @@ class Profiler:
 
     def identity(self, plan: Plan) -> dict[str, Any]:
         """Return what must be equal for a recording to be gone on with."""
-        batches = [[self.space.format(arch) for arch in batch] for batch in plan.batches]
+        batches = [job.networks for job in plan.jobs(self.space)]
         return identity(self.profile, self.space, self.clock.place, [batches, plan.rounds])
 
     def time_everything(self, plan: Plan, recording: Recording[TimedRound]) -> Timings:
@@ -82,13 +82,12 @@ class Profiler:
         if done:
             self.reporter.info(f"resuming: {done} of {total} rounds were timed before")
         title = f"timing {self.space.name} on {self.profile.name}"
-        with self.reporter.task(title, total) as step, self.clock.running():
+        missing = self._missing(plan, recording)
+        with self.reporter.task(title, total) as step, self.clock.running(missing):
             step(min(done, total))
-            missing = missing_batches(plan, recording)
-            self.clock.announce(missing)
-            for batch in missing:
-                note = f"batch {batch.number + 1} of {len(plan.batches)}"
-                self._time(batch, recording, step, note)
+            for job in missing:
+                note = f"batch {job.number + 1} of {len(plan.batches)}"
+                self._time(job, recording, step, note)
             return self._settle(plan, recording, step)
 
     def time_parts(self, rounds: int, partial: Path) -> tuple[Timings, Recording[TimedRound]]:
@@ -100,7 +99,8 @@ class Profiler:
             done = rounds_done(recording, 0)
             step(done)
             if done < rounds:
-                self._time(Batch(0, (), rounds - done), recording, step, "parts")
+                job = Job(number=0, networks=(), rounds=rounds - done)
+                self._time(job, recording, step, "parts")
         return Timings.of(self.space, Plan((), ()), recording.entries), recording
 
     def _settle(self, plan: Plan, recording: Recording[TimedRound], step: Advance) -> Timings:
@@ -113,24 +113,21 @@ class Profiler:
             if not wide or spent >= EXTRA_SHARE * planned:
                 return timings
             number = recording.entries[-1][0] + 1
-            batch = Batch(number, tuple(wide[: plan.batch]), plan.rounds)
-            self._time(batch, recording, step, f"{len(wide)} networks not settled")
+            networks = tuple(map(self.space.format, wide[: plan.batch]))
+            job = Job(number=number, networks=networks, rounds=plan.rounds)
+            self._time(job, recording, step, f"{len(wide)} networks not settled")
 
-    def _time(
-        self, batch: Batch, recording: Recording[TimedRound], step: Advance, note: str
-    ) -> None:
-        for samples in self.clock.rounds(batch):
-            recording.append((batch.number, samples))
+    def _missing(self, plan: Plan, recording: Recording[TimedRound]) -> list[Job]:
+        """Return the jobs of a plan with the rounds that are not on record."""
+        found = [
+            (job, job.rounds - rounds_done(recording, job.number)) for job in plan.jobs(self.space)
+        ]
+        return [job.model_copy(update={"rounds": left}) for job, left in found if left > 0]
+
+    def _time(self, job: Job, recording: Recording[TimedRound], step: Advance, note: str) -> None:
+        for samples in self.clock.rounds(job):
+            recording.append((job.number, samples))
             step(1, note)
-
-
-def missing_batches(plan: Plan, recording: Recording[TimedRound]) -> list[Batch]:
-    """Return the batches of a plan with the rounds that are not on record."""
-    found = [
-        Batch(number, tuple(networks), plan.rounds - rounds_done(recording, number))
-        for number, networks in enumerate(plan.batches)
-    ]
-    return [batch for batch in found if batch.rounds > 0]
 
 
 def unsettled(timings: Timings) -> list[Arch]:

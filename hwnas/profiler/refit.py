@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -145,10 +145,6 @@ class Change:
     after_ms: float
     time: str
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the fields as a dictionary."""
-        return asdict(self)
-
 
 def require_own_timings(table: Table) -> None:
     """Check that a table can be fitted again.
@@ -228,5 +224,5 @@ def recalibrated(
         time=now(),
     )
     earlier = [entry for entry in table.meta.get(RECALIBRATED, ()) if entry["arch"] != name]
-    meta = {**fitted.meta, RECALIBRATED: [*earlier, change.to_json()]}
+    meta = {**fitted.meta, RECALIBRATED: [*earlier, asdict(change)]}
     return dataclasses.replace(fitted, meta=meta), change

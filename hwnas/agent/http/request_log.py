@@ -9,7 +9,7 @@ import logging.handlers
 import threading
 import time
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hwnas.agent.wire import one_line
 from hwnas.errors import UserError
@@ -74,23 +74,22 @@ class RequestLog:
 
     def write(self, entry: Entry) -> None:
         """Log a request; tell it if it was refused."""
-        now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
         entry.path = entry.path[:LONGEST_PATH]
-        self._emit(json.dumps({"time": now, **asdict(entry)}))
+        self._emit(asdict(entry))
         if entry.status == 0 or entry.status >= 400:
             self._refused(entry)
 
     def problem(self, text: str) -> None:
         """Log something that is not a request, such as an error of this program."""
-        now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
-        self._emit(json.dumps({"time": now, "problem": text}))
+        self._emit({"problem": text})
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
-    def _emit(self, line: str) -> None:
-        self._file.handle(logging.makeLogRecord({"msg": line}))
+    def _emit(self, fields: dict[str, Any]) -> None:
+        now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
+        self._file.handle(logging.makeLogRecord({"msg": json.dumps({"time": now, **fields})}))
 
     def _refused(self, entry: Entry) -> None:
         with self._lock:

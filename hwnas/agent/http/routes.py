@@ -165,11 +165,7 @@ def _answer(message: Record) -> Response:
 
 
 def _require_plain_range(request: Request, size: int) -> None:
-    """Pass a request for a whole file, or for one "from here on", which is all that is served.
-
-    Raises:
-        Refused: the range is of another kind, or beyond the file.
-    """
+    """Pass a request for a whole file, or for one "from here on", which is all that is served."""
     asked = request.headers.get("range")
     if asked is None:
         return

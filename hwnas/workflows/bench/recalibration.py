@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from hwnas.errors import CheckFailed, TableError
@@ -83,6 +84,6 @@ def _written(library: Library, old: Table, new: Table, change: Change) -> dict[s
     return {
         "target": new.target,
         "folder": str(folder),
-        **change.to_json(),
+        **asdict(change),
         "validation": {"before": old.meta["validation"], "after": new.meta["validation"]},
     }

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from hwnas.errors import MissingPackage, UserError, one_of
 from hwnas.graph import random_weights
-from hwnas.measure import BUSY, Round, measure_round, pinned, warm_up
+from hwnas.measure import BUSY, REFERENCE, by_name, measure_round, pinned, warm_up
+from hwnas.profiler.clock import timer_of
 from hwnas.spaces import BASELINES
 from hwnas.targets.backend import local_backend
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from hwnas.device import DeviceProfile
     from hwnas.graph import Graph
     from hwnas.lut.table import Table
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
     from hwnas.spaces import Arch, RcnetSpace
     from hwnas.targets.backend import Backend
     from hwnas.targets.shared.interface import Session
+
+Samples: TypeAlias = "NDArray[np.float64]"
+"""Of one network, in milliseconds."""
 
 ROUNDS = 150
 ATTEMPTS = 3
@@ -166,8 +172,9 @@ def time_networks(target: Target, candidates: list[Candidate], reporter: Reporte
     sessions = [load(candidate, target) for candidate in candidates]
     timers = {str(index): session.elapsed_ms for index, session in enumerate(sessions)}
     if target.table is not None:
-        timers["reference"] = _reference(target, target.table.space).elapsed_ms
-    attempts: list[dict[str, list[float]]] = []
+        space, threads = target.table.space, target.profile.threads
+        timers[REFERENCE] = timer_of(target.backend, space.graph(space.start()), threads)
+    attempts: list[dict[str, Samples]] = []
     profile = target.profile
     with pinned(profile.threads), reporter.task(f"timing on {profile.name}", ROUNDS) as step:
         for attempt in range(ATTEMPTS):
@@ -177,7 +184,7 @@ def time_networks(target: Target, candidates: list[Candidate], reporter: Reporte
                 rng = np.random.default_rng([attempt, number])
                 rounds.append(measure_round(timers, rng))
                 step(attempt == 0)
-            attempts.append(_by_name(rounds))
+            attempts.append(by_name(rounds))
             if _disturbance(attempts[-1]) <= BUSY:
                 break
     calmest = min(attempts, key=_disturbance)
@@ -188,7 +195,7 @@ def time_networks(target: Target, candidates: list[Candidate], reporter: Reporte
             for index, candidate in enumerate(candidates)
         ),
         busy=_disturbance(calmest) > BUSY,
-        speed=_speed(target.table, calmest.get("reference")),
+        speed=_speed(target.table, calmest.get(REFERENCE)),
     )
 
 
@@ -207,27 +214,13 @@ def load(candidate: Candidate, target: Target) -> Session:
         raise UserError(f"{candidate.file or candidate.name}: {error}") from None
 
 
-def _reference(target: Target, space: RcnetSpace) -> Session:
-    graph = space.graph(space.start())
-    model = target.backend.emit(graph, random_weights(graph, seed=0))
-    return target.backend.load(model, target.profile.threads)
-
-
-def _by_name(rounds: list[Round]) -> dict[str, list[float]]:
-    found: dict[str, list[float]] = {}
-    for samples in rounds:
-        for name, ms in samples:
-            found.setdefault(name, []).append(ms)
-    return found
-
-
-def _disturbance(samples: dict[str, list[float]]) -> float:
+def _disturbance(samples: dict[str, Samples]) -> float:
     """Return the median over networks of median over 10th percentile: 1 on a silent machine."""
     ratios = [np.median(times) / np.quantile(times, 0.1) for times in samples.values()]
     return float(np.median(ratios))
 
 
-def _timing(profile: DeviceProfile, candidate: Candidate, samples: list[float]) -> Timing:
+def _timing(profile: DeviceProfile, candidate: Candidate, samples: Samples) -> Timing:
     p10, median, p90, p99 = (float(q) for q in np.quantile(samples, (0.1, 0.5, 0.9, 0.99)))
     predicted, budget, graph = candidate.predicted_ms, candidate.budget_ms, candidate.graph
     own = None if graph is None else profile.precision
@@ -250,7 +243,7 @@ def _timing(profile: DeviceProfile, candidate: Candidate, samples: list[float]) 
     )
 
 
-def _speed(table: Table | None, reference: list[float] | None) -> float | None:
+def _speed(table: Table | None, reference: Samples | None) -> float | None:
     """Return None also for a table that was made from files of timings: it has no reference."""
     about = None if table is None else table.meta.get("reference")
     if about is None or reference is None:

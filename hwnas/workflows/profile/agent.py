@@ -23,12 +23,12 @@ from hwnas.workflows.profile.device_clock import DeviceClock
 from hwnas.workflows.profile.options import USUAL
 
 try:
-    from hwnas.agent.host import Files, Host
+    from hwnas.agent.host import Host
 except ModuleNotFoundError as error:
     raise MissingPackage(f'--listen needs {error.name}: pip install "hwnas[agent]"') from None
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable
 
     from hwnas.bundle.models import Maker
     from hwnas.bundle.results import Power
@@ -62,21 +62,17 @@ def profile_by_agent(
     maker = _maker(profiling.profile)
     profiling.require_writable()
     recording = profiling.unfinished(".agent.jsonl")
-    files = Files(
-        state=recording.with_suffix(".json"),
-        models=recording.with_suffix(".models"),
-        log=profiling.workspace / "lut" / "agent.log",
-    )
+    log = profiling.workspace / "lut" / "agent.log"
     certificate = _certificate(options)
-    _require_room(profiling.workspace, network_graphs(profiling.space, plan.networks))
-    models = ModelFiles(files.models)
+    _require_room(profiling.workspace, map(profiling.space.graph, plan.networks))
+    models = ModelFiles(recording.with_suffix(".models"))
     with (
         closing(listen(*parse_address(address))) as bound,
         Workshop(maker, models) as workshop,
     ):
         brief = _brief(profiling, maker, workshop)
-        fresh, renew = options.fresh, options.new_token
-        host = Host(files, brief, models, profiling.reporter, fresh=fresh, renew=renew)
+        state, fresh, renew = recording.with_suffix(".json"), options.fresh, options.new_token
+        host = Host(state, log, brief, models, profiling.reporter, fresh=fresh, renew=renew)
         with host.listening(bound, certificate):
             _invite(host, certificate, profiling.reporter)
             profiled = _measured(profiling, plan, host, workshop, recording, fresh=fresh)
@@ -130,8 +126,7 @@ def _measured(
 def _power(space: RcnetSpace, plan: Plan, host: Host, workshop: Workshop) -> Power | None:
     """Ask for the power of what a local profile would measure too."""
     held_out = checked([space.format(arch) for arch in plan.validation])
-    graphs = network_graphs(space, [space.parse(name) for name in held_out])
-    models = workshop.make_ahead(graphs, lambda made: made).result()
+    models = workshop.make_ahead(network_graphs(space, held_out), lambda made: made).result()
     parts = [str(key) for key in space.lookup_keys()]
     return host.power(PowerWork(tuple(power_order([*parts, *models])), models))
 
@@ -152,12 +147,7 @@ def _invite(host: Host, certificate: Certificate | None, reporter: Reporter) -> 
 
 
 def _maker(profile: DeviceProfile) -> Maker:
-    """Return what makes the models.
-
-    Raises:
-        UserError: the target's harness does not ask for models.
-        MissingPackage: what makes or checks them is not installed.
-    """
+    """Return what makes the models, for a target whose harness asks for them."""
     if profile.harness not in ASKING:
         raise UserError(
             f"--listen is for devices that ask for models themselves, and {profile.name} is "
@@ -166,8 +156,8 @@ def _maker(profile: DeviceProfile) -> Maker:
     return maker_of(profile)
 
 
-def _require_room(workspace: Path, graphs: Mapping[str, Graph]) -> None:
-    needed, free = room(workspace / "lut", graphs.values())
+def _require_room(workspace: Path, graphs: Iterable[Graph]) -> None:
+    needed, free = room(workspace / "lut", graphs)
     if free < needed:
         raise UserError(
             f"{workspace} needs about {needed:.1f} GB for models, but {free:.1f} GB are free: "
@@ -176,11 +166,7 @@ def _require_room(workspace: Path, graphs: Mapping[str, Graph]) -> None:
 
 
 def _certificate(options: ProfileOptions) -> Certificate | None:
-    """Return what TLS needs, checked, or None without TLS.
-
-    Raises:
-        UserError: one of both files is missing, or not what it should be.
-    """
+    """Return what TLS needs, checked, or None without TLS."""
     if options.tls_cert is None and options.tls_key is None:
         return None
     if options.tls_cert is None or options.tls_key is None:

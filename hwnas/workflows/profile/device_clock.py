@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from hwnas.agent.session.demand import Work
-from hwnas.bundle.manifest import Job
 from hwnas.profiler.bundled import device_place
 from hwnas.profiler.clock import network_graphs
 
@@ -16,20 +15,20 @@ if TYPE_CHECKING:
 
     from hwnas.agent.host import Host
     from hwnas.agent.model_files import Workshop
-    from hwnas.bundle.manifest import TimedModel
+    from hwnas.bundle.manifest import Job, TimedModel
     from hwnas.measure import Round
-    from hwnas.profiler.clock import Batch, Place
+    from hwnas.profiler.clock import Place
     from hwnas.spaces import RcnetSpace
 
 
 class DeviceClock:
-    """Has batches timed by the device of a host; one batch is made ahead of need."""
+    """Has jobs done by the device of a host; the models of one are made ahead of need."""
 
     def __init__(self, host: Host, workshop: Workshop, space: RcnetSpace) -> None:
         """Time the networks of `space`, whose panel the host has told the device."""
         self._host, self._workshop, self._space = host, workshop, space
-        self._coming: list[Batch] = []
-        self._ahead: dict[Batch, Future[Work]] = {}
+        self._coming: list[Job] = []
+        self._ahead: dict[Job, Future[Work]] = {}
 
     @property
     def place(self) -> Place:
@@ -38,31 +37,25 @@ class DeviceClock:
         return device_place(hello.device, hello.runtime, self._host.conditions)
 
     @contextmanager
-    def running(self) -> Iterator[None]:
-        """Do nothing: the device loads the panel when it is paired."""
+    def running(self, coming: Sequence[Job] = (), /) -> Iterator[None]:
+        """Take note of what will be asked; the device loads the panel when it is paired."""
+        self._coming = list(coming)
         yield
 
-    def announce(self, batches: Sequence[Batch]) -> None:
-        """Take note of what will be asked, in this order."""
-        self._coming = list(batches)
-
-    def rounds(self, batch: Batch) -> Iterator[Round]:
-        """Yield the rounds of a batch once the device has done it."""
-        future = self._ahead.pop(batch, None) or self._make(batch)
+    def rounds(self, job: Job) -> Iterator[Round]:
+        """Yield the rounds of a job once the device has done it."""
+        future = self._ahead.pop(job, None) or self._make(job)
         self._host.session.ask(future.result())
-        self._coming = [each for each in self._coming if each != batch]
+        self._coming = [each for each in self._coming if each != job]
         for following in self._coming[:1]:
             self._ahead[following] = self._make(following)
         with self._host.result() as result:
             yield from result.rounds
 
-    def _make(self, batch: Batch) -> Future[Work]:
-        names = tuple(self._space.format(arch) for arch in batch.networks)
-        job = Job(number=batch.number, networks=names, rounds=batch.rounds)
-
+    def _make(self, job: Job) -> Future[Work]:
         def announce(models: dict[str, TimedModel]) -> Work:
             work = Work(job, models)
             self._host.session.announce(work)
             return work
 
-        return self._workshop.make_ahead(network_graphs(self._space, batch.networks), announce)
+        return self._workshop.make_ahead(network_graphs(self._space, job.networks), announce)

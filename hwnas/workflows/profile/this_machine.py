@@ -55,11 +55,7 @@ def profile_here(profiling: Profiling, options: ProfileOptions = USUAL) -> Profi
 
 
 def _attached(profiling: Profiling, *, fresh: bool) -> Table:
-    """Measure a device that this machine itself reaches: an iPhone, from a Mac.
-
-    Raises:
-        UserError: there is none, or none of this kind is reached.
-    """
+    """Measure a device that this machine itself reaches: an iPhone, from a Mac."""
     profile, space, reporter = profiling.profile, profiling.space, profiling.reporter
     how = measure_command(profile.name, profile.harness)
     if (profile.harness, profile.export_format) != ("ios", "mlprogram"):
