@@ -26,8 +26,7 @@ from evaluator_truth import SPACE, one_block_additions, path
 from supernet import SupernetEvaluator
 
 from hwnas import __version__
-from hwnas.evaluate.distill.committee import Committee
-from hwnas.evaluate.distill.evaluator import DistillEvaluator
+from hwnas.evaluate.distill.evaluator import Committee, DistillEvaluator
 from hwnas.evaluate.distill.stitch import StitchEvaluator
 from hwnas.evaluate.distill.teacher import some_teachers
 from hwnas.evaluate.distill.units import units_of

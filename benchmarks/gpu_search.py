@@ -25,8 +25,7 @@ import torch
 
 from hwnas import __version__, cost
 from hwnas.cost import Budget, Problem
-from hwnas.evaluate.distill.committee import Committee
-from hwnas.evaluate.distill.evaluator import DistillEvaluator
+from hwnas.evaluate.distill.evaluator import Committee, DistillEvaluator
 from hwnas.evaluate.distill.stitch import StitchEvaluator
 from hwnas.evaluate.distill.teacher import some_teachers
 from hwnas.evaluate.setting import Setting

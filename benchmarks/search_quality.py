@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from hwnas.search.ledger import Ask, Job
-    from hwnas.spaces import Arch
+    from hwnas.search.ledger import Ask
+    from hwnas.spaces import Arch, Job
 
 NASBENCH = {
     "file": "nasbench201/nasbench201.csv.gz",

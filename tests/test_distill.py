@@ -18,8 +18,7 @@ from hypothesis import strategies as st
 from teachers import SHORT, SPACE, trained_teacher
 
 from hwnas.errors import UserError
-from hwnas.evaluate.distill.committee import Committee, mean
-from hwnas.evaluate.distill.evaluator import PER_BLOCK, DistillEvaluator
+from hwnas.evaluate.distill.evaluator import PER_BLOCK, Committee, DistillEvaluator, mean
 from hwnas.evaluate.distill.teacher import TEACHER, Teacher
 from hwnas.evaluate.distill.units import (
     FRAME,

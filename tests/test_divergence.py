@@ -12,7 +12,7 @@ from teachers import SETTING, SHORT, SPACE, trained_teacher
 
 from hwnas.errors import EvaluationFailed
 from hwnas.evaluate.distill import stitch, unit_training
-from hwnas.evaluate.distill.committee import Committee
+from hwnas.evaluate.distill.evaluator import Committee
 from hwnas.evaluate.distill.stitch import StitchEvaluator
 from hwnas.evaluate.distill.units import FRAME, swapped
 from hwnas.evaluate.evaluation import Evaluation

@@ -22,7 +22,6 @@ from pyarrow import parquet
 from hwnas.errors import EvaluationFailed
 from hwnas.evaluate.evaluation import Evaluation
 from hwnas.evaluate.fake import FakeEvaluator
-from hwnas.evaluate.proxy import proxy_space
 from hwnas.evaluate.setting import Setting
 from hwnas.evaluate.trainer import TrainEvaluator
 from hwnas.evaluate.workers import processes
@@ -30,6 +29,7 @@ from hwnas.evaluate.workers.pool import open_pool
 from hwnas.spaces import SPACES, find_space
 from hwnas.train.metrics import Metrics
 from hwnas.train.recipe import QUICK
+from hwnas.workflows.search.evaluators import proxy_space
 
 if TYPE_CHECKING:
     from hwnas.spaces import Arch
@@ -256,7 +256,7 @@ def test_the_fake_is_monotone_and_submodular(seed: int, data: st.DataObject) -> 
 
 
 def test_the_proxy_keeps_what_is_smaller() -> None:
-    proxy = proxy_space(SPACES["rcnet-imagenet"], 10)
+    proxy = proxy_space(SPACES["rcnet-imagenet"], 10, 0.25, 16)
     assert (proxy.resolution, proxy.classes, proxy.width) == (16, 10, 0.25)
     assert find_space(proxy.name) == proxy
-    assert proxy_space(SPACE, 10).resolution == 8
+    assert proxy_space(SPACE, 10, 0.25, 16).resolution == 8

@@ -15,7 +15,7 @@ from hwnas.cost import Budget, Problem
 from hwnas.errors import InfeasibleError, UserError
 from hwnas.evaluate.fake import FakeEvaluator
 from hwnas.search.greedy import SMALLEST_MARGINAL
-from hwnas.search.ledger import Ask, Job, Ledger, Score
+from hwnas.search.ledger import Ask, Ledger, Score
 from hwnas.search.rcas import rcas
 from hwnas.search.rules import Rule, default_rules, make_rules
 from hwnas.search.strategy import Options, Strategy, drive
@@ -24,7 +24,7 @@ from hwnas.spaces import SPACES, Arch
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hwnas.spaces import Key
+    from hwnas.spaces import Job, Key
 
 SPACE = SPACES["rcnet-cifar100"]
 PARAMS, MADDS = cost.params(SPACE), cost.madds(SPACE)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from teachers import SETTING, SHORT, SPACE, trained_teacher
 
-from hwnas.evaluate.distill.committee import Committee
+from hwnas.evaluate.distill.evaluator import Committee
 from hwnas.evaluate.distill.stitch import StitchEvaluator, put_together
 from hwnas.evaluate.distill.teacher import Teacher, trained
 from hwnas.evaluate.distill.units import ordered, parts_of, units_of

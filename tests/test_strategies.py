@@ -16,7 +16,7 @@ from hwnas import plugins, units
 from hwnas.cost import Budget, Problem
 from hwnas.errors import UserError
 from hwnas.search.bound import bound_on_optimum
-from hwnas.search.ledger import Ask, Job, Ledger, Score
+from hwnas.search.ledger import Ask, Ledger, Score
 from hwnas.search.racing import Contender, close_rival
 from hwnas.search.rcas import eager, paper, rcas
 from hwnas.search.rules import Rule
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hwnas.search.ledger import Scores
-    from hwnas.spaces import Arch
+    from hwnas.spaces import Arch, Job
 
 RULES = (
     Rule("uc"),

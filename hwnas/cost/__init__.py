@@ -1,8 +1,8 @@
 """What a network costs, and what it may cost."""
 
-from hwnas.cost.cost import Cost
 from hwnas.cost.costs import (
     ColumnCost,
+    Cost,
     PartsCost,
     column_cost,
     energy,

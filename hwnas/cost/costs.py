@@ -1,15 +1,18 @@
-"""Costs of networks: sums over their parts, exact; or, of rows of a file, numbers of a column."""
+"""Costs: a number with a unit for a whole network.
+
+Sums over the parts of a network, exact; or, of rows of a file, numbers of a column.
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hwnas import units
-from hwnas.cost.cost import Cost
 from hwnas.cost.file_size import file_bytes
 from hwnas.errors import UserError
 from hwnas.graph import FP32
@@ -28,6 +31,48 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Cost(ABC):
+    """One resource. Numbers are in the base unit of its dimension.
+
+    Attributes:
+        name: "params", "latency", ...; with several devices "latency@iphone5s".
+        dimension: its unit.
+        margin: share added to a prediction for the bound that is compared with a budget.
+        label: how the numbers are to be read: "exact", "measured", "ESTIMATED", "at most, ...".
+        additive: whether blocks add up, so that a gain per marginal cost makes sense.
+    """
+
+    name: str
+    dimension: units.Dimension
+    margin: float = 0.0
+    label: str = "exact"
+    additive: bool = True
+
+    @abstractmethod
+    def of(self, arch: Arch) -> float:
+        """Return the point estimate for a whole network."""
+
+    @abstractmethod
+    def many(self, archs: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the point estimates of many networks, (networks, positions) in.
+
+        Equal to `of` within rounding; what decides about a budget is `upper`.
+        """
+
+    @abstractmethod
+    def cheapest(self) -> float:
+        """Return the smallest point estimate over all networks of the space."""
+
+    def upper(self, arch: Arch) -> float:
+        """Return the bound that a budget is compared with."""
+        return self.of(arch) * (1 + self.margin)
+
+    def format(self, value: float) -> str:
+        """Return a value with its unit."""
+        return self.dimension.format(value)
+
+
+@dataclass(frozen=True, kw_only=True)
 class PartsCost(Cost):
     """Parts of a network add up, or only the largest counts (memory).
 
@@ -43,12 +88,8 @@ class PartsCost(Cost):
 
     def of(self, arch: Arch) -> float:
         """Return the point estimate for a whole network."""
-        return self.of_parts(self.space.parts(arch))
-
-    def of_parts(self, parts: tuple[Key, ...]) -> float:
-        """Return the point estimate for the keys of a whole network."""
         per_key = self.per_key
-        return self.total([per_key[key] for key in parts])
+        return self.total([per_key[key] for key in self.space.parts(arch)])
 
     def total(self, values: Sequence[float]) -> float:
         """Return the cost of a network from those of its parts; larger parts never cost less."""
@@ -108,14 +149,12 @@ class ColumnCost(Cost):
 
 def params(space: RcnetSpace) -> PartsCost:
     """Return the trained parameters."""
-    per_key = _from_graphs(space, lambda g: g.params)
-    return PartsCost(name="params", dimension=units.PARAMS, space=space, per_key=per_key)
+    return _counted("params", units.PARAMS, space, lambda g: g.params)
 
 
 def madds(space: RcnetSpace) -> PartsCost:
     """Return the multiply-accumulates of the convolutions."""
-    per_key = _from_graphs(space, lambda g: g.madds)
-    return PartsCost(name="madds", dimension=units.MADDS, space=space, per_key=per_key)
+    return _counted("madds", units.MADDS, space, lambda g: g.madds)
 
 
 def memory(space: RcnetSpace, precision: Precision = FP32) -> PartsCost:
@@ -123,9 +162,8 @@ def memory(space: RcnetSpace, precision: Precision = FP32) -> PartsCost:
 
     Between two parts only one value lives, so the peak of a network is that of its worst part.
     """
-    per_key = _from_graphs(space, lambda g: g.live_bytes(precision))
-    return PartsCost(
-        name="memory", dimension=units.MEMORY, space=space, per_key=per_key, additive=False
+    return _counted(
+        "memory", units.MEMORY, space, lambda g: g.live_bytes(precision), additive=False
     )
 
 
@@ -135,9 +173,9 @@ def size(space: RcnetSpace, form: str = "onnx", precision: Precision = FP32) -> 
     Raises:
         UserError: files of this format and precision were never measured.
     """
-    per_key = _from_graphs(space, lambda g: file_bytes(g, form, precision))
     label = f"at most, as {form} {precision.name}"
-    return PartsCost(name="size", dimension=units.SIZE, space=space, per_key=per_key, label=label)
+    count = partial(file_bytes, form=form, precision=precision)
+    return _counted("size", units.SIZE, space, count, label=label)
 
 
 def latency(table: Table, confidence: float | None, *, name: str = "latency") -> PartsCost:
@@ -205,5 +243,13 @@ def column_cost(space: TabularSpace, name: str, column: str) -> ColumnCost:
     )
 
 
-def _from_graphs(space: RcnetSpace, count: Callable[[Graph], int]) -> dict[Key, float]:
-    return {key: float(count(space.part_graph(key))) for key in space.lookup_keys()}
+def _counted(
+    name: str,
+    dimension: units.Dimension,
+    space: RcnetSpace,
+    count: Callable[[Graph], int],
+    **reading: Any,
+) -> PartsCost:
+    """Return what is counted on the graph of every part."""
+    per_key = {key: float(count(space.part_graph(key))) for key in space.lookup_keys()}
+    return PartsCost(name=name, dimension=dimension, space=space, per_key=per_key, **reading)

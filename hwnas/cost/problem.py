@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hwnas.errors import InfeasibleError
 
 if TYPE_CHECKING:
-    from hwnas.cost.cost import Cost
+    from hwnas.cost.costs import Cost
     from hwnas.spaces import Arch, Space
 
 

@@ -1,6 +1,6 @@
 """Networks as graphs of primitive operations."""
 
-from hwnas.graph.graph import FLOAT_BYTES, INPUT, Graph, GraphBuilder, Node
+from hwnas.graph.graph import INPUT, Graph, GraphBuilder, Node
 from hwnas.graph.inputs import ImageInput, file_metadata, unnamed
 from hwnas.graph.ops import (
     Activation,
@@ -23,7 +23,6 @@ from hwnas.graph.precision import FP32, PRECISIONS, Precision, find_precision
 from hwnas.graph.weights import Weights, random_weights, weight_shape
 
 __all__ = [
-    "FLOAT_BYTES",
     "FP32",
     "INPUT",
     "PRECISIONS",

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 INPUT = "input"
 """Name of the value that a graph takes."""
 
-FLOAT_BYTES = 4
-
 
 @dataclass(frozen=True, slots=True)
 class Node:
@@ -142,7 +140,7 @@ class Graph:
         """Return the float32 bytes that `node` reads and writes, weights included."""
         inputs = (self.shape_of(name) for name in node.inputs)
         read = ops.values_read(node.op, *inputs)
-        return FLOAT_BYTES * (read + math.prod(node.shape) + ops.deployed_params(node.op))
+        return FP32.value_bytes * (read + math.prod(node.shape) + ops.deployed_params(node.op))
 
 
 @dataclass(slots=True)

@@ -10,10 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Mapping
 
     from hwnas.cost import Problem
-    from hwnas.spaces import Arch, Element
-
-Job: TypeAlias = "tuple[Arch, int]"
-"""A canonical network and the number of the replicate."""
+    from hwnas.spaces import Arch, Element, Job
 
 
 class Score(NamedTuple):

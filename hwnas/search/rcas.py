@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from hwnas.cost import Problem
-    from hwnas.search.ledger import Job, Ledger
+    from hwnas.search.ledger import Ledger
     from hwnas.search.strategy import Asking
+    from hwnas.spaces import Job
 
 GREEDY = ("eager", "paper", "rcas")
 """Strategies that can choose no block before every block was scored once."""

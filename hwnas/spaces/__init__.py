@@ -4,7 +4,7 @@ from hwnas.spaces.baselines import BASELINES, mobilenet_v2, mobilenet_v3_small, 
 from hwnas.spaces.blocks import BLOCK_TYPES
 from hwnas.spaces.catalog import PUBLISHED, SPACES, TABULAR, find_space
 from hwnas.spaces.rcnet import RcnetSpace
-from hwnas.spaces.space import Arch, Element, Key, Space, neighbours
+from hwnas.spaces.space import Arch, Element, Job, Key, Space, neighbours
 
 __all__ = [
     "BASELINES",
@@ -14,6 +14,7 @@ __all__ = [
     "TABULAR",
     "Arch",
     "Element",
+    "Job",
     "Key",
     "RcnetSpace",
     "Space",

@@ -62,14 +62,15 @@ def find_space(
     if name == "rcnet":
         if input_size is None or classes is None:
             raise UserError("--space rcnet needs --input (such as 3x96x96) and --classes.")
-        return _custom(parse_resolution(input_size), classes, 1.0 if width is None else width)
+        return unnamed_space(parse_resolution(input_size), classes, 1.0 if width is None else width)
     match = re.fullmatch(r"rcnet-(\d+)px-(\d+)c(?:-w(\d+(?:\.\d+)?(?:e-\d+)?))?", name)
     if match:
-        return _custom(int(match[1]), int(match[2]), float(match[3] or 1))
+        return unnamed_space(int(match[1]), int(match[2]), float(match[3] or 1))
     raise one_of("space", name, [*SPACES, "rcnet"], "See `hwnas profile --help`.")
 
 
-def _custom(resolution: int, classes: int, width: float) -> RcnetSpace:
+def unnamed_space(resolution: int, classes: int, width: float) -> RcnetSpace:
+    """Return the space of a geometry that the catalogue does not name; `find_space` knows it."""
     suffix = "" if width == 1 else f"-w{repr(width).removesuffix('.0')}"
     return RcnetSpace(f"rcnet-{resolution}px-{classes}c{suffix}", resolution, classes, width)
 

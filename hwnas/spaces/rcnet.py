@@ -18,7 +18,14 @@ import numpy as np
 
 from hwnas.errors import UserError
 from hwnas.graph import INPUT, Graph, GraphBuilder
-from hwnas.spaces.blocks import BLOCK_TYPES, BlockType, head, inverted_residual, scaled
+from hwnas.spaces.blocks import (
+    ALL_STRIDES_FROM,
+    BLOCK_TYPES,
+    BlockType,
+    head,
+    inverted_residual,
+    scaled,
+)
 from hwnas.spaces.fillings import STAGE_POSITIONS, STAGES, StageFillings, stage_of
 from hwnas.spaces.space import Key
 
@@ -29,8 +36,6 @@ if TYPE_CHECKING:
 
 STAGE_CHANNELS = (24, 32, 64, 96, 160, 320)
 STEM_CHANNELS, FIXED_CHANNELS, HEAD_CHANNELS = 32, 16, 1280
-LARGE_INPUT = 64
-"""From this resolution on the ImageNet strides are used, below it those for CIFAR."""
 
 
 @dataclass(frozen=True)
@@ -66,12 +71,12 @@ class RcnetSpace(StageFillings):
     @property
     def stem_stride(self) -> int:
         """Stride of the first convolution."""
-        return 2 if self.resolution >= LARGE_INPUT else 1
+        return 2 if self.resolution >= ALL_STRIDES_FROM else 1
 
     @property
     def stage_strides(self) -> tuple[int, ...]:
         """Stride of the first filled block of each stage."""
-        return (2, 2, 2, 1, 2, 1) if self.resolution >= LARGE_INPUT else (1, 2, 2, 1, 2, 1)
+        return (2, 2, 2, 1, 2, 1) if self.resolution >= ALL_STRIDES_FROM else (1, 2, 2, 1, 2, 1)
 
     def channels(self, stage: int) -> int:
         """Return the width of a stage."""

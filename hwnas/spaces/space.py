@@ -16,6 +16,9 @@ Arch: TypeAlias = tuple[int, ...]
 Element: TypeAlias = tuple[int, int]
 """(position, type): what a greedy search adds."""
 
+Job: TypeAlias = tuple[Arch, int]
+"""A network to be scored, and the number of the replicate."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Key:

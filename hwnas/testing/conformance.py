@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hwnas.search.ledger import Ask, Job, Ledger, Score
+from hwnas.search.ledger import Ask, Ledger, Score
 from hwnas.search.strategy import Options, Strategy, drive
 from hwnas.testing.sets import SetSpace, coverage, random_problem
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hwnas.cost import Problem
-    from hwnas.spaces import Arch
+    from hwnas.spaces import Arch, Job
 
 LIMIT = 60
 

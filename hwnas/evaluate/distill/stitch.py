@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from hwnas.evaluate.distill.committee import SMALLEST, divergence
+from hwnas.evaluate.distill.evaluator import SMALLEST, divergence
 from hwnas.evaluate.distill.teacher import trained
 from hwnas.evaluate.distill.units import UNITS, ordered, parts_of, units_of
 from hwnas.evaluate.evaluation import Evaluation, collected, images_counted
@@ -26,7 +26,7 @@ from hwnas.train.loop import Training
 from hwnas.train.metrics import measure
 
 if TYPE_CHECKING:
-    from hwnas.evaluate.distill.committee import Committee
+    from hwnas.evaluate.distill.evaluator import Committee
     from hwnas.evaluate.distill.teacher import Teacher
     from hwnas.spaces import Arch
     from hwnas.train.recipe import Recipe

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from hwnas.evaluate.evaluation import Evaluator
-    from hwnas.evaluate.workers.job import Job, Outcome
+    from hwnas.evaluate.workers.job import Outcome
+    from hwnas.spaces import Job
 
 
 class InProcess:

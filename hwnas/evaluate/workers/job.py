@@ -12,10 +12,7 @@ from hwnas.evaluate.evaluation import Evaluation
 
 if TYPE_CHECKING:
     from hwnas.evaluate.evaluation import Evaluator
-    from hwnas.spaces import Arch
-
-Job: TypeAlias = "tuple[Arch, int]"
-"""An architecture and the number of the replicate."""
+    from hwnas.spaces import Job
 
 Outcome: TypeAlias = "Evaluation | Exception"
 

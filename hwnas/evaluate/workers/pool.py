@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from typing import Self
 
     from hwnas.evaluate.evaluation import Evaluator
-    from hwnas.evaluate.workers.job import Job, Outcome, Workers
+    from hwnas.evaluate.workers.job import Outcome, Workers
+    from hwnas.spaces import Job
 
 
 def open_pool(evaluator: Evaluator, workers: int = 0, *, ray: bool = False) -> Pool:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hwnas.evaluate.evaluation import Evaluator
-    from hwnas.evaluate.workers.job import Job, Outcome
+    from hwnas.evaluate.workers.job import Outcome
+    from hwnas.spaces import Job
 
 
 GRACE_S = 30.0

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hwnas.evaluate.evaluation import Evaluator
-    from hwnas.evaluate.workers.job import Job, Outcome
+    from hwnas.evaluate.workers.job import Outcome
+    from hwnas.spaces import Job
 
 CONNECT_S = 10.0
 """How long a cluster may take to answer; Ray itself tries for minutes."""

@@ -77,16 +77,6 @@ def network_id(graph: Graph) -> str:
     return fingerprint([graph.input_shape, nodes])
 
 
-def identity_in(checkpoint: Path) -> dict[str, str]:
-    """Return which network, data set, recipe and seed a checkpoint is of.
-
-    Raises:
-        UserError: the file is damaged.
-    """
-    found: dict[str, str] = read(checkpoint)["identity"]
-    return found
-
-
 def load_trained(graph: Graph, checkpoint: Path) -> Network:
     """Return the network of a finished training, or of its best epoch, on the CPU.
 

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from hwnas.evaluate.evaluation import Evaluation, Evaluator
     from hwnas.progress import Reporter
     from hwnas.runs import Run
-    from hwnas.search.ledger import Ask, Job, Step
+    from hwnas.search.ledger import Ask, Step
     from hwnas.search.strategy import Asking, Options
-    from hwnas.spaces import Arch
+    from hwnas.spaces import Arch, Job
     from hwnas.workflows.search.evaluators import Scoring
     from hwnas.workflows.search.scores import Ahead, Scorer
 

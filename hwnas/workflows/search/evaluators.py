@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from hwnas.evaluate.fake import FakeEvaluator
-from hwnas.evaluate.proxy import proxy_space
 from hwnas.spaces import find_space
+from hwnas.spaces.catalog import unnamed_space
 from hwnas.train.recipe import PAPER_SEARCH, QUICK, STITCH, TEACHER, UNIT
 from hwnas.workflows.search.network_request import PAPER_EPOCHS
-from hwnas.workflows.search.options import CUDA, PAPER
+from hwnas.workflows.search.options import CUDA, PAPER, PROXY_RESOLUTION, PROXY_WIDTH
 from hwnas.workflows.search.table_request import TableRequest
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hwnas.evaluate.setting import Setting
     from hwnas.evaluate.trainer import TrainEvaluator
     from hwnas.progress import Reporter
+    from hwnas.spaces import RcnetSpace
     from hwnas.train.recipe import Recipe
     from hwnas.workflows.search.network_request import NetworkRequest
     from hwnas.workflows.search.request import Request
@@ -166,8 +167,8 @@ def scoring(request: NetworkRequest | TableRequest, reporter: Reporter) -> Scori
     proxy = proxy_space(
         find_space(request.space),
         len(data.labels),
-        width=request.proxy_width,
-        resolution=request.proxy_resolution,
+        request.proxy_width or PROXY_WIDTH,
+        request.proxy_resolution or PROXY_RESOLUTION,
     )
     data.prepare(proxy.resolution, reporter)
     setting = Setting(proxy, data.name, request.data_dir, request.torch_device, selection)
@@ -190,6 +191,18 @@ def scoring(request: NetworkRequest | TableRequest, reporter: Reporter) -> Scori
         return _distill(request, setting, judge)
     made = MadeWith(request, setting, {CANDIDATES: short, FINALISTS: longer})
     return Scoring(candidates, made, judge)
+
+
+def proxy_space(space: RcnetSpace, classes: int, width: float, resolution: int) -> RcnetSpace:
+    """Return the space of the same archs at another geometry; what is smaller already stays so.
+
+    Args:
+        space: what is deployed.
+        classes: of the scoring data.
+        width: channel multiplier at most.
+        resolution: input height and width in pixels, at most.
+    """
+    return unnamed_space(min(resolution, space.resolution), classes, min(width, space.width))
 
 
 def _short_recipe(request: NetworkRequest, data: Dataset) -> Recipe:
@@ -218,8 +231,7 @@ def _lanes(device: str, time_limit_s: float | None = None) -> int:
 
 
 def _distill(request: NetworkRequest, setting: Setting, judge: TrainEvaluator) -> Scoring:
-    from hwnas.evaluate.distill.committee import Committee
-    from hwnas.evaluate.distill.evaluator import DistillEvaluator
+    from hwnas.evaluate.distill.evaluator import Committee, DistillEvaluator
     from hwnas.evaluate.distill.stitch import StitchEvaluator
     from hwnas.evaluate.distill.teacher import some_teachers
 

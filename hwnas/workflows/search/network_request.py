@@ -11,7 +11,6 @@ from hwnas.data.catalog import DRAWN
 from hwnas.data.splits import SEARCH_PER_CLASS
 from hwnas.device import find_target
 from hwnas.errors import UserError, one_of
-from hwnas.evaluate.proxy import SMALLEST_RESOLUTION
 from hwnas.files import fingerprint
 from hwnas.lut.library import Library
 from hwnas.options import given
@@ -56,6 +55,9 @@ ONLY_FOR = {
     "--proxy-resolution": TRAINING,
 }
 """Evaluators that an option means something to, where it is not all of them."""
+
+SMALLEST_PROXY = 8
+"""Pixels that candidates are scored at, at least."""
 
 NOISY = "train"
 """The evaluator whose scores hang on luck: a second score of the same network is another one."""
@@ -265,9 +267,9 @@ def _require_proxy(options: SearchOptions, space: RcnetSpace) -> None:
             f"--proxy-width must be above 0 and at most {space.width:g}, the width of "
             f"{space.name}, but got {width:g}."
         )
-    if size is not None and not SMALLEST_RESOLUTION <= size <= space.resolution:
+    if size is not None and not SMALLEST_PROXY <= size <= space.resolution:
         raise UserError(
-            f"--proxy-resolution must be from {SMALLEST_RESOLUTION} to {space.resolution} px, "
+            f"--proxy-resolution must be from {SMALLEST_PROXY} to {space.resolution} px, "
             f"the size of {space.name}, but got {size}."
         )
 

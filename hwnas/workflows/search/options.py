@@ -8,7 +8,6 @@ from typing import Annotated
 
 from hwnas.data.selection import Selection
 from hwnas.errors import UserError
-from hwnas.evaluate.proxy import PROXY_RESOLUTION, PROXY_WIDTH
 from hwnas.options import BUDGETS, MACHINE, SCORING, SEARCHING, TABLE, Option
 from hwnas.train.recipe import QUICK, UNIT
 from hwnas.workflows import shared_options as shared
@@ -35,6 +34,9 @@ BATCH = 4
 """Networks that the surrogate chooses at a time, for as many workers; no worse than one by one."""
 
 DATASET = "cluttered-digits"
+
+PROXY_WIDTH, PROXY_RESOLUTION = 0.25, 16
+"""The small geometry that candidates are scored at, in place of the one they are deployed at."""
 
 AUTO, CPU, CUDA = DEVICES = ("auto", "cpu", "cuda")
 

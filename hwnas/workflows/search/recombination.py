@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 
     from hwnas.cost import Problem
     from hwnas.evaluate.evaluation import Composed, Evaluation
-    from hwnas.evaluate.workers.job import Job
-    from hwnas.spaces import Arch
+    from hwnas.spaces import Arch, Job
 
 Parts: TypeAlias = "tuple[Arch, ...]"
 """The parts of one network, in order."""

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from hwnas.cost import Cost, Problem
     from hwnas.evaluate.evaluation import Evaluation
-    from hwnas.search.ledger import Job, Ledger, Step
-    from hwnas.spaces import Arch
+    from hwnas.search.ledger import Ledger, Step
+    from hwnas.spaces import Arch, Job
     from hwnas.workflows.search.evaluators import Scoring
 
 JUDGED = "finalists scored again with more training"

@@ -20,10 +20,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hwnas.evaluate.evaluation import Composed, Evaluator
-    from hwnas.evaluate.workers.job import Job
     from hwnas.evaluate.workers.pool import Pool
     from hwnas.progress import Advance
-    from hwnas.spaces import Space
+    from hwnas.spaces import Job, Space
 
 
 LARGEST_LOSS_S = 0.05

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hwnas.errors import UserError
 from hwnas.files import fingerprint
 from hwnas.runs import EARLIER
-from hwnas.train.full.checkpoint import best_of_checkpoint, identity_in
+from hwnas.train.full.checkpoint import best_of_checkpoint, read
 from hwnas.train.full.listeners import CourseFiles
 
 if TYPE_CHECKING:
@@ -47,7 +47,10 @@ def make_room(run: Run, network: str, reporter: Reporter) -> None:
     The files move in such an order that a kill between them loses nothing.
     """
     earlier, checkpoint = run.path / EARLIER, run.checkpoint.name
-    if run.checkpoint.exists() and (before := identity_in(run.checkpoint)["network"]) != network:
+    if (
+        run.checkpoint.exists()
+        and (before := read(run.checkpoint)["identity"]["network"]) != network
+    ):
         _move([ABOUT, *_extras(run), checkpoint], run.path, earlier / before)
         reporter.info(
             f"the winner has changed since it was trained; that training is kept in "
@@ -63,7 +66,7 @@ def put_aside(folder: Run, reporter: Reporter) -> None:
     if not folder.checkpoint.exists():
         return
     try:
-        identity = identity_in(folder.checkpoint)
+        identity = read(folder.checkpoint)["identity"]
         name = f"{identity['network']}-{fingerprint(identity)[:6]}"
     except UserError:
         name = "unreadable"
