@@ -115,6 +115,20 @@ class PlainSpace:
         """Return `arch`."""
         return arch
 
+    def start(self: Space) -> Arch:
+        """Return the first of the networks to start from."""
+        return next(self.starts())
+
+    def elements(self: Space, arch: Arch) -> list[Element]:
+        """Return the pairs of an empty position and a type that lead to another network."""
+        return [
+            (position, block)
+            for position, here in enumerate(arch)
+            if not here
+            for block in self.choices[position]
+            if block and self.contains(self.add(arch, (position, block)))
+        ]
+
     def additions(self: Space, arch: Arch) -> dict[Arch, list[Element]]:
         """Return the networks one block larger, with the element that leads to each."""
         return {self.add(arch, element): [element] for element in self.elements(arch)}

@@ -75,27 +75,13 @@ class TabularSpace(PlainSpace):
         """Return whether there is a row."""
         return arch in self.rows
 
-    def start(self) -> Arch:
-        """Return the network without a block, or the first of those with the fewest."""
-        return next(self.starts())
-
     def starts(self) -> Iterator[Arch]:
-        """Yield the networks in order of their number of blocks."""
+        """Yield the networks in order of their number of blocks, of equals the file's first."""
         return iter(self._by_blocks)
 
     @cached_property
     def _by_blocks(self) -> list[Arch]:
         return sorted(self.rows, key=lambda arch: sum(map(bool, arch)))
-
-    def elements(self, arch: Arch) -> list[Element]:
-        """Return the (position, type) pairs that lead to another row."""
-        return [
-            (position, block)
-            for position, here in enumerate(arch)
-            if not here
-            for block in self.choices[position]
-            if block and self.contains(self.add(arch, (position, block)))
-        ]
 
     def describe(self, element: Element) -> str:
         """Return an element in words, e.g. "conv3x3 at op_2_0"."""

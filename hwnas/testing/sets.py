@@ -54,18 +54,9 @@ class SetSpace(PlainSpace):
         """Return whether `arch` has the right length and types."""
         return len(arch) == self.positions and all(0 <= block <= self.types for block in arch)
 
-    def start(self) -> Arch:
-        """Return the empty set."""
-        return (0,) * self.positions
-
     def starts(self) -> Iterator[Arch]:
         """Yield the empty set."""
-        yield self.start()
-
-    def elements(self, arch: Arch) -> list[Element]:
-        """Return the pairs of an empty position and a type."""
-        free = (position for position, block in enumerate(arch) if not block)
-        return [(position, block) for position in free for block in range(1, self.types + 1)]
+        yield (0,) * self.positions
 
     def describe(self, element: Element) -> str:
         """Return an element in words."""
