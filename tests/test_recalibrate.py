@@ -26,7 +26,7 @@ from hwnas.profiler.clock import LocalClock
 from hwnas.profiler.estimated import estimate_table
 from hwnas.profiler.plan import make_plan
 from hwnas.profiler.protocol import Profiler
-from hwnas.profiler.refit import recalibrated, refit, require_own_timings
+from hwnas.profiler.refit import recalibrated, refit, require_refittable
 from hwnas.progress import Silent
 from hwnas.runs import Run
 from hwnas.spaces import SPACES
@@ -190,13 +190,13 @@ def test_a_timing_that_would_spoil_the_check_changes_nothing(measured: Table) ->
 def test_tables_that_hold_no_timings_are_refused_with_what_to_do_instead() -> None:
     phone = estimate_table(find_target("iphone5s"), SPACE)
     with pytest.raises(TableError, match=r"ESTIMATED.*\[\[anchors\]\].*profiles/iphone5s.toml"):
-        require_own_timings(phone)
+        require_refittable(phone, SPACE.start())
     without = synthetic()
     with pytest.raises(TableError, match=r"calibration.csv.*--fresh"):
-        require_own_timings(without)
+        require_refittable(without, SPACE.start())
     fitted = dataclasses.replace(without, meta={**without.meta, "source": "fitted"})
     with pytest.raises(TableError, match="hwnas lut fit"):
-        require_own_timings(fitted)
+        require_refittable(fitted, SPACE.start())
 
 
 @pytest.fixture(scope="module")

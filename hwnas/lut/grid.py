@@ -100,11 +100,6 @@ class GridFit:
     median_error: float
     r2: float
 
-    @property
-    def unseen(self) -> list[Element]:
-        """Elements that no training network contains: told by others only."""
-        return [e for e, count in zip(self.grid.elements, self.seen[1:], strict=True) if not count]
-
 
 def fit_elements(
     counts: NDArray[np.float64],

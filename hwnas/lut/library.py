@@ -56,10 +56,6 @@ class Library:
             f"{profile_command(target, space)}"
         )
 
-    def has(self, target: str, space: str) -> bool:
-        """Return whether there is a table, damaged or not."""
-        return self.locate(target, space) is not None
-
     def locate(self, target: str, space: str) -> Path | None:
         """Return the folder of the table that `find` reads, damaged or not, or None."""
         folders = (root / target / space for root in self._roots())

@@ -146,11 +146,12 @@ class Change:
     time: str
 
 
-def require_own_timings(table: Table) -> None:
-    """Check that a table can be fitted again.
+def require_refittable(table: Table, arch: Arch) -> None:
+    """Check that a table can be fitted again with a network.
 
     Raises:
-        TableError: it is estimated, fitted to a file, or does not hold what it was made from.
+        TableError: the table is estimated, fitted to a file, or does not hold what it was made
+            from; or the network is one of those that check it.
     """
     name = f"the table of {table.target} for {table.space.name}"
     if table.estimated:
@@ -169,18 +170,10 @@ def require_own_timings(table: Table) -> None:
             f"{name} does not hold the timings of whole networks that it was corrected by "
             f"(calibration.csv), so it cannot be fitted again. Measure it: {table.remedy} --fresh"
         )
-
-
-def require_not_held_out(table: Table, arch: Arch) -> None:
-    """Check that a network is not one of those that check the table.
-
-    Raises:
-        TableError: it is.
-    """
     if table.space.format(arch) in {network.arch for network in table.held_out}:
         raise TableError(
-            f"this network is one of those that check the table of {table.target} for "
-            f"{table.space.name}; a table is never corrected by the networks of its own check."
+            f"this network is one of those that check {name}; a table is never corrected by the "
+            "networks of its own check."
         )
 
 
@@ -193,7 +186,7 @@ def recalibrated(
     the profile, and less if it does not agree with the others.
 
     Args:
-        table: see `require_own_timings`.
+        table: see `require_refittable`.
         profile: its target.
         arch: a network of the space, not held out.
         measured_ms: its median, timed after the profile.
@@ -203,8 +196,7 @@ def recalibrated(
         TableError: the table cannot be fitted again, or the network is held out.
         CheckFailed: with it, the table would fail a check that it passes without.
     """
-    require_own_timings(table)
-    require_not_held_out(table, arch)
+    require_refittable(table, arch)
     name = table.space.format(arch)
     others = tuple(network for network in table.calibration if network.arch != name)
     added = Timed(name, measured_ms / speed)  # at the speed of the table's day

@@ -28,12 +28,6 @@ CLOSE = (b"connection", b"close")
 STALLED = "the answer was not read"
 
 
-def refusal(refused: Refused) -> Response:
-    """Return the answer that says what was wrong."""
-    body = dump(Refusal(error=refused.code, reason=refused.reason))
-    return Response(body, refused.status, media_type="application/json")
-
-
 class Gate:
     """The outermost part of the application."""
 
@@ -80,7 +74,9 @@ class Gate:
             await self._app(scope, exchange.receive, exchange.send)
         except Refused as refused:
             exchange.entry.reason = refused.reason
-            await refusal(refused)(scope, exchange.receive, exchange.send)
+            told = dump(Refusal(error=refused.code, reason=refused.reason))
+            answer = Response(told, refused.status, media_type="application/json")
+            await answer(scope, exchange.receive, exchange.send)
 
 
 class _Exchange:

@@ -29,7 +29,7 @@ def require_recalibratable(winner: Winner, targets: Sequence[Target]) -> None:
     Raises:
         TableError: a table is missing, or cannot be fitted again.
     """
-    from hwnas.profiler.refit import require_not_held_out, require_own_timings
+    from hwnas.profiler.refit import require_refittable
 
     for target in [target for target in targets if target.local] or targets:
         if target.table is None:
@@ -38,8 +38,7 @@ def require_recalibratable(winner: Winner, targets: Sequence[Target]) -> None:
                 f"there is no table of {name} for {space} to recalibrate. Build it: "
                 f"{profile_command(name, space)}"
             )
-        require_own_timings(target.table)
-        require_not_held_out(target.table, winner.arch)
+        require_refittable(target.table, winner.arch)
 
 
 def recalibrate(workspace: Path, winner: Winner, timed: Sequence[Bench]) -> list[dict[str, Any]]:

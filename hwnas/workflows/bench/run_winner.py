@@ -45,7 +45,7 @@ def targets_of(
     found = []
     for name in dict.fromkeys(names or budgets):
         profile, library, space = find_target(name), Library(workspace), winner.space.name
-        table = library.find(name, space) if library.has(name, space) else None
+        table = library.find(name, space) if library.locate(name, space) else None
         if table is not None:
             check_table(table, reporter)
         found.append(Target(profile, budgets.get(name), table))

@@ -80,7 +80,9 @@ class FittedGrid:
     @property
     def unseen(self) -> list[tuple[str, str]]:
         """(position, op) of what no network of the fit contains."""
-        return [(self.positions[position], op) for position, op in self.fit.unseen]
+        fit = self.fit
+        elements = zip(fit.grid.elements, fit.seen[1:], strict=True)
+        return [(self.positions[position], op) for (position, op), seen in elements if not seen]
 
     def to_json(self) -> dict[str, Any]:
         """Return what is told of it."""
