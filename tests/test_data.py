@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from hwnas.data import cluttered_digits
+from hwnas.data import clutter
 from hwnas.data.cluttered_digits import ClutteredDigits
 from hwnas.data.sources import arrays
 
@@ -40,7 +40,7 @@ def test_cluttered_digits_are_the_same_for_the_same_seed() -> None:
 
 def test_cluttered_digits_split_originals_and_stay_in_range() -> None:
     data = ClutteredDigits()
-    splits = cluttered_digits.originals(torch.device("cpu")).splits
+    splits = clutter.originals(torch.device("cpu")).splits
     parts = [set(splits[name].tolist()) for name in ("train", "search", "final")]
     assert sum(map(len, parts)) == len(set.union(*parts)) == 1797
     images, labels = next(data.held_out("search", 20, 500))

@@ -9,7 +9,7 @@ import pytest
 import torch
 from training import write_digits
 
-from hwnas.data import cluttered_digits
+from hwnas.data import clutter
 from hwnas.data.catalog import find_dataset
 from hwnas.data.cluttered_digits import ClutteredDigits
 from hwnas.data.forms import TrainingPixels
@@ -96,17 +96,17 @@ def test_what_is_to_be_judged_is_not_trained_on_what_judges_it(
 def test_judged_networks_see_no_cluttered_digit_of_those_that_judge(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    splits = cluttered_digits.originals(torch.device("cpu")).splits
+    splits = clutter.originals(torch.device("cpu")).splits
     rest, judge = (set(splits[name].tolist()) for name in ("unjudged", "judge"))
     assert rest | judge == set(splits["train"].tolist())
     assert not rest & judge
-    seen, pick = set[int](), cluttered_digits._pick
+    seen, pick = set[int](), clutter._pick
 
     def spied(among: torch.Tensor, *more: Any) -> torch.Tensor:
         seen.update(among.tolist())
         return pick(among, *more)
 
-    monkeypatch.setattr(cluttered_digits, "_pick", spied)
+    monkeypatch.setattr(clutter, "_pick", spied)
     data = ClutteredDigits()
     list(data.train_batches(64, 64, 8, 0, judged=True))
     assert seen == rest

@@ -3,43 +3,30 @@
 In the spirit of cluttered translated MNIST (Mnih et al., "Recurrent Models of Visual Attention",
 2014), from the 1,797 handwritten digits of 8x8 pixels that come with scikit-learn. The plain
 digits are saturated by the smallest networks; these show what depth and width are worth.
+
+Name and labels are known without torch, whose import takes longer than many a command.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
-from torch.nn import functional
-
-from hwnas.data.dataset import CPU, Batch, Split, batch_sizes, held_out_parts, normalise
-from hwnas.data.sources.arrays import BRIGHTEST, SIZE, bundled_digits
 from hwnas.graph import ImageInput
-from hwnas.seeds import derive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import numpy as np
+    import torch
     from numpy.typing import NDArray
-    from torch import Generator, Tensor
 
+    from hwnas.data.dataset import Batch, Split
     from hwnas.progress import Reporter
 
 VERSION = 1
 """To be raised with any change of the images, so that old scores are not taken for new ones."""
 
 EPOCH = 10_000
-TRAIN_ORIGINALS = 1300
-JUDGE_ORIGINALS = 248
-CLUTTER_PIECES = 2
-CLUTTER_SIZE = 3
-CLUTTER_BRIGHTNESS = 0.9
-NOISE = 0.08
-SEED = 0
 
 
 class ClutteredDigits:
@@ -71,151 +58,42 @@ class ClutteredDigits:
         seed: int,
         *,
         start: int = 0,
-        device: torch.device = CPU,
+        device: torch.device | None = None,
         judged: bool = False,
     ) -> Iterator[Batch]:
         """Yield fresh images, drawn on the device; each batch has its own random stream.
 
         A GPU's random numbers are others than a CPU's, so its images are others too.
         """
-        source, among = originals(device), "unjudged" if judged else "train"
-        for number, size in batch_sizes(images, batch_size, start):
-            generator = torch.Generator(device).manual_seed(derive(seed, "train", number))
-            chosen = _pick(source.splits[among], size, generator)
-            pixels = _draw(source, chosen, resolution, generator, among)
-            yield normalise(pixels, self.images), source.labels[chosen]
+        from hwnas.data import clutter
+        from hwnas.data.dataset import CPU, normalise
+
+        among, where = "unjudged" if judged else "train", device or CPU
+        drawn = clutter.training(images, batch_size, resolution, seed, start, where, among)
+        for pixels, labels in drawn:
+            yield normalise(pixels, self.images), labels
 
     def held_out(
-        self, split: Split, resolution: int, count: int | None, *, device: torch.device = CPU
+        self,
+        split: Split,
+        resolution: int,
+        count: int | None,
+        *,
+        device: torch.device | None = None,
     ) -> Iterator[Batch]:
         """Yield `count` images, the same on every device; the originals take turns.
 
         None stands for as many as an epoch.
         """
-        size = self.train_size if count is None else count
-        for pixels, labels in _held_out(split, resolution, size):
-            yield normalise(pixels.to(device), self.images), labels.to(device)
+        from hwnas.data import clutter
+        from hwnas.data.dataset import CPU, normalise
+
+        where, size = device or CPU, self.train_size if count is None else count
+        for pixels, labels in clutter.held_out(split, resolution, size):
+            yield normalise(pixels.to(where), self.images), labels.to(where)
 
     def real_images(self, count: int, resolution: int) -> NDArray[np.uint8]:
         """Return images of the final split."""
-        pixels = torch.cat([pixels for pixels, _ in _held_out("final", resolution, count)])
-        values = (pixels * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
-        return np.ascontiguousarray(values.numpy())
+        from hwnas.data import clutter
 
-
-def _held_out(split: Split, resolution: int, count: int) -> Iterator[Batch]:
-    """Yield images in [0, 1] and labels, all from one random stream on the CPU."""
-    source = originals(CPU)
-    of_split = source.splits[split]
-    generator = torch.Generator().manual_seed(derive(SEED, split, resolution))
-    for first, size in held_out_parts(count, resolution):
-        chosen = of_split[torch.arange(first, first + size) % len(of_split)]
-        yield _draw(source, chosen, resolution, generator, "train"), source.labels[chosen]
-
-
-@dataclass(frozen=True, slots=True)
-class Originals:
-    """The real digits, on one device.
-
-    Attributes:
-        digits: (n, 1, 8, 8) in [0, 1].
-        labels: (n,) int64.
-        splits: indices of the digits of each split; "judge" is a part of "train", and "unjudged"
-            the rest of it.
-    """
-
-    digits: Tensor
-    labels: Tensor
-    splits: dict[str, Tensor]
-
-
-@cache
-def originals(device: torch.device) -> Originals:
-    """Return the digits that come with scikit-learn; a process reads them once per device."""
-    digits, labels = bundled_digits()
-    pixels = torch.tensor(digits[:, None] / BRIGHTEST, dtype=torch.float32)
-    order = np.random.default_rng(SEED).permutation(len(labels))
-    middle = (TRAIN_ORIGINALS + len(order)) // 2
-    parts = np.split(order, [TRAIN_ORIGINALS, middle])
-    splits = dict(zip(("train", "search", "final"), parts, strict=True))
-    splits["unjudged"], splits["judge"] = np.split(splits["train"], [-JUDGE_ORIGINALS])
-    return Originals(
-        pixels.to(device),
-        torch.tensor(labels, dtype=torch.int64).to(device),
-        {name: torch.from_numpy(rows).to(device) for name, rows in splits.items()},
-    )
-
-
-def _pick(among: Tensor, count: int, generator: Generator) -> Tensor:
-    """Return `count` random entries of a vector, repetitions allowed."""
-    index = torch.randint(len(among), (count,), generator=generator, device=generator.device)
-    return among[index]
-
-
-def _draw(
-    source: Originals, chosen: Tensor, resolution: int, generator: Generator, among: str
-) -> Tensor:
-    """Return (n, 3, r, r) in [0, 1]: warped digits in random colours, clutter and noise.
-
-    The clutter is of digits of the split `among`.
-    """
-    digits = _warp(source.digits[chosen], resolution, generator, (0.6, 0.9), 0.4)
-    clutter = torch.zeros_like(digits)
-    for _ in range(CLUTTER_PIECES):
-        piece = _piece(source, len(chosen), resolution, generator, among)
-        clutter = torch.maximum(clutter, piece)
-    image = digits * _tint(len(chosen), generator)
-    clutter = CLUTTER_BRIGHTNESS * clutter * _tint(len(chosen), generator)
-    image = torch.maximum(image, clutter)
-    noise = torch.randn(image.shape, generator=generator, device=generator.device)
-    return (image + NOISE * noise).clamp_(0, 1)
-
-
-def _piece(
-    source: Originals, count: int, resolution: int, generator: Generator, among: str
-) -> Tensor:
-    """Return warped pieces of training digits, (n, 1, r, r)."""
-    device = generator.device
-    chosen = _pick(source.splits[among], count, generator)
-    high = SIZE - CLUTTER_SIZE
-    corner = torch.randint(high, (count, 2), generator=generator, device=device)
-    inside = torch.arange(SIZE, device=device) - corner[..., None]
-    inside = (inside >= 0) & (inside < CLUTTER_SIZE)
-    window = inside[:, None, 0, :, None] & inside[:, None, 1, None, :]
-    return _warp(source.digits[chosen] * window, resolution, generator, (0.4, 0.9), math.pi)
-
-
-def _warp(
-    digits: Tensor,
-    resolution: int,
-    generator: Generator,
-    scales: tuple[float, float],
-    rotation: float,
-) -> Tensor:
-    """Return (n, 1, r, r): rotated, scaled, stretched, sheared and put anywhere in the image.
-
-    Args:
-        digits: (n, 1, 8, 8).
-        resolution: r.
-        generator: where the randomness comes from.
-        scales: range of the digit's size as a share of the image's.
-        rotation: largest angle in either direction, radians.
-    """
-    count, device = len(digits), generator.device
-    draws = 2 * torch.rand(5, count, generator=generator, device=device) - 1
-    angle, stretch, shear, right, down = draws
-    low, high = scales
-    scale = low + (high - low) * torch.rand(count, generator=generator, device=device)
-    wide = scale * (1 + 0.25 * stretch)
-    cos, sin = torch.cos(rotation * angle), torch.sin(rotation * angle)
-    right, down = right * (1 - scale), down * (1 - scale)
-    across = torch.stack([cos / wide, 0.3 * shear - sin / scale, -right * cos / wide], 1)
-    along = torch.stack([sin / wide, cos / scale, -down * cos / scale], 1)
-    shape = [count, 1, resolution, resolution]
-    grid = functional.affine_grid(torch.stack([across, along], 1), shape, align_corners=False)
-    return functional.grid_sample(digits, grid, align_corners=False)
-
-
-def _tint(count: int, generator: Generator) -> Tensor:
-    """Return a bright colour per image, (n, 3, 1, 1)."""
-    return 0.5 + 0.5 * torch.rand(count, 3, 1, 1, generator=generator, device=generator.device)
+        return clutter.real_images(count, resolution)
