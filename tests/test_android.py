@@ -245,8 +245,8 @@ def test_a_bundle_becomes_a_table(tmp_path_factory: pytest.TempPathFactory) -> N
         phones.add()
         Desk(phones, folder / "b", tool)("--runs", "3")
     done = ingest(folder / "b", ProfileOptions(workspace=folder, target="android"), Silent())
-    table = done.table
-    assert table is not None
+    assert done.profiled is not None
+    table = done.profiled.table
     assert table.label == "measured"
     assert table.meta["device"]["model"] == "Google Pixel 8"
     assert table.meta["harness"] == "android 1, cores 8, 3 runs without the slowest"

@@ -175,9 +175,9 @@ def test_a_table_is_made_of_results_and_tells_the_device(
 ) -> None:
     path = written(bundle, answered(manifest))
     done = ingest(path, ProfileOptions(workspace=tmp_path), Silent())
-    assert done.table is not None
+    assert done.profiled is not None
     assert (done.done, done.jobs) == (len(manifest.jobs), len(manifest.jobs))
-    meta = done.table.meta
+    meta = done.profiled.table.meta
     assert meta["device"]["cpu"] == "Cortex-A72"
     assert meta["runtime"] == {"name": "onnxruntime", "version": "1.20.0"}
     assert meta["harness"] == "linux 1"
@@ -192,7 +192,7 @@ def test_parts_of_results_add_up_in_any_order_and_count_once(
 ) -> None:
     whole = ingest(
         written(bundle, answered(manifest)), ProfileOptions(workspace=tmp_path / "whole"), Silent()
-    ).table
+    ).profiled
     first = answered(manifest, jobs=slice(0, 1))
     rest = answered(manifest, jobs=slice(1, None))
     for order in ([first, rest], [rest, first, first], [first, first, answered(manifest)]):
@@ -201,12 +201,12 @@ def test_parts_of_results_add_up_in_any_order_and_count_once(
             ingest(written(bundle, each), ProfileOptions(workspace=place), Silent())
             for each in order
         ]
-        table = next(each.table for each in done if each.table is not None)
+        table = next(each.profiled.table for each in done if each.profiled is not None)
         assert whole is not None
         assert {k: r.samples for k, r in table.rows.items()} == {
-            k: r.samples for k, r in whole.rows.items()
+            k: r.samples for k, r in whole.table.rows.items()
         }
-        assert done[0].table is None
+        assert done[0].profiled is None
         assert done[0].done == len(order[0].jobs)
 
 
@@ -287,7 +287,7 @@ def test_results_of_two_devices_make_no_table(
     assert (
         ingest(
             written(bundle, rest), ProfileOptions(workspace=tmp_path, fresh=True), Silent()
-        ).table
+        ).profiled
         is None
     )
 

@@ -279,8 +279,9 @@ def test_results_of_an_iphone_become_a_table_that_knows_its_compute_units(tmp_pa
     file = emitted.results
     assert file == tmp_path / "b-results.json"  # as the app names it
     file.write_text(answer_of_a_phone(manifest).model_dump_json(by_alias=True))
-    table = ingest(file, ProfileOptions(workspace=tmp_path), Silent()).table
-    assert table is not None
+    profiled = ingest(file, ProfileOptions(workspace=tmp_path), Silent()).profiled
+    assert profiled is not None
+    table = profiled.table
     assert table.meta["compute_units"] == "all"
     assert table.meta["device"]["model"] == "iPhone6,1"
     assert table.meta["harness"] == "ios 1"

@@ -45,11 +45,11 @@ def test_from_bundle_to_table(target: str, tmp_path: Path) -> None:
     assert "hwnas profile --ingest" in ran.stderr
     assert Path(ran.stdout.strip()) == bundle / "results.json"
     done = ingest(bundle, ProfileOptions(workspace=tmp_path), Silent())
-    assert done.table is not None
-    assert done.table.meta["device"]["cpu"] == describe_host()["cpu"]
-    assert done.table.meta["harness"] == "linux 1"
+    assert done.profiled is not None
+    assert done.profiled.table.meta["device"]["cpu"] == describe_host()["cpu"]
+    assert done.profiled.table.meta["harness"] == "linux 1"
     expected_rounds = sum(job.rounds for job in manifest.jobs)
-    assert {row.samples for row in done.table.rows.values()} == {expected_rounds}
+    assert {row.samples for row in done.profiled.table.rows.values()} == {expected_rounds}
     assert sorted(path.name for path in bundle.iterdir()) == [
         "manifest.json",
         "models",
@@ -86,7 +86,7 @@ def test_partial_results_are_taken_in_as_they_come(tmp_path: Path) -> None:
     for jobs, complete in ((whole["jobs"][:1], False), (whole["jobs"][1:], True)):
         (bundle / "results.json").write_text(json.dumps({**whole, "jobs": jobs}))
         assert (
-            ingest(bundle, ProfileOptions(workspace=tmp_path), Silent()).table is not None
+            ingest(bundle, ProfileOptions(workspace=tmp_path), Silent()).profiled is not None
         ) is complete
 
 
@@ -211,8 +211,9 @@ def test_power_of_a_board_becomes_energies(
     before = os.sched_getaffinity(0)
     own["run_bundle"](tmp_path / "b")
     assert os.sched_getaffinity(0) == before
-    table = ingest(tmp_path / "b", ProfileOptions(workspace=tmp_path), Silent()).table
-    assert table is not None
+    profiled = ingest(tmp_path / "b", ProfileOptions(workspace=tmp_path), Silent()).profiled
+    assert profiled is not None
+    table = profiled.table
     assert table.meta["energy_source"] == "measured"
     assert table.meta["energy"]["meter"] == "hwmon fake/power1"
     for row in table.rows.values():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hwnas import cost
-from hwnas.cli.search import found as shown
+from hwnas.cli import search as shown
 from hwnas.cost import Budget, Problem
 from hwnas.evaluate.evaluation import Evaluation
 from hwnas.evaluate.fake import FakeEvaluator

@@ -6,12 +6,12 @@ from typing import Any
 
 import typer
 
-from hwnas.cli.bench.table import show_bench
+from hwnas.cli.bench import show_bench
 from hwnas.cli.command import command
 from hwnas.cli.console import TerminalReporter, print_json
 from hwnas.cli.export import show_exported
 from hwnas.cli.profile import show_table
-from hwnas.cli.search.found import show_search
+from hwnas.cli.search import show_search
 from hwnas.cli.train import show_trained
 from hwnas.workflows.quickstart import QuickstartOptions
 

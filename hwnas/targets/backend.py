@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from hwnas.device import DeviceProfile
     from hwnas.graph import Graph, Weights
     from hwnas.targets.apple.format import CoreMl
     from hwnas.targets.shared.interface import Session
@@ -53,6 +54,13 @@ class Backend:
         whole = self.precision == "int8"
         stored = calibrate(graph, weights, calibration) if whole else None
         return self.emitter(Content(graph, weights, precision=self.precision, stored=stored))
+
+
+def backend_here(profile: DeviceProfile) -> Backend | None:
+    """Return the backend that runs a target on this machine, or None when only a device can."""
+    if not profile.local:
+        return None
+    return local_backend(profile.runtime, profile.precision, profile.python)
 
 
 def local_backend(

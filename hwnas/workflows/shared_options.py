@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
+from hwnas.data.selection import Selection
 from hwnas.errors import UserError
 from hwnas.options import BUDGETS, DATA, MACHINE, SPACE, TABLE, Option
 from hwnas.units import DIMENSIONS
@@ -80,26 +81,29 @@ Workspace = Annotated[
 ]
 
 
-class Geometry(Protocol):
+class NamesGeometry:
     """Options that say at which size a space is meant."""
 
-    @property
-    def input_size(self) -> str | None:
-        """Such as 3x96x96."""
+    input_size: InputSize
+    classes: Classes
+    width: Width
 
     @property
-    def classes(self) -> int | None:
-        """Of the classifier."""
+    def geometry(self) -> dict[str, Any]:
+        """What `hwnas.spaces.find_space` takes beside a name."""
+        return {"input_size": self.input_size, "classes": self.classes, "width": self.width}
+
+
+class NamesSelection:
+    """Options that say what is held out or left out of a data set."""
+
+    held_out_per_class: HeldOutPerClass
+    skip_damaged: SkipDamaged
 
     @property
-    def width(self) -> float | None:
-        """Channel multiplier."""
-
-
-def geometry_of(options: Geometry) -> dict[str, Any]:
-    """Return what `hwnas.spaces.find_space` takes beside a name."""
-    names = ("input_size", "classes", "width")
-    return {name: getattr(options, name) for name in names}
+    def selection(self) -> Selection:
+        """What is held out or left out; raises UserError for less than an image of each class."""
+        return Selection(self.held_out_per_class, self.skip_damaged)
 
 
 def budgets_of(options: object) -> dict[str, Texts]:

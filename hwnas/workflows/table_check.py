@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from hwnas.device import describe_host, find_target, is_target
 from hwnas.errors import MissingPackage, TableError
-from hwnas.targets.backend import local_backend
+from hwnas.targets.backend import backend_here
 
 if TYPE_CHECKING:
     from hwnas.device import DeviceProfile
@@ -79,7 +79,7 @@ def _warn_of_another_machine(table: Table, profile: DeviceProfile, reporter: Rep
 
 def _runtime_version(profile: DeviceProfile) -> str | None:
     """Return the version that is installed here, or None when there is none."""
-    backend = local_backend(profile.runtime, profile.precision, profile.python)
+    backend = backend_here(profile)
     try:
         return None if backend is None else backend.version()
     except MissingPackage:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from hwnas.cli.command import command
 from hwnas.cli.console import print_json, stdout
+from hwnas.cli.lut.heat_map import show_map
 from hwnas.workflows.lut.options import LutDiffOptions
 
 if TYPE_CHECKING:
@@ -27,9 +28,6 @@ def diff(options: LutDiffOptions, *, json: bool) -> None:
 
 
 def _show(found: Difference) -> None:
-    from hwnas.cli.lut.heat_map import Scale, can_show_bars, heat_map
-    from hwnas.lut.stages import places
-
     out, told = stdout(), found.to_json()
     for side in ("a", "b"):
         about = told[side]
@@ -52,7 +50,5 @@ def _show(found: Difference) -> None:
     for key in found.worst(WORST):
         before, after = found.a.rows[key].latency_ms, found.b.rows[key].latency_ms
         out.print(f"  {key!s:<22} {before:.4g} ms -> {after:.4g} ms  ({after / before:.2f})")
-    at, ratios = places(found.a.space), found.ratios
-    scale = Scale.around(found.median, [ratios[key] for p in at for key in p.keys.values()])
     out.print(f"\nlatency of B over A; white is the median, {found.median:.2f}:")
-    out.print(heat_map(at, ratios, scale, lambda r: f"{r:.2f}", bars=can_show_bars(out)))
+    show_map(found.a.space, found.ratios, lambda ratio: f"{ratio:.2f}", middle=found.median)

@@ -9,6 +9,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from hwnas.cli.console import stdout
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from hwnas.lut.stages import Place
-    from hwnas.spaces import Key
+    from hwnas.spaces import Key, RcnetSpace
 
 LEVELS = "▁▂▃▄▅▆▇█"
 LOW, MIDDLE, HIGH = (69, 117, 180), (247, 247, 247), (215, 48, 39)
@@ -52,25 +54,37 @@ class Scale:
         return min(1.0, max(0.0, math.log(value / self.low) / span)) if span > 0 else 0.5
 
 
-def heat_map(
-    places: Sequence[Place],
+def show_map(
+    space: RcnetSpace,
     values: Mapping[Key, float],
-    scale: Scale,
     write: Callable[[float], str],
     *,
-    bars: bool,
+    middle: float | None = None,
     marked: Collection[Key] = (),
-) -> Table:
-    """Return the map as a rich table.
+) -> None:
+    """Print the map of a space.
 
     Args:
-        places: the rows.
+        space: whose places are the rows.
         values: by key.
-        scale: for colours and bars.
         write: value to a short text.
-        bars: whether the terminal can show `LEVELS`.
+        middle: value that is white, or None: half-way between the smallest and the largest.
         marked: keys that get an exclamation mark.
     """
+    from hwnas.lut.stages import places
+
+    out, at = stdout(), places(space)
+    inside = [values[key] for place in at for key in place.keys.values()]
+    scale = Scale.over(inside) if middle is None else Scale.around(middle, inside)
+    bars = _can_show_bars(out)
+
+    def cell(key: Key) -> Text:
+        return _cell(values[key], scale, write, bars=bars, mark=key in marked)
+
+    out.print(_table(at, cell))
+
+
+def _table(places: Sequence[Place], cell: Callable[[Key], Text]) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
@@ -80,15 +94,11 @@ def heat_map(
         table.add_column(block, justify="right", no_wrap=True)
     for index, place in enumerate(places):
         new_stage = index == 0 or places[index - 1].stage != place.stage
-        cells = [
-            _cell(values[key], scale, write, bars=bars, mark=key in marked)
-            for key in place.keys.values()
-        ]
         table.add_row(
             str(place.stage) if new_stage else "",
             "first" if place.first else "further",
             place.shape,
-            *cells,
+            *map(cell, place.keys.values()),
         )
     return table
 
@@ -111,7 +121,7 @@ def _colour(at: float) -> tuple[int, ...]:
     return tuple(round(a + share * (b - a)) for a, b in zip(start, end, strict=True))
 
 
-def can_show_bars(console: Any) -> bool:
+def _can_show_bars(console: Any) -> bool:
     """Return whether a rich console's encoding has the characters of `LEVELS`."""
     try:
         LEVELS.encode(console.encoding)

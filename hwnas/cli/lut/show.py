@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from hwnas.cli.accuracy import spread
 from hwnas.cli.command import command
 from hwnas.cli.console import print_json, stdout
+from hwnas.cli.lut.heat_map import show_map
 from hwnas.workflows.lut.options import LutShowOptions
 
 if TYPE_CHECKING:
@@ -136,19 +137,15 @@ def _show_map(
     title: str,
     middle: float | None,
 ) -> None:
-    from hwnas.cli.lut.heat_map import Scale, can_show_bars, heat_map
-    from hwnas.lut.stages import ends, places
+    from hwnas.lut.stages import ends
 
-    out, at = stdout(), places(shown.table.space)
-    inside = [values[key] for place in at for key in place.keys.values()]
-    scale = Scale.over(inside) if middle is None else Scale.around(middle, inside)
+    out, space = stdout(), shown.table.space
     out.print(f"{title}:")
-    bars = can_show_bars(out)
-    out.print(heat_map(at, values, scale, write, bars=bars, marked=shown.unstable))
+    show_map(space, values, write, middle=middle, marked=shown.unstable)
     out.print(
         "  ".join(
             f"{key.block} {key.in_channels}-{key.out_channels} {key.resolution}px: "
             f"{write(values[key])}{'!' if key in shown.unstable else ''}"
-            for key in ends(shown.table.space)
+            for key in ends(space)
         )
     )

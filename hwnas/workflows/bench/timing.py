@@ -13,7 +13,7 @@ from hwnas.graph import random_weights
 from hwnas.measure import BUSY, REFERENCE, by_name, measure_round, pinned, warm_up
 from hwnas.profiler.clock import timer_of
 from hwnas.spaces import BASELINES
-from hwnas.targets.backend import local_backend
+from hwnas.targets.backend import backend_here
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -69,10 +69,7 @@ class Target:
 
     @cached_property
     def _backend(self) -> Backend | None:
-        profile = self.profile
-        if not profile.local:
-            return None
-        return local_backend(profile.runtime, profile.precision, profile.python)
+        return backend_here(self.profile)
 
     def predicted_ms(self, arch: Arch) -> float | None:
         """Return the latency of a network by the table, if there is one."""

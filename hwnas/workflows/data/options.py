@@ -10,7 +10,7 @@ from hwnas.workflows import shared_options as shared
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataShowOptions:
+class DataShowOptions(shared.NamesSelection):
     """Options of `hwnas data show`."""
 
     dataset: Annotated[

@@ -9,7 +9,6 @@ import numpy as np
 from hwnas.data.catalog import find_dataset
 from hwnas.data.decoding.store import decoded_folder
 from hwnas.data.images import LabelledImages
-from hwnas.data.selection import Selection
 from hwnas.spaces.catalog import parse_resolution
 
 if TYPE_CHECKING:
@@ -28,8 +27,7 @@ def show(options: DataShowOptions, reporter: Reporter) -> dict[str, Any]:
         UserError: it cannot be used; tells why.
     """
     spec, resolution = options.dataset, parse_resolution(options.input_size)
-    selection = Selection(options.held_out_per_class, options.skip_damaged)
-    data = find_dataset(spec, options.data_dir, selection, reporter)
+    data = find_dataset(spec, options.data_dir, options.selection, reporter)
     if not isinstance(data, LabelledImages):
         return {
             "dataset": spec,

@@ -15,7 +15,6 @@ from hwnas.workflows.export.checked_file import hand_over
 from hwnas.workflows.export.exported_files import FOLDER
 from hwnas.workflows.export.from_graph import emitted
 from hwnas.workflows.export.provenance import origin_of
-from hwnas.workflows.shared_options import geometry_of
 from hwnas.workflows.winner import Winner, of_run
 
 if TYPE_CHECKING:
@@ -82,7 +81,7 @@ def _export_module(options: ExportOptions, model: str, reporter: Reporter) -> di
 def _named(options: ExportOptions, arch: str) -> Winner:
     if not options.random_weights and options.checkpoint is None:
         raise UserError("--arch needs weights: give --checkpoint FILE or --random-weights.")
-    space = find_space(options.space or "rcnet-imagenet", **geometry_of(options))
+    space = find_space(options.space or "rcnet-imagenet", **options.geometry)
     if options.checkpoint is not None and not options.checkpoint.is_file():
         raise UserError(
             f"{options.checkpoint} is missing: give the checkpoint.pt of a trained run."

@@ -106,11 +106,7 @@ def _content(
 
 
 def _bundled(winner: Winner) -> Dataset:
-    """Return the data that 8-bit values of random weights are calibrated by.
-
-    Raises:
-        UserError: the weights are trained.
-    """
+    """Return the data that 8-bit values of random weights are calibrated by."""
     from hwnas.data.catalog import find_dataset
 
     if winner.trained:

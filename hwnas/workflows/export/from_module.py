@@ -155,11 +155,7 @@ def _dataset(model: OwnModel, options: ExportOptions) -> Dataset | None:
 def _calibration(
     model: OwnModel, converter: Converter, data: Dataset | None, fed: ImageInput
 ) -> NDArray[np.float32]:
-    """Return the images (n, 3, H, W) that 8-bit values are calibrated by, as the file takes them.
-
-    Raises:
-        UserError: there is no data, or the quantiser is not installed.
-    """
+    """Return the images (n, 3, H, W) to calibrate 8-bit values by, as the file takes them."""
     converter.require_quantiser()
     if data is None:
         raise UserError(

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from hwnas.data.selection import Selection
 from hwnas.options import SPACE, Option
 from hwnas.workflows import shared_options as shared
 
@@ -15,7 +14,7 @@ CHECKS = "Checks of fp16 and int8"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportOptions:
+class ExportOptions(shared.NamesGeometry, shared.NamesSelection):
     """Options of `hwnas export`."""
 
     format: Annotated[
@@ -63,8 +62,3 @@ class ExportOptions:
     ] = 2.0
     run: shared.RunFolder = None
     workspace: shared.Workspace = shared.HERE
-
-    @property
-    def selection(self) -> Selection:
-        """What is held out or left out of the data set; raises UserError."""
-        return Selection(self.held_out_per_class, self.skip_damaged)

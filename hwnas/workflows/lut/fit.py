@@ -16,7 +16,6 @@ from hwnas.lut.storage import save
 from hwnas.lut.timing_files import read_grid, read_timings
 from hwnas.profiler.fitted import fit_table
 from hwnas.spaces import find_space
-from hwnas.workflows.shared_options import geometry_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -123,7 +122,7 @@ def fit(options: LutFitOptions, reporter: Reporter) -> FittedTable | FittedGrid:
 
 def _fit_table(options: LutFitOptions, target: str, reporter: Reporter) -> FittedTable:
     profile = find_target(target)
-    space = find_space(options.space or profile.default_space, **geometry_of(options))
+    space = find_space(options.space or profile.default_space, **options.geometry)
     timings = read_timings(options.timings, space)
     folder = Library(options.workspace).folder(profile.name, space.name)
     require_writable(folder.parent)

@@ -54,7 +54,7 @@ class LutDiffOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LutFitOptions:
+class LutFitOptions(shared.NamesGeometry):
     """Options of `hwnas lut fit`."""
 
     timings: Annotated[Path, Option("CSV of whole-network times, may be .gz.", argument=True)]

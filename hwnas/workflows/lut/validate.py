@@ -43,14 +43,11 @@ class Validated:
 
     def to_json(self) -> dict[str, Any]:
         """Return what was checked and the figures."""
-        table = self.table
+        table, told = self.table, ("source", "precision", "runtime", "device")
         return {
             "target": table.target,
             "space": table.space.name,
-            "source": table.meta["source"],
-            "precision": table.meta["precision"],
-            "runtime": table.meta["runtime"],
-            "device": table.meta["device"],
+            **{name: table.meta[name] for name in told},
             "fresh": self.fresh,
             **self.figures,
         }
@@ -84,12 +81,10 @@ def _fresh(
     table: Table, options: LutValidateOptions, confidence: float, reporter: Reporter
 ) -> Validated:
     from hwnas.profiler.fresh import check_fresh
-    from hwnas.targets.backend import local_backend
+    from hwnas.targets.backend import backend_here
 
     profile = find_target(table.target)
-    backend = (
-        local_backend(profile.runtime, profile.precision, profile.python) if profile.local else None
-    )
+    backend = backend_here(profile)
     if backend is None:
         raise UserError(
             f"{profile.title} does not run on this machine, so nothing can be timed for a fresh "

@@ -10,7 +10,7 @@ from hwnas.workflows import shared_options as shared
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictOptions:
+class PredictOptions(shared.NamesGeometry):
     """Options of `hwnas predict`."""
 
     arch: Annotated[

@@ -9,7 +9,7 @@ from hwnas.lut.accuracy import CONFIDENCE
 from hwnas.lut.library import Library
 from hwnas.spaces import PUBLISHED
 from hwnas.workflows.search.budgets import deployment
-from hwnas.workflows.shared_options import check_confidence, geometry_of
+from hwnas.workflows.shared_options import check_confidence
 from hwnas.workflows.table_check import check_table
 from hwnas.workflows.target_choice import choose
 
@@ -31,7 +31,7 @@ def predict(options: PredictOptions, reporter: Reporter) -> dict[str, Any]:
     published = PUBLISHED.get(arch)
     if published and space is None and target is None:
         space = "rcnet-imagenet" if arch.endswith("imagenet") else "rcnet-cifar100"
-    wanted, chosen = choose(library, target, space, geometry_of(options))
+    wanted, chosen = choose(library, target, space, options.geometry)
     network = chosen.canonical(chosen.parse(published or arch))
     graph = chosen.graph(network)
     table = None if wanted is None else library.find(wanted, chosen.name)

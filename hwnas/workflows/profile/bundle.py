@@ -15,7 +15,7 @@ from hwnas.profiler.bundled import device_table, emit_bundle, plan_of
 from hwnas.profiler.plan import sized_plan
 from hwnas.resources import shipped
 from hwnas.spaces import RcnetSpace
-from hwnas.workflows.profile.profiled import Profiled, Profiling
+from hwnas.workflows.profile.profiled import Profiling
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from hwnas.bundle.manifest import Manifest
     from hwnas.bundle.results import Results
     from hwnas.device import DeviceProfile
-    from hwnas.lut.table import Table
     from hwnas.progress import Reporter
     from hwnas.workflows.profile.options import ProfileOptions
+    from hwnas.workflows.profile.profiled import Profiled
 
 PROGRAMS = {"linux": "linux/hwnas_bench.py", "android": "android/hwnas_android.py"}
 """Go into the bundle, by harness: no other file is needed with it."""
@@ -75,24 +75,17 @@ class Ingested:
     Attributes:
         done: jobs that are known now.
         manifest: of the bundle.
-        folder: of the table.
-        table: made of them, once all jobs are known.
+        profiled: the table made of them, once all jobs are known.
     """
 
     done: int
     manifest: Manifest
-    folder: Path
-    table: Table | None = None
+    profiled: Profiled | None = None
 
     @property
     def jobs(self) -> int:
         """How many the bundle has."""
         return len(self.manifest.jobs)
-
-    @property
-    def profiled(self) -> Profiled | None:
-        """The new table and its place."""
-        return None if self.table is None else Profiled(self.table, self.folder)
 
     def to_json(self) -> dict[str, Any]:
         """Return how far it is, and the table."""
@@ -165,7 +158,7 @@ def ingest(file: Path, options: ProfileOptions, reporter: Reporter) -> Ingested:
     done = len(results.jobs)
     if done < len(manifest.jobs):
         write_text(store, results.model_dump_json(by_alias=True))
-        return Ingested(done, manifest, profiling.folder)
+        return Ingested(done, manifest)
     table = device_table(
         profile,
         space,
@@ -177,9 +170,9 @@ def ingest(file: Path, options: ProfileOptions, reporter: Reporter) -> Ingested:
         conditions=[each for job in results.jobs for each in (job.before, job.after)],
         power=results.power,
     )
-    profiling.save(table)
+    profiled = profiling.save(table)
     store.unlink(missing_ok=True)
-    return Ingested(done, manifest, profiling.folder, table)
+    return Ingested(done, manifest, profiled)
 
 
 def _kept(workspace: Path, bundle: str) -> Path:

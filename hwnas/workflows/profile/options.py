@@ -14,7 +14,7 @@ ENERGY = "Energy"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProfileOptions:
+class ProfileOptions(shared.NamesGeometry):
     """Options of `hwnas profile`."""
 
     target: shared.Target = None

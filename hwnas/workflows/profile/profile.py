@@ -12,7 +12,6 @@ from hwnas.workflows.profile.bundle import Emitted, Ingested, emit, ingest
 from hwnas.workflows.profile.profiled import Profiled, Profiling
 from hwnas.workflows.profile.this_machine import profile_here
 from hwnas.workflows.profile.ways import require_one_way
-from hwnas.workflows.shared_options import geometry_of
 
 if TYPE_CHECKING:
     from hwnas.progress import Reporter
@@ -50,7 +49,7 @@ def _profiling(options: ProfileOptions, reporter: Reporter) -> Profiling:
     device = find_target(name)
     if threads is not None and threads != device.threads:
         device = find_target(f"{name}-t{threads}")
-    space = find_space(options.space or device.default_space, **geometry_of(options))
+    space = find_space(options.space or device.default_space, **options.geometry)
     return Profiling(device, space, options.workspace, reporter)
 
 

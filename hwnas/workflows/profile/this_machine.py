@@ -141,9 +141,9 @@ def _everything(profiling: Profiling, backend: Backend, options: ProfileOptions)
 
 def _backend_of(profile: DeviceProfile) -> Backend:
     """Return what runs the target here, installed and ready."""
-    from hwnas.targets.backend import local_backend
+    from hwnas.targets.backend import backend_here
 
-    backend = local_backend(profile.runtime, profile.precision, profile.python)
+    backend = backend_here(profile)
     if backend is None:
         raise UserError(
             f"profiles/{profile.name}.toml says local = true, but {profile.runtime!r} in "

@@ -158,7 +158,7 @@ class Search:
                 return {job: _usable_score(found[job]) for job in ask.needed}
 
             drive(asking, ledger, evaluate)
-            return scorer.ahead
+            return whole.ahead
 
     def _combine(self, ledger: Ledger, progress: _Progress) -> None:
         """Let the ledger know the best networks of parts that were scored in others."""

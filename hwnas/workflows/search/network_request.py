@@ -28,7 +28,7 @@ from hwnas.workflows.search.budgets import (
 )
 from hwnas.workflows.search.options import CPU, CUDA, PAPER
 from hwnas.workflows.search.request import Opened, Request
-from hwnas.workflows.shared_options import budgets_of, check_confidence, geometry_of
+from hwnas.workflows.shared_options import budgets_of, check_confidence
 from hwnas.workflows.target_choice import choose
 from hwnas.workflows.winner import of_run
 
@@ -91,9 +91,7 @@ class NetworkRequest(Request):
         _refuse(options, evaluator)
         limits = parse_limits(budgets_of(options))
         named = options.target or next((limit.target for limit in limits if limit.target), None)
-        target, space = choose(
-            Library(options.workspace), named, options.space, geometry_of(options)
-        )
+        target, space = choose(Library(options.workspace), named, options.space, options.geometry)
         _require_proxy(options, space)
         settled = {
             **_defaults(options, evaluator),
@@ -224,11 +222,7 @@ class NetworkRequest(Request):
 
 
 def _refuse(options: SearchOptions, evaluator: str) -> None:
-    """Refuse unknown names, and options that do not go with each other.
-
-    Raises:
-        UserError: there is one.
-    """
+    """Refuse unknown names, and options that do not go with each other."""
     asked = given(options)
     for option in OF_TABLES:
         if option in asked:
@@ -256,11 +250,7 @@ def _refuse(options: SearchOptions, evaluator: str) -> None:
 
 
 def _require_proxy(options: SearchOptions, space: RcnetSpace) -> None:
-    """Check the geometry that candidates are scored at against the deployed one.
-
-    Raises:
-        UserError: it is larger, or too small for a network.
-    """
+    """Check the geometry that candidates are scored at against the deployed one."""
     width, size = options.proxy_width, options.proxy_resolution
     if width is not None and not 0 < width <= space.width:
         raise UserError(

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from hwnas.data.selection import Selection
 from hwnas.errors import UserError
 from hwnas.options import BUDGETS, MACHINE, SCORING, SEARCHING, TABLE, Option
 from hwnas.train.recipe import QUICK, UNIT
@@ -51,7 +50,7 @@ def _strategies() -> list[str]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchOptions:
+class SearchOptions(shared.NamesGeometry, shared.NamesSelection):
     """Options of `hwnas search`.
 
     Raises:
@@ -254,15 +253,6 @@ class SearchOptions:
             if (value := getattr(self, name)) is not None and value < 1:
                 flag = f"--{name.replace('_', '-')}"
                 raise UserError(f"{flag} must be at least 1, but got {value}.")
-
-    @property
-    def selection(self) -> Selection:
-        """What is held out or left out of the data.
-
-        Raises:
-            UserError: less than an image of each class.
-        """
-        return Selection(self.held_out_per_class, self.skip_damaged)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -110,11 +110,7 @@ def _scores(
 
 
 def _require_unchanged(run: Run, opened: Opened) -> None:
-    """Refuse tables other than those that the search saw.
-
-    Raises:
-        UserError: the content of one has changed since.
-    """
+    """Refuse tables other than those that the search saw."""
     before: dict[str, str] = run.read("request.json", SEARCH_FIRST)["tables"]
     changed = [name for name, was in before.items() if opened.files.get(name, was) != was]
     if changed:

@@ -134,11 +134,6 @@ class ComposedScorer:
     scorer: Scorer
     parts: dict[Job, Evaluation] = field(default_factory=dict)
 
-    @property
-    def ahead(self) -> Ahead:
-        """How many parts were scored ahead of need, and what it was good for."""
-        return self.scorer.ahead
-
     def score(
         self, needed: Sequence[Job], advance: Advance, ahead: Iterable[Job] = ()
     ) -> dict[Job, Evaluation]:

@@ -111,11 +111,7 @@ def plan(request: SearchRequest, opened: Opened, reporter: Reporter) -> Search:
 
 
 def _check_first_round(problem: Problem, planned: Search, reporter: Reporter) -> None:
-    """Refuse a limit below the first round, without which no block can be chosen; tell of none.
-
-    Raises:
-        UserError: the limit is below the start network and what can be added to it.
-    """
+    """Refuse a limit below the first round, without which no block can be chosen; tell of none."""
     space, start, limit = problem.space, problem.start(), planned.max_evaluations
     networks = (space.add(start, element) for element in space.elements(start))
     count = 1 + len({space.canonical(arch) for arch in networks if problem.feasible(arch)})

@@ -176,11 +176,7 @@ class TableRequest(Request):
 
 
 def _refuse(asked: Iterable[str]) -> None:
-    """Refuse options that are for networks that can be built.
-
-    Raises:
-        UserError: there is one.
-    """
+    """Refuse options that are for networks that can be built."""
     option = next((name for name in asked if name not in MEANT), None)
     if option is None:
         return
@@ -196,11 +192,7 @@ def _refuse(asked: Iterable[str]) -> None:
 
 
 def _numbers(texts: Iterable[str]) -> dict[str, float]:
-    """Return the numbers of "NAME=VALUE", by name.
-
-    Raises:
-        UserError: no name, a name twice, or no number.
-    """
+    """Return the numbers of "NAME=VALUE", by name."""
     named = _by_name("--budget", "latency=12.5", texts)
     return {name: _number(name, text) for name, text in named.items()}
 

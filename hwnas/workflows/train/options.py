@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from hwnas.data.selection import Selection
 from hwnas.options import SPACE, Option
 from hwnas.train.full.presets import DEFAULT, Changes
 from hwnas.workflows import shared_options as shared
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainOptions(Changes):
+class TrainOptions(Changes, shared.NamesGeometry, shared.NamesSelection):
     """Options of `hwnas train`: those here, and what is wanted otherwise than in the recipe."""
 
     dataset: shared.Dataset = None
@@ -38,8 +37,3 @@ class TrainOptions(Changes):
     ] = None
     run: shared.RunFolder = None
     workspace: shared.Workspace = shared.HERE
-
-    @property
-    def selection(self) -> Selection:
-        """What is held out or left out of the data set; raises UserError."""
-        return Selection(self.held_out_per_class, self.skip_damaged)

@@ -17,7 +17,6 @@ from hwnas.train.full.listeners import Board, require_tensorboard
 from hwnas.train.full.presets import find_preset, full_recipe
 from hwnas.train.full.training import train_final
 from hwnas.train.world import ALONE
-from hwnas.workflows.shared_options import geometry_of
 from hwnas.workflows.train.training_folder import (
     ABOUT,
     BOARD,
@@ -125,7 +124,7 @@ def _named(options: TrainOptions) -> tuple[Run, Winner]:
             "--arch needs its geometry and its data: for instance --space rcnet-cifar10 "
             "--dataset cifar10 --data-dir DIR."
         )
-    space = find_space(options.space, **geometry_of(options))
+    space = find_space(options.space, **options.geometry)
     arch = space.canonical(space.parse(str(options.arch)))
     name = f"{space.name}-{fingerprint(space.format(arch))[:6]}"
     return Run(options.out or options.workspace / "trained" / name), Winner(
@@ -138,11 +137,7 @@ def _named(options: TrainOptions) -> tuple[Run, Winner]:
 
 
 def _data(winner: Winner, reporter: Reporter) -> Dataset:
-    """Return the data set of a training, ready.
-
-    Raises:
-        UserError: it cannot be used, or has other classes than the network.
-    """
+    """Return the data set of a training, ready."""
     space, name = winner.space, str(winner.dataset)
     data = find_dataset(name, winner.data_dir, winner.selection, reporter)
     found = len(data.labels)

@@ -1,4 +1,4 @@
-"""What a search or a pick found, for people."""
+"""`hwnas search` and `hwnas pick`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,44 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hwnas.cli.console import stdout
+from hwnas.cli.command import command
+from hwnas.cli.console import TerminalReporter, print_json, stdout
+from hwnas.workflows.search.options import PickOptions, SearchOptions
 
 if TYPE_CHECKING:
     from hwnas.workflows.search.search import SearchRequest
+
+
+@command(SearchOptions)
+def search(options: SearchOptions, *, json: bool) -> None:
+    """Find the best network that keeps within all budgets.
+
+    The same command again goes on where a killed one stopped.
+
+    Example: hwnas search --budget-latency 190ms
+
+    Of a table: hwnas search --space tabular:grid.csv --ops op1,op2 --empty skip --score accuracy
+    --cost latency=latency_ms --budget latency=12.5
+    """
+    from hwnas.workflows.search import search as workflow
+
+    result = workflow.search(options, TerminalReporter())
+    print_json(result) if json else show_search(result)
+
+
+@command(PickOptions)
+def pick(options: PickOptions, *, json: bool) -> None:
+    """Answer another budget from a finished run, without any training.
+
+    The best of all networks that the run scored is told. A budget given here takes the place of
+    the run's own on the same cost, or is added; the run's other budgets stay in force.
+
+    Example: hwnas pick --budget-latency 150ms
+    """
+    from hwnas.workflows.search import pick as workflow
+
+    result = workflow.pick(options, TerminalReporter())
+    print_json(result) if json else show_pick(result)
 
 
 def show_search(result: dict[str, Any]) -> None:

@@ -1,1 +1,0 @@
-"""`hwnas bench`, and the tables that it prints."""
