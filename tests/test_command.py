@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from hwnas.cli.app import COMMANDS
 from hwnas.cli.app import app as hwnas
 from hwnas.cli.command import GroupedHelp, command
+from hwnas.cli.console import stdout
 from hwnas.errors import UserError
 from hwnas.options import BUDGETS, MACHINE, NoOptions, Option, given, options_of, refuse
 
@@ -122,3 +123,8 @@ def test_a_command_is_listed_with_what_it_says_of_itself(name):
     shown = CliRunner().invoke(hwnas, [name, "--help"]).output
     _, _, line, *_ = shown.splitlines()
     assert line.strip() == COMMANDS[name][1]
+
+
+def test_square_brackets_are_printed_as_they_are(capsys):
+    stdout().print("runs/a[bold]b/c", "[/red]")
+    assert capsys.readouterr().out == "runs/a[bold]b/c [/red]\n"

@@ -12,14 +12,14 @@ from hwnas.errors import Interrupted, UserError
 from hwnas.options import flag_of, options_of
 from hwnas.progress import Silent
 from hwnas.workflows.profile.options import ProfileOptions
-from hwnas.workflows.profile.profile import profile
-from hwnas.workflows.profile.ways import (
+from hwnas.workflows.profile.profile import (
     EMIT,
     HERE,
     INGEST,
     LISTEN,
     MEANS_SOMETHING,
     NEEDS,
+    profile,
     require_one_way,
 )
 

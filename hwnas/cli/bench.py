@@ -57,15 +57,12 @@ def show_bench(result: Mapping[str, Any]) -> None:
         out.print(_summary(result))
     for change in result.get("recalibrated", ()):
         _show_change(change)
-    out.print(f"{result['verdict']}  ({result.get('run') or result['model']})", markup=False)
+    out.print(f"{result['verdict']}  ({result.get('run') or result['model']})")
 
 
 def _show_measured(name: str, facts: Mapping[str, Any], rows: Sequence[Row]) -> None:
     out, runtime = stdout(), facts["runtime"]
-    out.print(
-        f"measured on {name} ({runtime['name']} {runtime['version']}), one image at a time:",
-        markup=False,
-    )
+    out.print(f"measured on {name} ({runtime['name']} {runtime['version']}), one image at a time:")
     out.print(_table(rows))
     if facts["busy"]:
         out.print("other load disturbed the timing: close other programs and run it again")
@@ -146,8 +143,7 @@ def _show_change(change: Mapping[str, Any]) -> None:
     out.print(
         f"\n{change['folder']} recalibrated: measured {_ms(change['measured_ms'])} ms, "
         f"{_ms(change['measured_ms'] / change['speed'])} ms at the speed of the table's day; "
-        f"predicted {change['before_ms']:.4g} ms before, {change['after_ms']:.4g} ms now",
-        markup=False,
+        f"predicted {change['before_ms']:.4g} ms before, {change['after_ms']:.4g} ms now"
     )
     out.print(
         f"held-out check on {after['networks']} networks: MAPE {before['mape']:.2%} before, "

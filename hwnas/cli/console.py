@@ -72,7 +72,7 @@ def stderr() -> Console:
     """Return a console on standard error."""
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    return Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 
 def stdout() -> Console:
@@ -80,7 +80,7 @@ def stdout() -> Console:
     from rich.console import Console
 
     width = None if sys.stdout.isatty() else REDIRECTED_WIDTH
-    return Console(highlight=False, soft_wrap=True, width=width)
+    return Console(highlight=False, markup=False, soft_wrap=True, width=width)
 
 
 class TerminalReporter:
@@ -91,11 +91,11 @@ class TerminalReporter:
 
     def info(self, message: str) -> None:
         """Show one line above the bar."""
-        self._console.print(message, markup=False)
+        self._console.print(message)
 
     def warn(self, message: str) -> None:
         """Show one line in yellow."""
-        self._console.print(f"warning: {message}", style="yellow", markup=False)
+        self._console.print(f"warning: {message}", style="yellow")
 
     @contextmanager
     def task(self, description: str, total: int) -> Iterator[Advance]:

@@ -31,11 +31,7 @@ def show(options: DataShowOptions, *, json: bool) -> None:
     from hwnas.workflows.data import show as workflow
 
     found = workflow.show(options, TerminalReporter())
-    if json:
-        print_json(found)
-        return
-    for line in described(found):
-        stdout().print(line, markup=False)
+    print_json(found) if json else stdout().print(*described(found), sep="\n")
 
 
 def described(found: dict[str, Any]) -> list[str]:

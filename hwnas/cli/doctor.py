@@ -25,4 +25,4 @@ def doctor(_options: NoOptions, *, json: bool) -> None:
     for finding in findings:
         mark = {"ok": "ok  ", "missing": "--  ", "note": "note"}[finding.state]
         remedy = f"  -> {finding.remedy}" if finding.remedy else ""
-        out.print(f"{mark}  {finding.name:<14} {finding.detail}{remedy}", markup=False)
+        out.print(f"{mark}  {finding.name:<14} {finding.detail}{remedy}")

@@ -52,7 +52,7 @@ def show_search(result: dict[str, Any]) -> None:
 
     out, start, run = stdout(), result["start"], Run(Path(result["run"]))
     request = _request(result)
-    out.print(f"winner: {request.describe(result['arch'])}", markup=False)
+    out.print(f"winner: {request.describe(result['arch'])}")
     out.print(
         f"{_score(result)} (start network {start['score']:.4f}{_accuracy(start)}; "
         f"{result['score_source']})"
@@ -65,7 +65,7 @@ def show_search(result: dict[str, Any]) -> None:
     _show_audit(result["audit"])
     if result["failed"]:
         out.print(f"{len(result['failed'])} networks could not be scored; see search.json")
-    out.print(f"next: {request.after_search(run)}", markup=False)
+    out.print(f"next: {request.after_search(run)}")
 
 
 def _show_better_start(result: dict[str, Any]) -> None:
@@ -74,8 +74,7 @@ def _show_better_start(result: dict[str, Any]) -> None:
     stdout().print(
         "the start network did better in this short training, which shows little of what depth is "
         "worth: before you rely on the winner, train both in full, with hwnas train and with "
-        f"hwnas train --arch {shlex.quote(start)} --space {result['space']} --dataset {dataset}",
-        markup=False,
+        f"hwnas train --arch {shlex.quote(start)} --space {result['space']} --dataset {dataset}"
     )
 
 
@@ -97,14 +96,14 @@ def _show_audit(audit: dict[str, Any]) -> None:
 def show_pick(result: dict[str, Any]) -> None:
     """Print what was picked."""
     out, request = stdout(), _request(result)
-    out.print(f"best: {request.describe(result['arch'])}", markup=False)
+    out.print(f"best: {request.describe(result['arch'])}")
     out.print(f"{_score(result)} ({result['score_source']})")
     _show_costs(result)
     out.print(
         f"{result['within_budgets']} of the {result['networks']} networks that were scored keep "
         f"within the budgets; run folder {result['run']}"
     )
-    out.print(f"next: {request.after_pick(result['arch'])}", markup=False)
+    out.print(f"next: {request.after_pick(result['arch'])}")
 
 
 def _request(result: dict[str, Any]) -> SearchRequest:
@@ -134,4 +133,4 @@ def _show_costs(result: dict[str, Any]) -> None:
         limit = f" of {dimension.format(budget['limit'])} ({budget['use']:.0%})" if budget else ""
         margin = f", with {budget['margin']:.1%} margin" if budget and budget["margin"] else ""
         line = f"{name:<18} {dimension.format(value)}{limit}  {label}{margin}"
-        stdout().print(line, markup=False)
+        stdout().print(line)

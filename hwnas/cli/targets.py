@@ -35,8 +35,8 @@ def _show(rows: list[dict[str, Any]]) -> None:
         table.add_row(row["target"], row["title"], where, tables)
     out = stdout()
     out.print(table)
-    out.print("here: hwnas profile --target TARGET", highlight=False)
-    out.print(f"by export/...: {measure_command('TARGET', 'linux')}", highlight=False)
+    out.print("here: hwnas profile --target TARGET")
+    out.print(f"by export/...: {measure_command('TARGET', 'linux')}")
 
 
 def _table_text(table: dict[str, Any]) -> str:

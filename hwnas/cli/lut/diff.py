@@ -34,8 +34,7 @@ def _show(found: Difference) -> None:
         runtime = about["runtime"]
         out.print(
             f"{side.upper()}  {about['name']}: {about['target']}, {about['label']} "
-            f"{about['created']}, {runtime['name']} {runtime['version']}, {about['precision']}",
-            markup=False,
+            f"{about['created']}, {runtime['name']} {runtime['version']}, {about['precision']}"
         )
     out.print(
         f"B over A, {told['keys']} keys of {told['space']}: median {told['median_ratio']:.3f} "

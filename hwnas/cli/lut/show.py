@@ -33,9 +33,7 @@ def show(options: LutShowOptions, *, json: bool) -> None:
     if json:
         print_json(shown.to_json())
         return
-    for line in provenance(shown):
-        stdout().print(line, markup=False)
-    stdout().print()
+    stdout().print(*provenance(shown), "", sep="\n")
     if options.effects:
         _show_effects(shown)
     else:
