@@ -22,7 +22,7 @@ from hwnas.lut.storage import COLUMNS, SCHEMA, save
 from hwnas.lut.table import Row, Table
 from hwnas.spaces import SPACES
 from hwnas.targets.backend import local_backend
-from hwnas.workflows.table_check import check_table
+from hwnas.workflows.tables import check_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -35,7 +35,7 @@ from hwnas.targets.shared.half import halved
 from hwnas.workflows.profile.bundle import emit, ingest
 from hwnas.workflows.profile.options import ProfileOptions
 from hwnas.workflows.profile.profiled import Profiling
-from hwnas.workflows.table_check import check_table
+from hwnas.workflows.tables import check_table
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,7 @@ from hwnas.lut.library import Library
 from hwnas.workflows.bench.timing import Candidate, Target, Timing
 from hwnas.workflows.export.calibration import calibration_images
 from hwnas.workflows.export.exported_files import find_exported
-from hwnas.workflows.table_check import check_table
+from hwnas.workflows.tables import check_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

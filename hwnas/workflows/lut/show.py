@@ -11,7 +11,7 @@ from hwnas.errors import TableError
 from hwnas.lut.accuracy import CONFIDENCE
 from hwnas.lut.library import Library
 from hwnas.lut.stages import places
-from hwnas.workflows.target_choice import choose
+from hwnas.workflows.tables import choose
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

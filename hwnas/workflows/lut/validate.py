@@ -11,8 +11,7 @@ from hwnas.files import require_writable
 from hwnas.lut.accuracy import CONFIDENCE
 from hwnas.lut.library import Library
 from hwnas.workflows.shared_options import check_confidence
-from hwnas.workflows.table_check import check_table
-from hwnas.workflows.target_choice import choose
+from hwnas.workflows.tables import check_table, choose
 
 if TYPE_CHECKING:
     from hwnas.lut.table import HeldOut, Table

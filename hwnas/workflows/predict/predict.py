@@ -10,8 +10,7 @@ from hwnas.lut.library import Library
 from hwnas.spaces import PUBLISHED
 from hwnas.workflows.search.budgets import deployment
 from hwnas.workflows.shared_options import check_confidence
-from hwnas.workflows.table_check import check_table
-from hwnas.workflows.target_choice import choose
+from hwnas.workflows.tables import check_table, choose
 
 if TYPE_CHECKING:
     from hwnas.lut.table import Table

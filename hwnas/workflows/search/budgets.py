@@ -11,7 +11,7 @@ from hwnas.device import find_target, is_target
 from hwnas.errors import UserError
 from hwnas.graph import FP32, find_precision
 from hwnas.lut.accuracy import CONFIDENCE
-from hwnas.workflows.table_check import check_table
+from hwnas.workflows.tables import check_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

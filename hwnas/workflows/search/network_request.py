@@ -29,7 +29,7 @@ from hwnas.workflows.search.budgets import (
 from hwnas.workflows.search.options import CPU, CUDA, PAPER
 from hwnas.workflows.search.request import Opened, Request
 from hwnas.workflows.shared_options import budgets_of, check_confidence
-from hwnas.workflows.target_choice import choose
+from hwnas.workflows.tables import choose
 from hwnas.workflows.winner import of_run
 
 if TYPE_CHECKING:

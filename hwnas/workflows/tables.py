@@ -1,17 +1,41 @@
-"""Whether a table describes its target as it is here: asked by search, predict and bench alike."""
+"""Which target and table a command means, and whether the table describes what is here."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hwnas.device import describe_host, find_target, is_target
 from hwnas.errors import MissingPackage, TableError
+from hwnas.spaces import RcnetSpace, find_space
 from hwnas.targets.backend import backend_here
 
 if TYPE_CHECKING:
     from hwnas.device import DeviceProfile
+    from hwnas.lut.library import Library
     from hwnas.lut.table import Table
     from hwnas.progress import Reporter
+
+
+def choose(
+    library: Library, target: str | None, space: str | None, geometry: dict[str, Any]
+) -> tuple[str | None, RcnetSpace]:
+    """Return target and space: as given, else those of the newest table of the workspace."""
+    latest = library.latest()
+    if target is None and latest is not None and space in (None, latest[1]):
+        target = latest[0]
+    if space is None:
+        space = _default_space(library, target, latest)
+    return target, find_space(space, **geometry)
+
+
+def _default_space(library: Library, target: str | None, latest: tuple[str, str] | None) -> str:
+    if latest is not None and target in (None, latest[0]):
+        return latest[1]
+    if target is None:
+        return "rcnet-imagenet"
+    spaces = [s for t, s in library.names() if t == target]
+    default = find_target(target).default_space
+    return default if default in spaces or not spaces else spaces[0]
 
 
 def check_table(table: Table, reporter: Reporter, *, strict: bool = False) -> None:
