@@ -18,7 +18,9 @@ def _script():
 
 def test_the_drawing_is_of_the_code_as_it_is():
     script = _script()
-    assert script.PAGE.read_text(encoding="utf-8") == script.page(), "run `make docs`"
+    assert script.PAGE.read_text(encoding="utf-8") == script.page(), (
+        "where `make lint` has nothing to say of imports: make docs"
+    )
 
 
 def test_arrows_that_a_longer_way_implies_are_left_out():

@@ -15,7 +15,7 @@ COMMANDS = {
     "quickstart": ("quickstart", "Run the whole chain on bundled data, in about six minutes."),
     "profile": ("profile", "Build a device's lookup table: what each block costs there."),
     "search": ("search", "Find the best network that keeps within all budgets."),
-    "pick": ("search", "Answer another budget from a finished run, without any training."),
+    "pick": ("search", "Answer another budget from a finished run."),
     "train": ("train", "Train the winner of a run in full, or any architecture."),
     "export": ("export", "Write a model file that was checked against torch."),
     "bench": ("bench", "Time a network on its devices against prediction and budget."),

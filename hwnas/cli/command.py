@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from dataclasses import fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_origin
 
 import typer
@@ -59,11 +60,12 @@ def _taken(value: Any) -> Any:
 
 def _parameter(name: str, kind: Any, option: Option, default: Any) -> inspect.Parameter:
     about: dict[str, Any] = {
-        "help": option.help,
-        "metavar": option.metavar,
+        "help": option.help if option.default is None else _told(option),
+        "metavar": option.metavar or _metavar(name, kind, option),
         "min": option.at_least,
         "envvar": option.envvar,
-        "show_default": option.default or (default not in (None, "", ()) and default is not False),
+        "show_default": option.default is None
+        and (default not in (None, "", ()) and default is not False),
         "rich_help_panel": option.panel,
     }
     many = get_origin(kind) is tuple
@@ -72,6 +74,20 @@ def _parameter(name: str, kind: Any, option: Option, default: Any) -> inspect.Pa
         return _keyword(name, Annotated[typed, typer.Argument(**about)], inspect.Parameter.empty)
     flag = option.flag or flag_of(name, option)
     return _keyword(name, Annotated[typed, typer.Option(flag, **about)], None if many else default)
+
+
+def _told(option: Option) -> str:
+    """Return the help with the default in words: typer would put brackets around these."""
+    return f"{option.help}  [default: {option.default}]"
+
+
+def _metavar(name: str, kind: Any, option: Option) -> str | None:
+    """Return what stands for a value in the help; None for a choice of two, which has none."""
+    if option.argument:
+        return name.upper()
+    of_kind = {str: "TEXT", int: "N", float: "X", Path: "PATH"}
+    named = (each for each in (kind, *get_args(kind)) if each in of_kind)
+    return next((of_kind[each] for each in named), None)
 
 
 def _json_parameter() -> inspect.Parameter:
@@ -98,6 +114,8 @@ class GroupedHelp(TyperCommand):
             _, option = known.get(param.name or "", (None, None))
             if option is not None and option.choices is not None:
                 text = text.replace("{choices}", ", ".join(option.choices()))
+            if option is not None and option.argument:
+                name, *_ = name.split()  # without its type
             panel = getattr(param, "rich_help_panel", None) or FURTHER
             panels.setdefault(panel, []).append((name, text))
         for panel, rows in panels.items():

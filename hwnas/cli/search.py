@@ -33,7 +33,7 @@ def search(options: SearchOptions, *, json: bool) -> None:
 
 @command(PickOptions)
 def pick(options: PickOptions, *, json: bool) -> None:
-    """Answer another budget from a finished run, without any training.
+    """Answer another budget from a finished run.
 
     The best of all networks that the run scored is told. A budget given here takes the place of
     the run's own on the same cost, or is added; the run's other budgets stay in force.

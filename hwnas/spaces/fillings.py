@@ -50,7 +50,8 @@ class StageFillings:
             )
         wrong = [f for f in fields if not (f.isdigit() and (int(f) == 0 or int(f) in BLOCK_TYPES))]
         if wrong:
-            raise UserError(f"unknown block type {wrong[0]!r}: 0 is empty, 1 to 6 are types.")
+            types = f"1 to {max(BLOCK_TYPES)} are types"
+            raise UserError(f"unknown block type {wrong[0]!r}: 0 is empty, {types}.")
         arch = tuple(int(field) for field in fields)
         self.check(arch)
         return arch
