@@ -204,8 +204,8 @@ class NetworkRequest(Request):
         if winner.fitting_data() is not None:
             return f"hwnas train, then hwnas export --format {self._form}"
         return (
-            f"hwnas export --format {self._form} (untrained), or hwnas train --dataset with the "
-            f"{winner.space.classes} classes of {winner.space.name}"
+            f"hwnas export --format {self._form} (untrained), or hwnas train --dataset NAME, with "
+            f"the {winner.space.classes} classes of {winner.space.name}"
         )
 
     def after_pick(self, arch: str) -> str:
