@@ -81,7 +81,7 @@ def show_table(done: Profiled) -> None:
     if about := table.meta.get("energy"):
         _show_energy(about)
     start_ms = table.latency_ms(table.space.start())
-    example = f"{2 * start_ms:.2g}ms" if not table.estimated else "190ms"
+    example = f"{float(f'{2 * start_ms:.2g}'):g}ms"  # two digits, and never 1.5e+02
     out.print(f"start network: {start_ms:.4g} ms ({table.label})")
     out.print(f"next: hwnas search --budget-latency {example}")
 
